@@ -174,6 +174,12 @@ impl DeskPhone {
         copy
     }
 
+    /// What it wrote into its log so far.
+    pub fn log(&self) -> String {
+        let folder = self.socket.parent().unwrap();
+        std::fs::read_to_string(folder.join("log")).unwrap_or_default()
+    }
+
     /// One request on the control socket.
     pub fn ctl(&self, request: &Value) -> Value {
         let mut stream = UnixStream::connect(&self.socket).expect("the control socket answers");

@@ -179,6 +179,7 @@ fn config(number: usize, server: &str, local: SocketAddr) -> AgentConfig {
         backup_servers: Vec::new(),
         keepalive: sip::KeepaliveMode::Auto,
         gruu: false,
+        external_address: None,
         expires_s: 90,
         register: true,
         media_security: MediaSecurity::default(),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use control::api::{ActionError, UserAction};
 use control::{BoardEvent, Control, Credentials, Identity, KnownPeers, MediaAddresses, Output};
-use media::{Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, Protocol, StreamId};
+use media::{Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, StreamId};
 use phone::{Lamp, LampState};
 use serde_json::Value;
 
@@ -298,6 +298,17 @@ impl SimPhone {
         self.execute(network, now);
     }
 
+    /// Its addresses are others now.
+    pub fn change_addresses(
+        &mut self,
+        local: sip::LocalAddresses,
+        network: &mut Network,
+        now: Time,
+    ) {
+        self.control.handle_local_addresses(local, self.base + now);
+        self.execute(network, now);
+    }
+
     /// Orderly shutdown, as `ctl quit` asks for it.
     pub fn shut_down(&mut self, network: &mut Network, now: Time) {
         self.control.shut_down(self.base + now);
@@ -394,7 +405,7 @@ impl SimPhone {
             while let Some(transmit) = self.engine.poll_transmit() {
                 let (stream, kind, to, bytes) = (
                     transmit.stream,
-                    transmit.kind,
+                    transmit.socket,
                     transmit.to,
                     transmit.bytes.to_vec(),
                 );
@@ -424,20 +435,18 @@ impl SimPhone {
         self.listen(network, now);
     }
 
-    /// Carries the DTLS that came on media sockets to the control loop.
+    /// Carries the DTLS and STUN that came on media sockets to the control loop.
     fn hand_over(&mut self, network: &mut Network, now: Time) {
         while let Some(datagram) = self.engine.poll_non_media() {
-            if datagram.protocol == Protocol::Dtls {
-                let (stream, socket, from, bytes) = (
-                    datagram.stream,
-                    datagram.socket,
-                    datagram.from,
-                    datagram.bytes.to_vec(),
-                );
-                self.control
-                    .handle_dtls(stream, socket, from, &bytes, self.base + now);
-                self.execute(network, now);
-            }
+            let (stream, socket, from, bytes) = (
+                datagram.stream,
+                datagram.socket,
+                datagram.from,
+                datagram.bytes.to_vec(),
+            );
+            self.control
+                .handle_non_media(stream, socket, from, &bytes, self.base + now);
+            self.execute(network, now);
         }
     }
 
@@ -529,7 +538,7 @@ impl SimPhone {
                 Output::Keep { file, text } => {
                     self.files.insert(file, text);
                 }
-                Output::Dtls(datagram) => {
+                Output::Datagram(datagram) => {
                     let owner = (datagram.stream, datagram.socket);
                     match self.ports.open.iter().find(|(_, open)| **open == owner) {
                         Some((port, _)) => network.send(

@@ -101,6 +101,8 @@ pub struct World {
     /// Phones none of whose calls may ever be in clear.
     guarded: Vec<IpAddr>,
     peers: Vec<Peer>,
+    /// Where a STUN server answers.
+    stun: Option<SocketAddr>,
     scheduled: BinaryHeap<Reverse<Action>>,
     order: u64,
     /// Turns taken at one and the same moment; many mean that a timer spins.
@@ -156,6 +158,7 @@ impl World {
             phones: Vec::new(),
             guarded: Vec::new(),
             peers: Vec::new(),
+            stun: None,
             scheduled: BinaryHeap::new(),
             order: 0,
             spinning: 0,
@@ -315,10 +318,12 @@ impl World {
         let now = self.now;
         let ip = datagram.to.ip();
         if let Some(phone) = self.phones.iter_mut().find(|phone| phone.at.ip() == ip) {
-            phone.receive(datagram, &mut self.network, now);
-        } else if let Some(peer) = self.peers.iter_mut().find(|peer| peer.at.ip() == ip) {
-            peer.receive(&datagram, now);
-        } else if let Some(registrar) = self
+            return phone.receive(datagram, &mut self.network, now);
+        }
+        if let Some(peer) = self.peers.iter_mut().find(|peer| peer.at.ip() == ip) {
+            return peer.receive(&datagram, now);
+        }
+        if let Some(registrar) = self
             .registrar
             .iter_mut()
             .chain(&mut self.backup_registrars)
@@ -327,6 +332,14 @@ impl World {
             for reply in registrar.handle(&datagram, now) {
                 self.network.send(reply, now);
             }
+            return;
+        }
+        let Datagram { from, to, bytes } = datagram;
+        if self.stun == Some(to)
+            && let Some(bytes) = testkit::stun::answer(&bytes, from)
+        {
+            let (from, to) = (to, from);
+            self.network.send(Datagram { from, to, bytes }, now);
         }
         // To no one: it vanishes, as on a network.
     }

@@ -37,6 +37,7 @@ pub(crate) fn agent_config(
                 config::schema::KeepaliveMode::Off => sip::KeepaliveMode::Off,
             },
             gruu: account.gruu,
+            external_address: account.external_address,
             expires_s: account.expires_s,
             register: account.register,
             media_security: crate::negotiate::media_security(config, Some(account), fingerprint),

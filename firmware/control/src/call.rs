@@ -15,6 +15,7 @@ use sip::sdes::SdesKey;
 use crate::dtls::Sas;
 use crate::history::{CallOutcome, HistoryEntry};
 use crate::known_peers::Trust;
+use crate::media_addresses::MediaAddresses;
 
 /// Who called whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,6 +168,12 @@ pub(crate) struct CallRecord {
     pub(crate) stream: Option<StreamId>,
     pub(crate) direction: CallDirection,
     pub(crate) peer: String,
+    /// The addresses of its sockets.
+    pub(crate) sockets: Option<MediaAddresses>,
+    /// The far end's offer has ICE.
+    pub(crate) offers_ice: bool,
+    /// Checks found no way: its packets go where its description says.
+    pub(crate) ice_failed: bool,
     /// What is heard before it is answered.
     pub(crate) early_sound: EarlySound,
     /// What a ringing call's early media was offered with.
@@ -222,6 +229,9 @@ impl CallRecord {
             direction,
             number: peer.clone(),
             peer,
+            sockets: None,
+            offers_ice: false,
+            ice_failed: false,
             early_sound: EarlySound::default(),
             early_media: None,
             media: None,
@@ -449,6 +459,7 @@ mod tests {
             },
             required: true,
             missing: None,
+            ice: None,
         }
     }
 

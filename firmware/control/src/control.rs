@@ -15,7 +15,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use config::country::CountryPlan;
-use media::StreamId;
 use phone::{CallId, Input};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -27,6 +26,7 @@ use crate::calls::Calls;
 use crate::credentials::Credentials;
 use crate::dtls::DtlsEndpoints;
 use crate::history::{History, HistoryEntry};
+use crate::ice::{IceEndpoints, Servers};
 use crate::key_script::KeyScript;
 use crate::known_peers::KnownPeers;
 use crate::note::Note;
@@ -37,6 +37,7 @@ use crate::wall_clock::WallClock;
 
 mod dtls_event;
 mod handset;
+mod ice_event;
 mod media_event;
 mod media_sockets;
 mod output;
@@ -47,8 +48,7 @@ mod sip_event;
 mod tests;
 
 pub use handset::BoardEvent;
-use media_sockets::AwaitingSockets;
-pub use media_sockets::MediaAddresses;
+use media_sockets::Waiting;
 pub use output::Output;
 
 /// Rounds of carrying values in one turn; more than any real turn needs, so that a mistake cannot
@@ -94,6 +94,8 @@ pub struct Tables {
     pub keys: usize,
     /// Sockets on which DTLS may come.
     pub dtls: usize,
+    /// Streams whose addresses were asked for.
+    pub ice: usize,
 }
 
 impl Tables {
@@ -110,6 +112,8 @@ pub struct Control {
     phone: phone::Phone,
     agent: sip::UserAgent,
     dtls: DtlsEndpoints,
+    ice: IceEndpoints,
+    servers: Servers,
     known: KnownPeers,
     history: History,
     /// The wall-clock time of some instant as NTP 32.32.
@@ -120,7 +124,7 @@ pub struct Control {
     connected: Vec<CallId>,
     key_script: KeyScript,
     streams: StreamFactory,
-    awaiting_sockets: Vec<(StreamId, AwaitingSockets)>,
+    awaiting_sockets: Vec<Waiting>,
     outbox: Outbox,
     line_lamp: LineLamp,
     last_call: Option<CallStatus>,
@@ -158,6 +162,8 @@ impl Control {
         let mut rng = ChaCha20Rng::from_seed(identity.seed);
         let mut agent_seed = [0; 32];
         rng.fill_bytes(&mut agent_seed);
+        let mut ice_seed = [0; 32];
+        rng.fill_bytes(&mut ice_seed);
         let mut phone = phone::Phone::new(config);
         phone.restore(identity.features);
         phone.set_recent(
@@ -180,6 +186,8 @@ impl Control {
             plan: config::country::plan(config.phone.country),
             agent: sip::UserAgent::new(agent, now),
             dtls,
+            ice: IceEndpoints::new(ice_seed),
+            servers: Servers::new(config, now),
             known: identity.known,
             history: identity.history,
             wall_clock: (now, identity.ntp),
@@ -329,25 +337,36 @@ impl Control {
 
     /// A name lookup's answer; empty: it does not resolve.
     pub fn handle_lookup(&mut self, id: sip::LookupId, targets: &[sip::Target], now: Instant) {
-        self.agent.handle_lookup(id, targets, now);
+        if !self.servers.handle_lookup(id, targets, now) {
+            self.agent.handle_lookup(id, targets, now);
+        }
         self.drain(now);
     }
 
     /// A name lookup found nothing; `reason` says which question was not answered, and by whom.
     pub fn handle_lookup_failed(&mut self, id: sip::LookupId, reason: &str, now: Instant) {
-        self.agent.handle_lookup_failed(id, reason, now);
+        if self.servers.handle_lookup(id, &[], now) {
+            tracing::warn!("a STUN or TURN server is not found: {reason}");
+        } else {
+            self.agent.handle_lookup_failed(id, reason, now);
+        }
         self.drain(now);
     }
 
     /// Our own addresses changed: accounts register again, calls are re-invited.
     pub fn handle_local_addresses(&mut self, local: sip::LocalAddresses, now: Instant) {
         self.agent.handle_local_addresses(local, now);
+        self.servers.handle_network_change(now);
+        self.look_up_servers(now);
+        self.regather_all(now);
         self.drain(now);
     }
 
     /// There is a network again, or another one: link up, another route or name server.
     pub fn handle_network_change(&mut self, now: Instant) {
         self.agent.handle_network_change(now);
+        self.servers.handle_network_change(now);
+        self.look_up_servers(now);
         self.drain(now);
     }
 
@@ -396,6 +415,8 @@ impl Control {
         self.phone.handle_timeout(now);
         self.agent.handle_timeout(now);
         self.dtls.handle_timeout(now);
+        self.ice.handle_timeout(now);
+        self.look_up_servers(now);
         self.drop_late(now);
         self.drain(now);
     }
@@ -405,7 +426,7 @@ impl Control {
         self.outbox
             .poll()
             .or_else(|| self.agent.poll_transmit().map(Output::Sip))
-            .or_else(|| self.dtls.poll_transmit().map(Output::Dtls))
+            .or_else(|| self.poll_datagram().map(Output::Datagram))
     }
 
     /// When to call [`Control::handle_timeout`].
@@ -416,6 +437,8 @@ impl Control {
             self.phone.poll_timeout(),
             self.agent.poll_timeout(),
             self.dtls.poll_timeout(),
+            self.ice.poll_timeout(),
+            self.servers.poll_timeout(),
             drop_at,
         ]
         .into_iter()
@@ -432,6 +455,7 @@ impl Control {
             awaiting_sockets: self.awaiting_sockets.len(),
             keys: self.key_script.len(),
             dtls: self.dtls.len(),
+            ice: self.ice.len(),
         }
     }
 
@@ -464,6 +488,8 @@ impl Control {
                 self.on_sip_event(event, now);
             } else if let Some(event) = self.dtls.poll_event() {
                 self.on_dtls_event(event, now);
+            } else if let Some(event) = self.ice.poll_event() {
+                self.on_ice_event(event, now);
             } else {
                 break;
             }

@@ -38,6 +38,7 @@ pub use handshake::{HandshakeError, Secrets};
 pub use sas::Sas;
 
 use crate::credentials::Credentials;
+use crate::transmit::Transmit;
 
 /// What signalling agreed on for a stream's handshakes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,19 +53,6 @@ pub(crate) struct DtlsAgreement {
     pub(crate) rtcp: Option<SocketAddr>,
     /// The call is established: from now on a failure is final.
     pub(crate) established: bool,
-}
-
-/// A DTLS datagram to be sent from a stream's socket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transmit {
-    /// Whose socket.
-    pub stream: StreamId,
-    /// The RTP or the RTCP one.
-    pub socket: PacketKind,
-    /// Where to.
-    pub to: SocketAddr,
-    /// The datagram.
-    pub bytes: Vec<u8>,
 }
 
 /// What has become of a stream's handshakes.

@@ -8,7 +8,7 @@
 //! use std::time::{Duration, Instant};
 //!
 //! use control::api::UserAction;
-//! use control::{Control, Identity, KnownPeers, MediaAddresses, Output};
+//! use control::{Control, Identity, KnownPeers, Output};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = config::load("[network]\nbind = \"192.0.2.1\"\n", "offhook.toml")?;
@@ -67,26 +67,32 @@ pub mod dtls;
 mod event;
 pub mod features;
 pub mod history;
+pub mod ice;
 pub mod key_script;
 pub mod known_peers;
+mod media_addresses;
 pub mod negotiate;
 mod note;
 mod outbox;
 pub mod readable;
 mod status;
 mod stream_factory;
+mod stun;
 pub mod tones;
+mod transmit;
 mod wall_clock;
 
 pub use call::CallDirection;
-pub use control::{BoardEvent, Control, Identity, MediaAddresses, Output, Tables};
+pub use control::{BoardEvent, Control, Identity, Output, Tables};
 pub use credentials::Credentials;
 pub use event::{CallProgress, DigitTransport, Event, TimedEvent};
 pub use known_peers::KnownPeers;
+pub use media_addresses::MediaAddresses;
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
     IoCounters, PeerStatus, RtpStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
 };
+pub use transmit::Transmit;
 
 /// The start of time in this crate's unit tests.
 #[cfg(test)]

@@ -54,6 +54,8 @@ pub fn local_media(
         ptime_ms: codecs.ptime_ms,
         dtmf: true,
         media_security: media_security(config, account, None),
+        ice: None,
+        owner_moves: false,
     }
 }
 
@@ -130,6 +132,7 @@ pub fn stream_config(agreed: &Negotiated, identity: StreamIdentity) -> StreamCon
         } else {
             agreed.remote_rtcp
         },
+        relays: media::Relays::default(),
         latching: true,
         signalling: identity.signalling,
         media_timeout: identity.media_timeout,
@@ -164,6 +167,7 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
         protection,
         required,
         missing: _,
+        ice: _,
     } = before;
     *rtcp_mux == after.rtcp_mux
         && *codec == after.codec
@@ -203,6 +207,7 @@ mod tests {
             protection: Protection::Clear,
             required: false,
             missing: None,
+            ice: None,
         }
     }
 
@@ -236,6 +241,7 @@ mod tests {
             opus_dtx: false,
             remote_rtp: "192.0.2.1:4000".parse().unwrap(),
             remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
+            relays: media::Relays::default(),
             latching: true,
             signalling: given.signalling,
             media_timeout: Duration::from_secs(60),

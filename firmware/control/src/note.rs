@@ -48,6 +48,10 @@ pub(crate) enum Note {
     NetworkLost { fault: String },
     /// The network can be used again.
     NetworkBack,
+    /// No checked way leads to a call's far end.
+    NoPath { call: u32 },
+    /// A call's far end no longer wants our packets.
+    ConsentLost { call: u32 },
     /// A call cannot be placed.
     NotPlaced { call: u32, reason: String },
 }
@@ -73,6 +77,8 @@ impl Note {
             Self::Refused { .. } => "refused",
             Self::NetworkLost { .. } => "network_lost",
             Self::NetworkBack => "network_back",
+            Self::NoPath { .. } => "no_path",
+            Self::ConsentLost { .. } => "consent_lost",
             Self::NotPlaced { .. } => "not_placed",
         }
     }
@@ -92,6 +98,16 @@ impl fmt::Display for Note {
                  ({sas}) before you trust it"
             ),
             Self::PeerVerified { call, peer } => write!(f, "call {call}: {peer} is verified"),
+            Self::NoPath { call } => write!(
+                f,
+                "call {call}: ICE found no way to the far end; its sound goes where its \
+                 description says"
+            ),
+            Self::ConsentLost { call } => write!(
+                f,
+                "call {call}: the far end has not answered on the way of its sound for 30 s; \
+                 nothing is sent, another way is looked for"
+            ),
             Self::NoKeys { call, failure } => {
                 write!(f, "call {call}: no keys, so no call: {failure}")
             }

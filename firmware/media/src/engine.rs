@@ -19,7 +19,9 @@ use crate::latch::SignallingHosts;
 use crate::level::LevelMeter;
 use crate::mixer::Mixer;
 use crate::outbox::Outbox;
-use crate::packet::{Class, NonMedia, PacketKind, Protocol, StreamId, Transmit, classify};
+use crate::packet::{
+    CHANNEL_HEADER, Class, NonMedia, PacketKind, Protocol, Relays, StreamId, Transmit, classify,
+};
 use crate::ring::Ring;
 use crate::stats::StreamStats;
 use crate::stream::{FarEvent, Stream};
@@ -54,6 +56,8 @@ pub enum Command {
         remote_rtp: SocketAddr,
         /// Where RTCP goes.
         remote_rtcp: SocketAddr,
+        /// TURN channels that lead there.
+        relays: Relays,
         /// The hosts the far end's signalling came from.
         signalling: SignallingHosts,
         /// Which way sound goes.
@@ -247,11 +251,12 @@ impl Engine {
                 id,
                 remote_rtp,
                 remote_rtcp,
+                relays,
                 signalling,
                 direction,
             } => {
                 if let Some(stream) = self.find(id) {
-                    stream.redirect(remote_rtp, remote_rtcp, signalling, direction);
+                    stream.redirect(remote_rtp, remote_rtcp, relays, signalling, direction);
                 }
             }
             Command::Connect { id, connected } => {
@@ -313,14 +318,52 @@ impl Engine {
         let kind = match classify(packet) {
             Class::Media(kind) => Some(kind),
             Class::NonMedia(protocol) => {
-                self.non_media.push(id, (socket, protocol), from, |out| {
-                    out.get_mut(..packet.len())?.copy_from_slice(packet);
-                    Some(packet.len())
-                });
-                return;
+                return self.keep_non_media(id, (socket, protocol), from, packet);
+            }
+            Class::Channel(channel, length) => {
+                let content = CHANNEL_HEADER..CHANNEL_HEADER + length;
+                let kind = match classify(&packet[content.clone()]) {
+                    Class::Media(kind) => Some(kind),
+                    Class::NonMedia(_) => {
+                        let tag = (socket, Protocol::Channel);
+                        return self.keep_non_media(id, tag, from, packet);
+                    }
+                    Class::Channel(..) | Class::Unknown => None,
+                };
+                let content = &mut packet[content];
+                let Some(stream) = self.find(id) else { return };
+                // Only the server that the stream's packets go through speaks for its far end.
+                let far = stream.relayed(socket, from, channel);
+                let (from, kind) = (far.unwrap_or(from), kind.filter(|_| far.is_some()));
+                return self.give_packet(id, from, kind, content, arrival);
             }
             Class::Unknown => None,
         };
+        self.give_packet(id, from, kind, packet, arrival);
+    }
+
+    fn keep_non_media(
+        &mut self,
+        id: StreamId,
+        tag: (PacketKind, Protocol),
+        from: SocketAddr,
+        packet: &[u8],
+    ) {
+        self.non_media.push(id, tag, from, |out| {
+            out.get_mut(..packet.len())?.copy_from_slice(packet);
+            Some(packet.len())
+        });
+    }
+
+    /// Gives a packet to its stream; `kind`: `None` where it is nothing for it.
+    fn give_packet(
+        &mut self,
+        id: StreamId,
+        from: SocketAddr,
+        kind: Option<PacketKind>,
+        packet: &mut [u8],
+        arrival: Instant,
+    ) {
         let Some(stream) = self.find(id) else { return };
         match stream.packet(from, kind, packet, arrival) {
             FarEvent::Nothing => {}

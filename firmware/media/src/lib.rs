@@ -95,7 +95,7 @@ mod test_data;
 pub use echo::{EchoCanceller, EchoMode, EchoStats};
 pub use engine::{Command, Engine, EngineConfig, Event, MAX_STREAMS};
 pub use latch::SignallingHosts;
-pub use packet::{MAX_PACKET, NonMedia, PacketKind, Protocol, StreamId, Transmit};
+pub use packet::{MAX_PACKET, NonMedia, PacketKind, Protocol, Relay, Relays, StreamId, Transmit};
 pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats};
 pub use stats::StreamStats;
 pub use stream::{Stream, StreamConfig, StreamError};

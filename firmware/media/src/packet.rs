@@ -4,6 +4,7 @@
 //! ```text
 //!  0– 3 STUN ─▶ control thread        128–191 RTP, or RTCP where the second byte says 192–223 ─▶ Stream
 //! 20–63 DTLS ─▶ control thread        anything else: dropped, counted
+//! 64–79 TURN channel ─▶ what is in it, as above; STUN and DTLS with the channel's header
 //! ```
 
 use std::net::SocketAddr;
@@ -31,12 +32,51 @@ pub enum PacketKind {
 pub struct Transmit<'a> {
     /// Whose socket.
     pub stream: StreamId,
-    /// RTP or RTCP socket (with rtcp-mux the addresses are the same).
+    /// RTP or RTCP.
     pub kind: PacketKind,
-    /// Where to.
+    /// By which socket: with rtcp-mux (RFC 5761) RTCP leaves by that of RTP.
+    pub socket: PacketKind,
+    /// Where to: the far end, or its TURN server.
     pub to: SocketAddr,
     /// The packet.
     pub bytes: &'a [u8],
+}
+
+/// A channel of a TURN server (RFC 8656 section 12) to a far end: what leaves and what comes has
+/// its header of four bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relay {
+    /// The server.
+    pub server: SocketAddr,
+    /// Number of the channel, 0x4000 to 0x4FFF.
+    pub channel: u16,
+}
+
+/// The channels of a stream's two sockets; none: its packets go directly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Relays {
+    /// Of the RTP socket.
+    pub rtp: Option<Relay>,
+    /// Of the RTCP socket.
+    pub rtcp: Option<Relay>,
+}
+
+impl Relays {
+    /// The channel of one socket.
+    pub fn of(&self, socket: PacketKind) -> Option<Relay> {
+        match socket {
+            PacketKind::Rtp => self.rtp,
+            PacketKind::Rtcp => self.rtcp,
+        }
+    }
+}
+
+/// Where one kind of a stream's packets goes, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Destination {
+    pub(crate) socket: PacketKind,
+    pub(crate) to: SocketAddr,
+    pub(crate) channel: Option<u16>,
 }
 
 /// What shares the media socket and is not for the engine.
@@ -46,6 +86,8 @@ pub enum Protocol {
     Stun,
     /// DTLS, 1.2 or 1.3.
     Dtls,
+    /// STUN or DTLS that came by a TURN channel, with its header.
+    Channel,
 }
 
 /// A datagram that is no media, borrowed from the engine; see [`crate::Engine::poll_non_media`].
@@ -70,6 +112,8 @@ pub(crate) enum Class {
     Media(PacketKind),
     /// For the control thread.
     NonMedia(Protocol),
+    /// What came by this TURN channel; behind [`CHANNEL_HEADER`] bytes there are so many.
+    Channel(u16, usize),
     /// Nothing we know.
     Unknown,
 }
@@ -80,6 +124,8 @@ const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 const STUN_HEADER: usize = 20;
 /// A DTLS 1.2 record's header (RFC 6347 section 4.1); no record is empty.
 const DTLS_HEADER: usize = 13;
+/// Number and length (RFC 8656 section 12.4).
+pub(crate) const CHANNEL_HEADER: usize = 4;
 /// The first byte of every DTLS version on the wire.
 const DTLS_MAJOR: u8 = 254;
 
@@ -98,6 +144,13 @@ pub(crate) fn classify(datagram: &[u8]) -> Class {
         // A DTLS 1.3 record with the short header (RFC 9147 section 4): at least flags, a sequence
         // number and 16 bytes of cipher text.
         [32..=63, ..] if datagram.len() >= 18 => Class::NonMedia(Protocol::Dtls),
+        // Over UDP it may be padded (section 12.5).
+        &[first @ 64..=79, second, high, low, ref content @ ..]
+            if usize::from(u16::from_be_bytes([high, low])) <= content.len() =>
+        {
+            let length = u16::from_be_bytes([high, low]);
+            Class::Channel(u16::from_be_bytes([first, second]), length.into())
+        }
         _ => rtp::kind(datagram).map_or(Class::Unknown, Class::Media),
     }
 }
@@ -116,8 +169,9 @@ mod tests {
             let wanted = match first {
                 0..=3 => Class::NonMedia(Protocol::Stun),
                 20..=63 => Class::NonMedia(Protocol::Dtls),
+                64..=79 => Class::Channel(u16::from_be_bytes([first, 254]), 0),
                 128..=191 => Class::Media(PacketKind::Rtp),
-                4..=19 | 64..=127 | 192..=255 => Class::Unknown,
+                4..=19 | 80..=127 | 192..=255 => Class::Unknown,
             };
             assert_eq!(classify(&datagram), wanted, "{first}");
             datagram[1] = 200;

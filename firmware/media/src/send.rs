@@ -5,15 +5,13 @@
 //!                                             └─ a key is down ─▶ telephone-event instead (RFC 4733), or its tone in-band
 //! ```
 
-use std::net::SocketAddr;
-
 use types::{Codec, Key};
 
 use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
 use crate::dtmf;
 use crate::level::LevelMeter;
 use crate::outbox::Outbox;
-use crate::packet::PacketKind;
+use crate::packet::{Destination, PacketKind};
 use crate::resample::Push;
 use crate::rtcp::SenderInfo;
 use crate::rtp::{HEADER_LEN, Sender};
@@ -36,7 +34,7 @@ const INBAND_QUEUE: usize = 32;
 
 /// The way out of one stream.
 pub(crate) struct Route<'a> {
-    pub(crate) to: SocketAddr,
+    pub(crate) to: Destination,
     pub(crate) guard: &'a mut Guard,
     pub(crate) outbox: &'a mut Outbox,
 }

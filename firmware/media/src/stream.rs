@@ -24,7 +24,7 @@ use crate::inactivity::Inactivity;
 use crate::latch::{Latch, SignallingHosts};
 use crate::level::FLOOR_DBM0;
 use crate::outbox::Outbox;
-use crate::packet::PacketKind;
+use crate::packet::{Destination, PacketKind, Relays};
 use crate::receive::{Outcome, Receive};
 use crate::rtcp::{self, RtcpSession};
 use crate::rtp::View;
@@ -178,14 +178,48 @@ impl Stream {
         &mut self,
         remote_rtp: SocketAddr,
         remote_rtcp: SocketAddr,
+        relays: Relays,
         signalling: SignallingHosts,
         direction: Direction,
     ) {
         self.config.direction = direction;
         self.config.remote_rtp = remote_rtp;
         self.config.remote_rtcp = remote_rtcp;
+        self.config.relays = relays;
         self.config.signalling = signalling;
         self.latch.redirect(remote_rtp, remote_rtcp, signalling);
+    }
+
+    /// Where packets of a kind go; `None`: nowhere.
+    fn destination(&self, kind: PacketKind) -> Option<Destination> {
+        let to = match kind {
+            PacketKind::Rtp => self.latch.rtp(),
+            PacketKind::Rtcp => self.latch.rtcp(),
+        }?;
+        // RFC 5761 section 5.1.1: with one port for both, RTCP comes from that of RTP.
+        let muxed = self.config.remote_rtp == self.config.remote_rtcp;
+        let socket = if muxed { PacketKind::Rtp } else { kind };
+        let relay = self.config.relays.of(socket);
+        Some(Destination {
+            socket,
+            to: relay.map_or(to, |relay| relay.server),
+            channel: relay.map(|relay| relay.channel),
+        })
+    }
+
+    /// The far end that a TURN channel stands for, where it is this stream's.
+    pub(crate) fn relayed(
+        &self,
+        socket: PacketKind,
+        server: SocketAddr,
+        channel: u16,
+    ) -> Option<SocketAddr> {
+        let relay = self.config.relays.of(socket)?;
+        let far = match socket {
+            PacketKind::Rtp => self.config.remote_rtp,
+            PacketKind::Rtcp => self.config.remote_rtcp,
+        };
+        (relay.server == server && relay.channel == channel).then_some(far)
     }
 
     /// Whether there is sound to send: allowed by direction, the handset is connected to it, and
@@ -342,7 +376,7 @@ impl Stream {
 
     /// Takes one period of what is sent to the far end; makes packets and reports.
     pub(crate) fn capture(&mut self, sound: &[i16], now: Instant, outbox: &mut Outbox) {
-        match self.latch.rtp() {
+        match self.destination(PacketKind::Rtp) {
             Some(to) if self.sends() => {
                 let guard = &mut self.guard;
                 self.send
@@ -355,11 +389,12 @@ impl Stream {
             self.inactivity
                 .sent(Duration::from_secs_f64(sound.len() as f64 / rate));
         }
+        let to_rtcp = self.destination(PacketKind::Rtcp);
         if let Some(rtcp) = &mut self.rtcp
             && now >= rtcp.due()
             && !self.guard.is_silent()
             && !self.inactivity.is_over()
-            && let Some(to) = self.latch.rtcp()
+            && let Some(to) = to_rtcp
         {
             let (send, receive) = (&self.send, &mut self.receive);
             let sent = (send.sent() > 0).then(|| send.info());
@@ -376,7 +411,9 @@ impl Stream {
 
     /// Sends BYE, if anything was ever sent (RFC 3550 section 6.3.7).
     pub(crate) fn bye(&mut self, now: Instant, outbox: &mut Outbox) {
-        let Some(to) = self.latch.rtcp() else { return };
+        let Some(to) = self.destination(PacketKind::Rtcp) else {
+            return;
+        };
         if self.send.sent() == 0 || self.inactivity.is_over() {
             return;
         }

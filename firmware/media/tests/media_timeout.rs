@@ -385,6 +385,7 @@ fn a_new_agreement_does_not_restart_the_timeout() {
         id: ID,
         remote_rtp: SocketAddr::from(([192, 0, 2, 1], 4000)),
         remote_rtcp: SocketAddr::from(([192, 0, 2, 1], 4001)),
+        relays: media::Relays::default(),
         signalling: media::SignallingHosts::default(),
         direction: Direction::SendRecv,
     });

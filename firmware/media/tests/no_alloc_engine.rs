@@ -163,6 +163,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
                     id: StreamId(1),
                     remote_rtp: address(0),
                     remote_rtcp: address(0),
+                    relays: media::Relays::default(),
                     signalling: media::SignallingHosts::default(),
                     direction: Direction::SendRecv,
                 },

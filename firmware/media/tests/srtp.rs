@@ -574,6 +574,7 @@ fn a_held_call_is_measured_by_its_reports() {
                 id: ID,
                 remote_rtp,
                 remote_rtcp,
+                relays: media::Relays::default(),
                 signalling: media::SignallingHosts::default(),
                 direction,
             },

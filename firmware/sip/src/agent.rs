@@ -380,6 +380,14 @@ impl UserAgent {
         self.finish_turn(now);
     }
 
+    /// Gives a call other addresses and candidates for its media, and the far end of an
+    /// established call gets them by re-INVITE: the network changed, or checks must begin again (an
+    /// ICE restart).
+    pub fn move_media(&mut self, call: CallHandle, media: &LocalMedia, now: Instant) {
+        self.on_call(call, now, |call, turn| call.move_media(media, turn));
+        self.finish_turn(now);
+    }
+
     /// Brings new keys into an established call by re-INVITE, where its keys stand in the session
     /// descriptions.
     pub fn rekey(&mut self, call: CallHandle, now: Instant) {
@@ -543,6 +551,11 @@ impl UserAgent {
     pub fn signalling_hosts(&self, call: CallHandle) -> impl Iterator<Item = IpAddr> {
         let call = self.calls.get(&call);
         call.into_iter().flat_map(Call::signalling_hosts)
+    }
+
+    /// Our own addresses, as they are now.
+    pub fn local_addresses(&self) -> &LocalAddresses {
+        &self.env.addresses
     }
 
     /// The host an established call's requests come from.

@@ -4,7 +4,7 @@
 //! AgentConfig, Target, Flow ─▶ UserAgent ─▶ Event, Transmit, Counters, Tables
 //! ```
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use types::{Codec, Transport};
@@ -47,6 +47,8 @@ pub struct AccountConfig {
     /// Use the address the registrar names this phone by to the world (RFC 5627) where it offers
     /// one.
     pub gruu: bool,
+    /// Our address as its far ends are to use it (static NAT); `None`: the one packets leave from.
+    pub external_address: Option<IpAddr>,
     /// Registration lifetime asked for, in seconds.
     pub expires_s: u32,
     /// Whether to register.
@@ -186,6 +188,8 @@ pub enum Event {
         /// The caller asks to be answered without a hand (Call-Info answer-after, Alert-Info, RFC
         /// 5373), in ms, and may ask so.
         answer_after_ms: Option<u32>,
+        /// It has an offer with ICE (RFC 8839).
+        offers_ice: bool,
         /// Call-Id header, for logs.
         call_id: String,
         /// It takes the place of this call (RFC 3891): it is to be answered at once, and that one

@@ -365,6 +365,16 @@ impl Call {
         }
     }
 
+    /// Other addresses for its media, sent now or as soon as the session allows.
+    pub(crate) fn move_media(&mut self, media: &LocalMedia, turn: &mut Turn<'_>) {
+        if let State::Calling(calling) = &mut self.state {
+            calling.session.move_to(media);
+        } else if let Some(established) = self.state.changeable_mut() {
+            established.move_media(media);
+            self.send_change(turn);
+        }
+    }
+
     /// Asks for new keys, now or as soon as the session allows.
     pub(crate) fn rekey(&mut self, turn: &mut Turn<'_>) {
         if let Some(established) = self.state.changeable_mut() {

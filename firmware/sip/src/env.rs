@@ -70,6 +70,18 @@ impl Env {
         self.with_port(self.addresses.primary(), transport)
     }
 
+    /// The same for an account.
+    pub(crate) fn account_address(&self, account: usize, transport: Transport) -> SocketAddr {
+        self.external(account, self.address_for(transport))
+    }
+
+    /// What this address of ours is outside, where the account says so.
+    pub(crate) fn external(&self, account: usize, address: SocketAddr) -> SocketAddr {
+        self.account(account)
+            .and_then(|account| account.external_address)
+            .map_or(address, |ip| SocketAddr::new(ip, address.port()))
+    }
+
     /// Our own address as the Via to this far end names it.
     pub(crate) fn address_toward(&self, remote: IpAddr, transport: Transport) -> SocketAddr {
         self.with_port(self.addresses.toward(remote), transport)

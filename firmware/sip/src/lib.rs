@@ -41,6 +41,8 @@
 //!     ptime_ms: 20,
 //!     dtmf: true,
 //!     media_security: Default::default(),
+//!     ice: None,
+//!     owner_moves: false,
 //! };
 //! let addresses: [SocketAddr; 2] = [
 //!     "192.0.2.1:5060".parse().unwrap(),
@@ -90,6 +92,7 @@ pub mod digest;
 mod env;
 mod fingerprint;
 mod flow;
+pub mod ice;
 mod identity;
 mod ids;
 mod keepalive;
@@ -120,5 +123,5 @@ pub use agent::{
     UserAgent,
 };
 pub use connections::host_of;
-pub use local_addresses::{Families, LocalAddresses, Route};
+pub use local_addresses::{Families, LocalAddresses, Route, is_public};
 pub use udp_keepalive::KeepaliveMode;

@@ -115,6 +115,25 @@ impl LocalAddresses {
         }
     }
 
+    /// Every address of ours that others may know, the one for whoever is not known first. The
+    /// loopback is one only where there is no other.
+    pub fn hosts(&self) -> Vec<IpAddr> {
+        let mut hosts = vec![self.primary().ip()];
+        let alone = hosts.iter().all(IpAddr::is_loopback);
+        for source in self.routes.iter().map(|route| route.source) {
+            let of_a_link = matches!(source, IpAddr::V6(v6) if v6.is_unicast_link_local());
+            if !hosts.contains(&source) && !of_a_link && (alone || !source.is_loopback()) {
+                hosts.push(source);
+            }
+        }
+        hosts
+    }
+
+    /// What a router makes of our address, where that is configured.
+    pub fn external(&self) -> Option<IpAddr> {
+        self.external
+    }
+
     /// Writes our address towards `remote` where a message names another one of ours: Contact and
     /// From, and the origin and connection of a session description.
     pub(crate) fn name(
@@ -214,7 +233,7 @@ impl From<SocketAddr> for LocalAddresses {
 }
 
 /// Whether an address is beyond a router of ours: not of a private network (RFC 1918, RFC 4193).
-fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !v4.is_private() && !v4.is_loopback() && !v4.is_link_local(),
         IpAddr::V6(v6) => !v6.is_unique_local() && !v6.is_loopback(),

@@ -11,12 +11,14 @@
 
 mod description;
 mod encryption;
+mod ice;
 
 use std::net::{IpAddr, SocketAddr};
 
 use types::{Codec, Direction};
 use zeroize::Zeroizing;
 
+use crate::ice::{AgreedIce, LocalIce};
 use crate::local_addresses::LocalAddresses;
 use crate::media_security::table::Agreement;
 use crate::media_security::{MediaSecurity, Protection, WhyClear};
@@ -24,6 +26,7 @@ use crate::sdp::{Description, Format, SdpError, SdpLine};
 use crate::token::Tokens;
 use description::Slot;
 use encryption::LegEncryption;
+use ice::LegIce;
 
 /// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz.
 const OPUS: u8 = 96;
@@ -45,6 +48,11 @@ pub struct LocalMedia {
     pub dtmf: bool,
     /// What is wanted of the encryption.
     pub media_security: MediaSecurity,
+    /// Candidates for ICE; `None`: offers with ICE are answered without.
+    pub ice: Option<LocalIce>,
+    /// After a change of network the owner gives other addresses
+    /// ([`UserAgent::move_media`](crate::UserAgent::move_media)); otherwise the agent does.
+    pub owner_moves: bool,
 }
 
 /// What both sides agreed on.
@@ -82,6 +90,8 @@ pub struct Negotiated {
     pub required: bool,
     /// Encryption was expected and is not there: the owner of the phone must hear of it.
     pub missing: Option<WhyClear>,
+    /// Checks (RFC 8445) find the far address, in place of `remote_rtp` and `remote_rtcp`.
+    pub ice: Option<AgreedIce>,
 }
 
 /// The packet length nearest below the one wished for that `codec` can do, in ms.
@@ -129,6 +139,7 @@ pub(crate) struct Session {
     /// Our last description without its `o=` version, to see whether the next one differs.
     last: Option<Zeroizing<String>>,
     encryption: LegEncryption,
+    ice: LegIce,
     /// Our addresses: which of the far end's media can be sent to, and from which of ours.
     addresses: Option<LocalAddresses>,
     /// Where the media agreed on last goes.
@@ -160,6 +171,7 @@ impl Session {
             mux: false,
             last: None,
             encryption: LegEncryption::default(),
+            ice: LegIce::default(),
             addresses: None,
             far_media: None,
             alternative: None,
@@ -188,6 +200,9 @@ impl Session {
 
     /// Moves the media to another of our addresses from the next description on.
     pub(crate) fn set_address(&mut self, address: IpAddr) {
+        if self.local.owner_moves {
+            return;
+        }
         self.local.rtp.set_ip(address);
         self.local.rtcp.set_ip(address);
     }
@@ -204,6 +219,19 @@ impl Session {
         let toward = |remote| addresses.toward(remote).ip();
         let source = toward(far_media);
         (source != toward(self.far_host?)).then_some(source)
+    }
+
+    /// Replaces our addresses and candidates from the next description on.
+    pub(crate) fn move_to(&mut self, media: &LocalMedia) {
+        self.local.rtp = media.rtp;
+        self.local.rtcp = media.rtcp;
+        self.local.ice.clone_from(&media.ice);
+        self.local.owner_moves = media.owner_moves;
+    }
+
+    /// Whether the owner gives our addresses after a change of network.
+    pub(crate) fn owner_moves(&self) -> bool {
+        self.local.owner_moves
     }
 
     /// Where media of a line would be sent to; an error where no route leads there.
@@ -231,6 +259,7 @@ impl Session {
 
     fn offer_with(&mut self, fresh: bool, tokens: &mut Tokens) -> Result<Vec<u8>, SdpError> {
         let shape = self.prepare_offer(fresh, tokens)?;
+        self.prepare_ice_offer();
         for codec in self.local.codecs.clone() {
             if !self.codecs.iter().any(|(_, known)| *known == codec) {
                 let pt = codec
@@ -272,9 +301,10 @@ impl Session {
             Vec::new()
         };
         let direction = self.wish;
-        // A DTLS handshake keys one port; without it RTP and RTCP keep their own, as every peer
-        // can.
-        Ok(self.describe(&codecs, &events, direction, self.local.ptime_ms, shape.dtls))
+        // A DTLS handshake keys one port, and checks find one way sooner than two; without either
+        // RTP and RTCP keep their own, as every peer can. Until it is answered both are offered.
+        let mux = shape.dtls || self.writes_ice();
+        Ok(self.describe(&codecs, &events, direction, self.local.ptime_ms, mux))
     }
 
     /// Reads the answer to our last offer. May be called again for the same offer: 183 and then
@@ -331,7 +361,9 @@ impl Session {
         self.reach(line)?;
         let (agreement, protection) = self.accept_keying(line)?;
         let payloads = (send_payload, recv_payload, recv_payloads);
-        self.agree(line, codec, payloads, &events, (agreement, protection))
+        let ice = self.accept_ice(line);
+        let agreed = self.agree(line, codec, payloads, &events, (agreement, protection))?;
+        Ok(Negotiated { ice, ..agreed })
     }
 
     /// Whether an offer could be answered; nothing is changed by asking.
@@ -412,7 +444,9 @@ impl Session {
         let event = pick_event(line, codec).filter(|_| self.local.dtmf);
         let events: Vec<(u8, u32)> = event.into_iter().collect();
         let payloads = (payload, payload, vec![(payload, codec)]);
-        let negotiated = self.agree(line, codec, payloads, &events, (agreement, protection))?;
+        let ice = self.answer_ice(line, tokens);
+        let agreed = self.agree(line, codec, payloads, &events, (agreement, protection))?;
+        let negotiated = Negotiated { ice, ..agreed };
         self.alternative.clone_from(&line.alternative);
         let body = self.describe(
             &[(payload, codec)],
@@ -524,6 +558,7 @@ impl Session {
             protection,
             required: self.required(),
             missing,
+            ice: None,
         })
     }
 

@@ -91,6 +91,7 @@ pub(crate) struct Registration {
 impl Registration {
     /// The registration of an account; it starts at the first timeout if the account registers.
     pub(crate) fn new(account: usize, config: &AccountConfig, env: &mut Env, now: Instant) -> Self {
+        let here = env.account_address(account, config.transport);
         Self {
             account,
             servers: Servers::new(config),
@@ -101,7 +102,7 @@ impl Registration {
             flow: FlowState::new(env.config.instance.is_some()),
             proven: false,
             gruu: None,
-            contact: Contact::new(env.tokens.word(20), env.address_for(config.transport)),
+            contact: Contact::new(env.tokens.word(20), here),
             tag: env.tokens.tag(),
             call_id: env.tokens.word(24),
             cseq: 0,
@@ -403,7 +404,7 @@ impl Registration {
         env: &mut Env,
     ) -> Vec<RegistrationAction> {
         let transport = env.transport_of(self.account);
-        let here = env.address_for(transport);
+        let here = env.account_address(self.account, transport);
         if changed {
             let bound = self.bound_until.is_some();
             self.contact.handle_local_address(here, transport, bound);
@@ -477,8 +478,10 @@ impl Registration {
         self.flow_lost = false;
         self.next_at = Some(now + refresh_after(lifetime, &mut env.tokens));
         self.flow.handle_server(server);
-        let here = env.address_toward_server(server, transport);
-        self.contact.handle_source(env.address_for(transport), here);
+        let source = env.address_toward_server(server, transport);
+        self.contact
+            .handle_source(env.address_for(transport), source);
+        let here = env.external(self.account, source);
         if let Some(account) = env.config.accounts.get(self.account) {
             let (tokens, alternatives) = (&mut env.tokens, self.failover.has_alternatives());
             self.flow

@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use types::{Codec, Direction};
 
 use crate::fingerprint::{self, SetupAttribute};
+use crate::ice::LineIce;
 use crate::media_security::Fingerprint;
 use crate::media_security::table::{Profile, Refusal};
 use crate::sdes;
@@ -125,6 +126,8 @@ pub(crate) struct SdpLine {
     pub(crate) setup: Option<SetupAttribute>,
     /// Its `a=mid`, where the line is one of alternatives by address (`a=group:ANAT`, RFC 4091).
     pub(crate) alternative: Option<String>,
+    /// ICE credentials and candidates (RFC 8839).
+    pub(crate) ice: Option<LineIce>,
 }
 
 /// A session description.
@@ -242,6 +245,10 @@ impl SdpLine {
             alternative: value(attributes, "mid")
                 .filter(|mid| is_alternative(&session.attributes, mid))
                 .map(str::to_owned),
+            ice: LineIce::read(
+                |name| value(attributes, name).or_else(|| value(&session.attributes, name)),
+                values(attributes, "candidate"),
+            ),
             formats,
         }
     }
@@ -274,7 +281,9 @@ impl SdpLine {
     /// The direction the sender means, with the old way of holding (`c=0.0.0.0`, RFC 3264 section
     /// 8.4) understood.
     pub(crate) fn meant_direction(&self) -> Direction {
-        let dead = matches!(&self.address, Ok(ip) if ip.is_unspecified());
+        // With ICE and port 9 it is a far end that knows no address yet (RFC 8840 section 4.1.3).
+        let trickles = self.ice.is_some() && self.port == 9;
+        let dead = matches!(&self.address, Ok(ip) if ip.is_unspecified()) && !trickles;
         match (dead, self.direction) {
             (true, Direction::SendRecv | Direction::SendOnly) => Direction::SendOnly,
             (true, Direction::RecvOnly | Direction::Inactive) => Direction::Inactive,

@@ -54,6 +54,17 @@ impl World {
         self.phones[id.0].unreachable(remote, &mut self.network, now);
     }
 
+    /// A STUN server answers there.
+    pub fn add_stun_server(&mut self, at: SocketAddr) {
+        self.stun = Some(at);
+    }
+
+    /// A phone has other addresses from now on, in the same place of the network.
+    pub fn change_addresses(&mut self, id: PhoneId, local: sip::LocalAddresses) {
+        let now = self.now;
+        self.phones[id.0].change_addresses(local, &mut self.network, now);
+    }
+
     // ---------------------------------------------------------------- network
 
     /// Loses the first `count` packets of this kind (`"ACK"`, `"SIP/2.0 200 INVITE"`: a response

@@ -44,6 +44,7 @@ pub mod registrar;
 pub mod rng;
 pub mod signal;
 pub mod skip;
+pub mod stun;
 
 pub use rng::Rng;
 pub use skip::skipped;

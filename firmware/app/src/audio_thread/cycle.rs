@@ -481,7 +481,7 @@ impl AudioLoop {
             let Some(pair) = self.pairs.iter().find(|pair| pair.stream == packet.stream) else {
                 continue;
             };
-            if pair.send(packet.kind, packet.bytes, packet.to).is_err() {
+            if pair.send(packet.socket, packet.bytes, packet.to).is_err() {
                 self.end.shared.count_send_error();
             }
         }

@@ -104,7 +104,7 @@ fn call(
         while let Some(sent) = engine.poll_transmit() {
             packet.clear();
             packet.extend_from_slice(sent.bytes);
-            let kind = sent.kind;
+            let kind = sent.socket;
             if period + UNANSWERED < PERIODS {
                 engine.handle_packet(ID, kind, itself, &mut packet, now);
             }

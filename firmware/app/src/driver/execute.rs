@@ -28,7 +28,7 @@ impl Driver {
                 Output::OpenMedia(stream) => self.sound.open_media(stream, &mut self.control),
                 Output::CloseMedia(stream) => self.sound.close_media(stream),
                 Output::Media(command) => self.sound.command(command),
-                Output::Dtls(datagram) => self.sound.send_dtls(&datagram),
+                Output::Datagram(datagram) => self.sound.send_datagram(&datagram),
                 Output::Keep { file, text } => self.house.store(file, text),
                 Output::Maintenance(what) => self.maintain(what),
                 Output::Ring(cadence) => {

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use board::audio::AudioDevice;
 use config::EchoCancelling;
-use control::dtls::Transmit;
+use control::Transmit;
 use control::{AudioStatus, Control, IoCounters};
 use media::{EchoCanceller, EchoMode, Engine};
 use tokio::io::unix::AsyncFd;
@@ -124,14 +124,11 @@ impl Sound {
         self.link.send(AudioCommand::CloseSockets(stream));
     }
 
-    /// DTLS leaves by the audio thread, which owns the media sockets. What is too much is lost, as
-    /// on any network: it is sent again.
-    pub(super) fn send_dtls(&mut self, datagram: &Transmit) {
+    /// DTLS and STUN leave by the audio thread, which owns the media sockets. What is too much is
+    /// lost, as on any network: it is sent again.
+    pub(super) fn send_datagram(&mut self, datagram: &Transmit) {
         let Ok(bytes) = heapless::Vec::from_slice(&datagram.bytes) else {
-            tracing::warn!(
-                "a DTLS datagram of {} bytes is too long",
-                datagram.bytes.len()
-            );
+            tracing::warn!("a datagram of {} bytes is too long", datagram.bytes.len());
             return;
         };
         let datagram = Datagram {
@@ -141,7 +138,7 @@ impl Sound {
             bytes,
         };
         if !self.link.send_datagram(datagram) {
-            tracing::debug!("the audio thread does not send: a DTLS datagram is lost");
+            tracing::debug!("the audio thread does not send: a datagram is lost");
         }
     }
 
@@ -158,16 +155,13 @@ impl Sound {
             }
         }
         while let Some(datagram) = self.link.receive_datagram() {
-            // First bytes 20 to 63 are DTLS (RFC 7983 section 7). STUN (0 to 3) waits for ICE.
-            if matches!(datagram.bytes.first(), Some(20..=63)) {
-                let Datagram {
-                    stream,
-                    socket,
-                    peer,
-                    bytes,
-                } = datagram;
-                control.handle_dtls(stream, socket, peer, &bytes, now);
-            }
+            let Datagram {
+                stream,
+                socket,
+                peer,
+                bytes,
+            } = datagram;
+            control.handle_non_media(stream, socket, peer, &bytes, now);
         }
         self.link.flush();
     }

@@ -12,12 +12,13 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use media::{PacketKind, StreamConfig, StreamId};
+use media::{StreamConfig, StreamId};
 use phone::CallId;
 use sip::media_security::Protection;
 use sip::offer_answer::{LocalMedia, Negotiated};
 use types::{EncryptionPolicy, Keying};
 
+use super::ice_event::CHECKED_PEER;
 use super::{Control, Output, call_span};
 use crate::api::VerifyError;
 use crate::call::{CallDirection, Proof};
@@ -31,19 +32,6 @@ const NOWHERE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 impl Control {
-    /// A DTLS datagram came on a stream's socket.
-    pub fn handle_dtls(
-        &mut self,
-        stream: StreamId,
-        socket: PacketKind,
-        from: SocketAddr,
-        bytes: &[u8],
-        now: Instant,
-    ) {
-        self.dtls.handle_datagram(stream, socket, from, bytes, now);
-        self.drain(now);
-    }
-
     /// Completes what will be offered, and lets the far end speak DTLS before its answer is known.
     pub(super) fn prepare_dtls(&mut self, stream: StreamId, media: &mut LocalMedia) {
         let media_security = &mut media.media_security;
@@ -70,11 +58,21 @@ impl Control {
                 setup,
                 fingerprints,
             } => {
+                let checked = agreed.ice.is_some() && !record.ice_failed;
+                if checked && self.ice.path(stream).rtp.is_none() {
+                    // The handshake begins when there is a way.
+                    return;
+                }
+                let rtp = if checked {
+                    CHECKED_PEER
+                } else {
+                    agreed.remote_rtp
+                };
                 let agreement = DtlsAgreement {
                     setup: *setup,
                     fingerprints: fingerprints.clone(),
-                    rtp: agreed.remote_rtp,
-                    rtcp: (!agreed.rtcp_mux).then_some(agreed.remote_rtcp),
+                    rtp,
+                    rtcp: (!agreed.rtcp_mux && !checked).then_some(agreed.remote_rtcp),
                     established,
                 };
                 self.dtls.agree(stream, &agreement, now);
@@ -124,8 +122,6 @@ impl Control {
         if !matches!(agreed.protection, Protection::Dtls { .. }) {
             return;
         }
-        (config.remote_rtp, config.remote_rtcp) = self.remote_addresses(config.id, agreed);
-        config.latching = false;
         config.protection = match self.dtls.secured(config.id) {
             Some(secured) => media::Protection::Srtp {
                 send: secured.secrets.send.clone(),

@@ -35,6 +35,12 @@ impl Control {
         let signalling: SignallingHosts = self.agent.signalling_hosts(record.sip).collect();
         let moved = std::mem::replace(&mut record.signalling, signalling) != signalling;
         let keyed = self.dtls.secured(id).is_some();
+        if let Some(record) = self.calls.get(call)
+            && before.as_ref().and_then(|before| before.ice.as_ref()) != agreed.ice.as_ref()
+        {
+            record.ice_failed = false;
+        }
+        self.agree_ice(call, now);
         self.agree_dtls(call, now);
         // Keys of an agreement that is no more must not go on in the new one.
         let rekeyed = keyed && self.dtls.secured(id).is_none();
@@ -45,14 +51,7 @@ impl Control {
                 .is_some_and(|before| same_stream(before, &agreed))
         {
             if moved || before.as_ref() != Some(&agreed) {
-                let (remote_rtp, remote_rtcp) = self.remote_addresses(id, &agreed);
-                self.outbox.media(Command::Redirect {
-                    id,
-                    remote_rtp,
-                    remote_rtcp,
-                    signalling,
-                    direction: agreed.direction,
-                });
+                self.redirect_stream(call);
             }
         } else {
             self.start_stream(call, id, &agreed, now);
@@ -71,6 +70,7 @@ impl Control {
             return;
         };
         let mut config = stream_config(agreed, self.streams.identity(id, record.signalling));
+        self.apply_far_addresses(&mut config, agreed);
         self.apply_dtls_keys(&mut config, agreed);
         let Some(record) = self.calls.get(call) else {
             return;
@@ -129,7 +129,11 @@ impl Control {
         };
         if let Some(id) = record.stream {
             self.dtls.close(id);
+            self.close_ice(id, now);
         }
+        let Some(record) = self.calls.get(call) else {
+            return;
+        };
         match record.stream {
             Some(id) if record.in_engine > 0 => {
                 record.drop_at = Some(now + RETURN_TIMEOUT);

@@ -7,7 +7,6 @@
 //! ```
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use media::StreamId;
@@ -16,16 +15,8 @@ use sip::offer_answer::LocalMedia;
 
 use super::{Control, Output, call_span};
 use crate::call::{CallDirection, CallRecord};
+use crate::media_addresses::MediaAddresses;
 use crate::note::Note;
-
-/// The local addresses of a stream's two sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MediaAddresses {
-    /// Where RTP is received.
-    pub rtp: SocketAddr,
-    /// Where RTCP is received.
-    pub rtcp: SocketAddr,
-}
 
 /// What goes on when a stream's sockets are open.
 #[derive(Debug)]
@@ -44,11 +35,24 @@ pub(crate) enum AwaitingSockets {
     EarlyMedia { call: CallId },
 }
 
+/// Something that goes on when the sockets of its stream are open and their addresses known.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    stream: StreamId,
+    awaiting: AwaitingSockets,
+    /// Those of the open sockets, while it is asked what they are outside.
+    addresses: Option<MediaAddresses>,
+}
+
 impl Control {
     /// Asks for the sockets of a new stream.
     pub(super) fn open_media(&mut self, awaiting: AwaitingSockets) {
         let stream = self.streams.next_id();
-        self.awaiting_sockets.push((stream, awaiting));
+        self.awaiting_sockets.push(Waiting {
+            stream,
+            awaiting,
+            addresses: None,
+        });
         self.outbox.push(Output::OpenMedia(stream));
     }
 
@@ -59,19 +63,27 @@ impl Control {
         opened: io::Result<MediaAddresses>,
         now: Instant,
     ) {
-        let awaiting = self
+        let index = self
             .awaiting_sockets
             .iter()
-            .position(|(id, _)| *id == stream)
-            .map(|index| self.awaiting_sockets.remove(index).1);
-        match (awaiting, opened) {
-            (Some(awaiting), Ok(addresses)) => {
-                if !self.go_on(awaiting, stream, addresses, now) {
-                    self.dtls.close(stream);
-                    self.outbox.push(Output::CloseMedia(stream));
+            .position(|waiting| waiting.stream == stream);
+        match (index, opened) {
+            (Some(index), Ok(addresses)) => {
+                let awaiting = self.awaiting_sockets.remove(index).awaiting;
+                let sockets = [addresses.rtp, addresses.rtcp];
+                if self.gather(&awaiting, stream, sockets, now) {
+                    self.go_on_or_close(awaiting, stream, addresses, now);
+                } else {
+                    // Its addresses come within half a second.
+                    self.awaiting_sockets.push(Waiting {
+                        stream,
+                        awaiting,
+                        addresses: Some(addresses),
+                    });
                 }
             }
-            (Some(awaiting), Err(error)) => {
+            (Some(index), Err(error)) => {
+                let awaiting = self.awaiting_sockets.remove(index).awaiting;
                 let reason = format!("no media port: {error}; widen network.rtp_ports");
                 self.without_sockets(&awaiting, &reason, now);
             }
@@ -80,6 +92,42 @@ impl Control {
             (None, Err(_)) => {}
         }
         self.drain(now);
+    }
+
+    /// A stream's addresses are known. Whether a call waited for them that has no stream yet.
+    pub(super) fn on_gathered(&mut self, stream: StreamId, now: Instant) -> bool {
+        let mut waiting = self.awaiting_sockets.iter();
+        let Some(index) = waiting.position(|waiting| waiting.stream == stream) else {
+            return false;
+        };
+        let Waiting {
+            awaiting,
+            addresses,
+            ..
+        } = self.awaiting_sockets.remove(index);
+        if let Some(addresses) = addresses {
+            self.go_on_or_close(awaiting, stream, addresses, now);
+        }
+        true
+    }
+
+    fn go_on_or_close(
+        &mut self,
+        awaiting: AwaitingSockets,
+        stream: StreamId,
+        addresses: MediaAddresses,
+        now: Instant,
+    ) {
+        if !self.go_on(awaiting, stream, addresses, now) {
+            self.close_media(stream, now);
+        }
+    }
+
+    /// No one has a use for a stream's sockets.
+    fn close_media(&mut self, stream: StreamId, now: Instant) {
+        self.dtls.close(stream);
+        self.close_ice(stream, now);
+        self.outbox.push(Output::CloseMedia(stream));
     }
 
     /// Goes on with what waited. Returns whether somebody owns the sockets now.
@@ -96,7 +144,8 @@ impl Control {
                 // else there.
                 let own = || Some(self.agent.account_of_address(&to.address)?.0);
                 let account = to.account.map(|account| account.0).or_else(own);
-                let media = self.local_media(account, stream, addresses);
+                let outside = self.is_outside(account, &to.address);
+                let media = self.local_media(account, stream, addresses, outside, now);
                 let options = sip::InviteOptions {
                     anonymous: to.options.anonymous,
                     intercom: to.options.intercom,
@@ -104,7 +153,7 @@ impl Control {
                 };
                 let by = account.map(sip::AccountId);
                 let invited = self.agent.invite_with(by, &to.address, options, media, now);
-                self.begin_outgoing(call, to.address, account, stream, invited, now)
+                self.begin_outgoing(call, to.address, account, (stream, addresses), invited, now)
             }
             AwaitingSockets::Follow { old, call, to } => {
                 let Some(record) = self.calls.alive(old) else {
@@ -113,9 +162,10 @@ impl Control {
                 };
                 // By the account of the call it was asked for in, and encrypted as any call by it.
                 let (asked, account) = (record.sip, record.account);
-                let media = self.local_media(account, stream, addresses);
+                let outside = self.is_outside(account, &to);
+                let media = self.local_media(account, stream, addresses, outside, now);
                 let invited = self.agent.accept_refer(asked, media, now);
-                self.begin_outgoing(call, to, account, stream, invited, now)
+                self.begin_outgoing(call, to, account, (stream, addresses), invited, now)
             }
             AwaitingSockets::Answer { call } | AwaitingSockets::EarlyMedia { call } => {
                 let Some(record) = self.calls.alive(call).filter(|call| call.stream.is_none())
@@ -123,8 +173,10 @@ impl Control {
                     return false;
                 };
                 record.stream = Some(stream);
+                record.sockets = Some(addresses);
                 let (sip, account) = (record.sip, record.account);
-                let media = self.local_media(account, stream, addresses);
+                let outside = self.comes_from_outside(sip);
+                let media = self.local_media(account, stream, addresses, outside, now);
                 if let AwaitingSockets::Answer { .. } = awaiting {
                     self.agent.answer(sip, media, now);
                 } else {
@@ -155,7 +207,7 @@ impl Control {
         call: CallId,
         peer: String,
         account: Option<usize>,
-        stream: StreamId,
+        (stream, sockets): (StreamId, MediaAddresses),
         invited: Result<sip::CallHandle, impl std::fmt::Display>,
         now: Instant,
     ) -> bool {
@@ -164,6 +216,7 @@ impl Control {
                 let mut record = CallRecord::new(call, sip, CallDirection::Out, peer, now);
                 record.account = account;
                 record.stream = Some(stream);
+                record.sockets = Some(sockets);
                 self.calls.push(record);
                 true
             }
@@ -200,27 +253,35 @@ impl Control {
 
     /// A call that has not begun is given up; its sockets are closed when they come.
     pub(super) fn abandon(&mut self, ended: CallId, now: Instant) {
-        let index = self.awaiting_sockets.iter().position(|(_, awaiting)| {
-            matches!(awaiting, AwaitingSockets::Place { call, .. }
+        let index = self.awaiting_sockets.iter().position(|waiting| {
+            matches!(&waiting.awaiting, AwaitingSockets::Place { call, .. }
                 | AwaitingSockets::Follow { call, .. } if *call == ended)
         });
         let Some(index) = index else { return };
-        if let (_, AwaitingSockets::Follow { old, .. }) = self.awaiting_sockets.remove(index)
+        let waiting = self.awaiting_sockets.remove(index);
+        if waiting.addresses.is_some() {
+            self.close_media(waiting.stream, now);
+        }
+        if let AwaitingSockets::Follow { old, .. } = waiting.awaiting
             && let Some(asked) = self.sip_of(old)
         {
             self.agent.reject_refer(asked, now);
         }
     }
 
-    fn local_media(
+    /// What is offered, or answered with. `outside`: the far end is beyond our router.
+    pub(super) fn local_media(
         &mut self,
         account: Option<usize>,
         stream: StreamId,
         addresses: MediaAddresses,
+        outside: bool,
+        now: Instant,
     ) -> LocalMedia {
-        let account = account.and_then(|account| self.config.accounts.get(account));
+        let settings = account.and_then(|account| self.config.accounts.get(account));
         let mut media =
-            crate::negotiate::local_media(&self.config, account, addresses.rtp, addresses.rtcp);
+            crate::negotiate::local_media(&self.config, settings, addresses.rtp, addresses.rtcp);
+        self.apply_addresses(account, stream, outside, &mut media, now);
         self.prepare_dtls(stream, &mut media);
         media
     }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use media::StreamId;
 use types::{Lamp, LampState};
 
-use crate::dtls;
 use crate::event::Event;
+use crate::transmit::Transmit;
 
 /// What must be done by whoever owns sockets, the audio thread and the board.
 #[expect(
@@ -39,8 +39,8 @@ pub enum Output {
     CloseMedia(StreamId),
     /// Hand a command to the audio engine.
     Media(media::Command),
-    /// Send a DTLS datagram from a stream's socket.
-    Dtls(dtls::Transmit),
+    /// Send a datagram that is no media from a stream's socket: DTLS, STUN, TURN.
+    Datagram(Transmit),
     /// Keep this text in a file of the state directory, whole or not at all.
     Keep {
         /// The file's name.

@@ -71,6 +71,7 @@ impl Control {
                 first_called,
                 alert_info,
                 answer_after_ms,
+                offers_ice,
                 call_id,
                 replaces,
             } => {
@@ -96,6 +97,7 @@ impl Control {
                 };
                 let mut record = CallRecord::new(id, call, CallDirection::In, from.clone(), now);
                 record.account = account.map(|account| account.0);
+                record.offers_ice = offers_ice;
                 record.number = if anonymous {
                     String::new()
                 } else {

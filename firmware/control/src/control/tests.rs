@@ -17,6 +17,7 @@ use crate::history::History;
 use crate::known_peers::KnownPeers;
 
 use super::*;
+use crate::MediaAddresses;
 
 /// Ports by number only.
 #[derive(Default)]
@@ -112,7 +113,7 @@ impl Desk {
                 Output::Connect { .. }
                 | Output::Disconnect(_)
                 | Output::Lookup(_)
-                | Output::Dtls(_) => {
+                | Output::Datagram(_) => {
                     panic!("no TCP, no names, no DTLS here")
                 }
             }

@@ -7,7 +7,7 @@ use types::{Codec, Direction};
 
 use crate::codec::CodecError;
 use crate::latch::SignallingHosts;
-use crate::packet::StreamId;
+use crate::packet::{Relays, StreamId};
 use crate::srtp::Protection;
 
 /// What a stream needs to know.
@@ -35,6 +35,8 @@ pub struct StreamConfig {
     pub remote_rtp: SocketAddr,
     /// Where RTCP goes (the same as `remote_rtp` with rtcp-mux).
     pub remote_rtcp: SocketAddr,
+    /// TURN channels that lead to these addresses.
+    pub relays: Relays,
     /// Whether packets may come from, and then go to, another address than `remote_rtp` (symmetric
     /// RTP behind a NAT): any port of the same host, `signalling`, and whoever holds the keys.
     /// `false` where the far address was proven, as by a DTLS handshake.
@@ -92,6 +94,7 @@ impl StreamConfig {
             opus_dtx: false,
             remote_rtp: remote,
             remote_rtcp: remote,
+            relays: Relays::default(),
             latching: true,
             signalling: SignallingHosts::default(),
             media_timeout: Duration::from_secs(60),

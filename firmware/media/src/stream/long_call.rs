@@ -124,7 +124,7 @@ impl End {
         };
         let timestamp = self.numbers.timestamp();
         let numbers = &mut self.numbers;
-        let to = self.stream.config.remote_rtp;
+        let to = self.stream.destination(PacketKind::Rtp).unwrap();
         let pushed = outbox.push(
             self.stream.config.id,
             PacketKind::Rtp,

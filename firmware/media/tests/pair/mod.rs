@@ -107,6 +107,7 @@ pub fn config(side: usize, codec: Codec, rate: u32, frames: usize, start: Instan
         recv_dtmf: Some(101),
         opus_fec: true,
         remote_rtcp: SocketAddr::new(remote.ip(), remote.port() + 1),
+        relays: media::Relays::default(),
         media_timeout: Duration::from_secs(3600),
         ssrc: 0x1111 * (side as u32 + 1),
         first_sequence: 65_500,

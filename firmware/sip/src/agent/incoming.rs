@@ -28,6 +28,7 @@ use crate::offer_answer::{LocalMedia, Session};
 use crate::request_check::{
     answer_after_ms, check, check_require, method_refusal, requires_auto_answer, wants_sips,
 };
+use crate::sdp::Description;
 use crate::session_body::session_body;
 use crate::transaction::server::State;
 use crate::transaction::table::{MAX_SERVERS, merge_key, server_key};
@@ -316,6 +317,7 @@ impl UserAgent {
             first_called: first_called(headers).filter(|_| trusted),
             alert_info: headers.get("Alert-Info").map(str::to_owned),
             answer_after_ms: answer_after_ms(&request).filter(|_| self.may_auto_answer(account)),
+            offers_ice: offers_ice(&request),
             call_id: headers.call_id().unwrap_or_default().to_owned(),
             replaces,
         });
@@ -402,6 +404,8 @@ impl UserAgent {
             media_security: account
                 .map_or(&config.media_security, |account| &account.media_security)
                 .clone(),
+            ice: None,
+            owner_moves: false,
         };
         let mut session = Session::new(all, local.ip(), 0);
         session.set_addresses(&self.env.addresses);
@@ -532,4 +536,12 @@ fn is_anonymous(headers: &crate::message::Headers) -> bool {
         kinds.any(|kind| kind.eq_ignore_ascii_case("id") || kind.eq_ignore_ascii_case("user"))
     });
     host.unwrap_or(false) || privacy
+}
+
+/// Whether there is an offer with ICE.
+fn offers_ice(request: &Request) -> bool {
+    session_body(request).is_some_and(|offer| {
+        Description::parse(&offer)
+            .is_ok_and(|description| description.lines.iter().any(|line| line.ice.is_some()))
+    })
 }

@@ -19,7 +19,7 @@ use crate::dialog::Dialog;
 use crate::ids::{CallHandle, RequestId, TransactionId};
 use crate::media_security::Protection;
 use crate::message::{Headers, Method, NameAddr, Request, Response};
-use crate::offer_answer::{Negotiated, Session};
+use crate::offer_answer::{LocalMedia, Negotiated, Session};
 use crate::sdp::SdpError;
 use crate::session_body::{session_body, session_body_of};
 use crate::timer::earliest;
@@ -153,6 +153,12 @@ impl Established {
     /// Asks for the direction in force again: our address changed.
     pub(super) fn refresh(&mut self) {
         self.wanted = self.wanted.or(Some(self.session.wish()));
+    }
+
+    /// Asks for the direction in force again, with these addresses.
+    pub(super) fn move_media(&mut self, media: &LocalMedia) {
+        self.session.move_to(media);
+        self.refresh();
     }
 
     /// Asks for new keys, where the session descriptions carry them; a DTLS handshake makes keys of
@@ -511,15 +517,17 @@ impl Established {
         }
     }
 
-    /// The phone's own address is another one, and this our new Contact.
+    /// The phone's own address is another one, and this our new Contact. Whether the far end
+    /// learns it from here; otherwise the owner sends other addresses for media.
     pub(super) fn handle_local_address(
         &mut self,
         contact: crate::message::SipUri,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         self.session.set_address(turn.env.addresses.primary().ip());
         self.session.set_addresses(&turn.env.addresses);
         self.dialog.contact = contact;
+        !self.session.owner_moves()
     }
 }
 

@@ -390,9 +390,10 @@ impl Call {
                 established.handle_local_address(contact, turn);
             }
             State::Up(established) => {
-                established.handle_local_address(contact, turn);
-                established.refresh();
-                self.send_change(turn);
+                if established.handle_local_address(contact, turn) {
+                    established.refresh();
+                    self.send_change(turn);
+                }
             }
             State::Leaving(dialog, _) => dialog.contact = contact,
             State::Over(_) => {}

@@ -22,6 +22,8 @@ fn media() -> LocalMedia {
         ptime_ms: 20,
         dtmf: true,
         media_security: MediaSecurity::default(),
+        ice: None,
+        owner_moves: false,
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
         backup_servers: Vec::new(),
         keepalive: crate::KeepaliveMode::Auto,
         gruu: false,
+        external_address: None,
         expires_s: 600,
         register: true,
         media_security: crate::media_security::MediaSecurity::default(),

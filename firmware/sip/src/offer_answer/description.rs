@@ -46,6 +46,7 @@ impl Session {
         if let Some(mid) = &self.alternative {
             let _ = write!(body, "a=group:ANAT {mid}\r\n");
         }
+        self.describe_ice_session(&mut body);
         for slot in &self.slots {
             // Writing to a String cannot fail.
             let _ = match slot {
@@ -114,10 +115,25 @@ impl Session {
         write!(body, "a=ptime:{ptime}\r\na=maxptime:60\r\n")?;
         if mux {
             body.push_str("a=rtcp-mux\r\n");
-        } else if self.local.rtcp.port() != self.local.rtp.port().wrapping_add(1) {
-            write!(body, "a=rtcp:{}\r\n", self.local.rtcp.port())?;
+        }
+        if !mux || self.writes_ice() && !self.mux {
+            self.describe_rtcp(body)?;
         }
         self.describe_keys(body);
+        self.describe_ice(body)?;
         write!(body, "a={}\r\n", direction.as_str())
+    }
+
+    /// The port of RTCP, where it is not the one after RTP's (RFC 3605).
+    fn describe_rtcp(&self, body: &mut String) -> std::fmt::Result {
+        let (rtp, rtcp) = (self.local.rtp, self.local.rtcp);
+        if rtcp.ip() != rtp.ip() {
+            let family = if rtcp.is_ipv4() { "IP4" } else { "IP6" };
+            write!(body, "a=rtcp:{} IN {family} {}\r\n", rtcp.port(), rtcp.ip())
+        } else if rtcp.port() != rtp.port().wrapping_add(1) {
+            write!(body, "a=rtcp:{}\r\n", rtcp.port())
+        } else {
+            Ok(())
+        }
     }
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::media_security::table::Profile;
 
 mod alternatives;
+mod ice;
 mod media_security;
 
 fn local(codecs: &[Codec]) -> LocalMedia {
@@ -16,6 +17,8 @@ fn local(codecs: &[Codec]) -> LocalMedia {
         ptime_ms: 20,
         dtmf: true,
         media_security: MediaSecurity::default(),
+        ice: None,
+        owner_moves: false,
     }
 }
 

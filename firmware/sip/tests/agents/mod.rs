@@ -20,6 +20,7 @@ pub(crate) fn account(user: &str) -> AccountConfig {
         backup_servers: Vec::new(),
         keepalive: sip::KeepaliveMode::Auto,
         gruu: false,
+        external_address: None,
         expires_s: 90,
         register: true,
         media_security: sip::media_security::MediaSecurity::default(),

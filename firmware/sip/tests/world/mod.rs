@@ -97,6 +97,8 @@ pub(crate) fn media(port: u16) -> LocalMedia {
         ptime_ms: 20,
         dtmf: true,
         media_security: sip::media_security::MediaSecurity::default(),
+        ice: None,
+        owner_moves: false,
     }
 }
 
@@ -140,6 +142,7 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
         backup_servers: Vec::new(),
         keepalive: sip::KeepaliveMode::Auto,
         gruu: false,
+        external_address: None,
         expires_s: 600,
         register: true,
         media_security: sip::media_security::MediaSecurity::default(),

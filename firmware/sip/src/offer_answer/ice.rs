@@ -1,0 +1,135 @@
+//! ICE of one leg (RFC 8839): what its descriptions say of it, and what comes of theirs.
+//!
+//! ```text
+//! LocalIce ─▶ our offer (a=ice-ufrag, a=candidate …) ─▶ their answer ─┬─▶ AgreedIce, or none: a plain call
+//! their offer ─▶ the same credentials? addresses unchanged? ─▶ our answer ┘
+//! ```
+
+use std::fmt::Write as _;
+
+use super::Session;
+use crate::ice::{AgreedIce, IceCredentials, LineIce};
+use crate::sdp::SdpLine;
+use crate::token::Tokens;
+
+/// Letters of our credentials: five bits each, so that 26 have the 128 bits RFC 8445 section 5.3
+/// wants.
+const UFRAG: usize = 8;
+const PASSWORD: usize = 26;
+
+/// What a leg knows of its ICE.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LegIce {
+    /// What stands in our next description.
+    writes: Writes,
+    /// Whether ICE is in use; `None`: nothing was agreed on yet.
+    in_use: Option<bool>,
+    /// Theirs, in force.
+    remote: Option<IceCredentials>,
+}
+
+/// What our description says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Writes {
+    #[default]
+    Nothing,
+    /// Credentials and candidates.
+    Ice,
+    /// `a=ice-mismatch`: their addresses were changed on the way.
+    Mismatch,
+}
+
+impl Session {
+    /// Whether this description carries our candidates.
+    pub(super) fn writes_ice(&self) -> bool {
+        self.ice.writes == Writes::Ice
+    }
+
+    /// An offer is about to be written.
+    pub(super) fn prepare_ice_offer(&mut self) {
+        let offered = self.local.ice.as_ref().is_some_and(|ice| ice.offered);
+        let wanted = self.local.ice.is_some() && self.ice.in_use.unwrap_or(offered);
+        self.ice.writes = if wanted { Writes::Ice } else { Writes::Nothing };
+    }
+
+    /// The answer to our offer.
+    pub(super) fn accept_ice(&mut self, line: &SdpLine) -> Option<AgreedIce> {
+        let agreed = usable(line).filter(|_| self.writes_ice());
+        self.ice.in_use = Some(agreed.is_some());
+        let agreed = agreed.and_then(|theirs| self.agreed_ice(theirs, true));
+        self.ice.remote = agreed.as_ref().map(|agreed| agreed.remote.clone());
+        agreed
+    }
+
+    /// Their offer, about to be answered.
+    pub(super) fn answer_ice(&mut self, line: &SdpLine, tokens: &mut Tokens) -> Option<AgreedIce> {
+        let theirs = usable(line).filter(|_| self.local.ice.is_some());
+        self.ice.in_use = Some(theirs.is_some());
+        let Some(theirs) = theirs else {
+            let mismatched = line.ice.is_some() && self.local.ice.is_some();
+            self.ice.writes = if mismatched {
+                Writes::Mismatch
+            } else {
+                Writes::Nothing
+            };
+            self.ice.remote = None;
+            return None;
+        };
+        self.ice.writes = Writes::Ice;
+        // Other credentials are a restart (section 4.4.1.1.1): it wants other ones of ours.
+        let restarted = self.ice.remote.replace(theirs.credentials.clone());
+        if restarted.is_some_and(|before| before != theirs.credentials)
+            && let Some(ice) = &mut self.local.ice
+        {
+            ice.credentials = IceCredentials {
+                ufrag: tokens.word(UFRAG),
+                password: tokens.word(PASSWORD),
+            };
+        }
+        self.agreed_ice(theirs, false)
+    }
+
+    fn agreed_ice(&self, theirs: LineIce, offered_by_us: bool) -> Option<AgreedIce> {
+        let ours = self.local.ice.as_ref()?;
+        Some(AgreedIce {
+            local: ours.credentials.clone(),
+            remote: theirs.credentials,
+            candidates: theirs.candidates,
+            lite: theirs.lite,
+            offered_by_us,
+        })
+    }
+
+    /// Writes what there is to say at the session level.
+    pub(super) fn describe_ice_session(&self, body: &mut String) {
+        if self.writes_ice() {
+            body.push_str("a=ice-options:ice2\r\n");
+        }
+    }
+
+    /// Writes what there is to say below the audio line.
+    pub(super) fn describe_ice(&self, body: &mut String) -> std::fmt::Result {
+        match (self.ice.writes, &self.local.ice) {
+            (Writes::Nothing, _) | (Writes::Ice, None) => Ok(()),
+            (Writes::Mismatch, _) => write!(body, "a=ice-mismatch\r\n"),
+            (Writes::Ice, Some(ice)) => {
+                let IceCredentials { ufrag, password } = &ice.credentials;
+                write!(body, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n")?;
+                for candidate in &ice.candidates {
+                    if candidate.component == 1 || !self.mux {
+                        write!(body, "a=candidate:{candidate}\r\n")?;
+                    }
+                }
+                write!(body, "a=end-of-candidates\r\n")
+            }
+        }
+    }
+}
+
+/// What a line says of ICE, where its addresses are still those its sender wrote.
+fn usable(line: &SdpLine) -> Option<LineIce> {
+    let theirs = line.ice.clone()?;
+    let (rtp, rtcp) = line.remote().ok()?;
+    let rtcp = (!line.rtcp_mux).then_some(rtcp);
+    (!theirs.is_mismatched(rtp, rtcp)).then_some(theirs)
+}
