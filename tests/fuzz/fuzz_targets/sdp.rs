@@ -43,6 +43,8 @@ fn media() -> LocalMedia {
         ptime_ms: 20,
         dtmf: true,
         media_security: sip::media_security::MediaSecurity::default(),
+        ice: None,
+        owner_moves: false,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use offhook_tests::desk_phone::DeskPhone;
+use testkit::namespace::Namespace;
 use testkit::process::{ChildProcess, TestDir, port_block};
 
 pub(crate) struct Baresip {
@@ -17,6 +18,19 @@ pub(crate) struct Baresip {
     control: TcpStream,
     pending: Vec<u8>,
     process: ChildProcess,
+}
+
+/// A connection to this port of the loopback, in this network.
+fn connect(network: Option<&Namespace>, port: u16) -> std::io::Result<TcpStream> {
+    std::thread::scope(|scope| {
+        let opened = scope.spawn(|| {
+            if let Some(network) = network {
+                network.enter();
+            }
+            TcpStream::connect(("127.0.0.1", port))
+        });
+        opened.join().unwrap()
+    })
 }
 
 impl Baresip {
@@ -41,6 +55,20 @@ impl Baresip {
         account: &str,
         more: &str,
     ) -> Self {
+        Self::start_at(None, dir, codec, microphone, sound, account, more)
+    }
+
+    /// [`Baresip::start_with`] in another network, with this address there.
+    pub(crate) fn start_at(
+        network: Option<(&Namespace, &str)>,
+        dir: &TestDir,
+        codec: &str,
+        microphone: &Path,
+        sound: &offhook_tests::null_sink::NullSink,
+        account: &str,
+        more: &str,
+    ) -> Self {
+        let ip = network.map_or("127.0.0.1", |(_, ip)| ip);
         let base = port_block();
         let dir = dir.join("baresip");
         std::fs::create_dir_all(dir.join("snd")).unwrap();
@@ -54,7 +82,7 @@ impl Baresip {
             .find(|path| Path::new(path).exists())
             .expect("baresip's modules are installed");
         let config = format!(
-            "sip_listen 127.0.0.1:{base}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\n\
+            "sip_listen {ip}:{base}\nnet_interface {ip}\nrtp_ports {}-{}\n\
              audio_source aufile,{}\naudio_player alsa,ear\naudio_alert alsa,ear\n\
              snd_path {}\nmodule_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\n\
              module aufile.so\nmodule alsa.so\nmodule sndfile.so\n\
@@ -70,13 +98,16 @@ impl Baresip {
         std::fs::write(
             dir.join("accounts"),
             format!(
-                "<sip:bob@127.0.0.1:{base}>;regint=0;audio_codecs={codec};\
+                "<sip:bob@{ip}:{base}>;regint=0;audio_codecs={codec};\
                  answermode=auto{account}\n"
             ),
         )
         .unwrap();
         std::fs::write(dir.join("contacts"), "").unwrap();
-        let mut command = Command::new("baresip");
+        let mut command = match network {
+            Some((namespace, _)) => namespace.command("baresip"),
+            None => Command::new("baresip"),
+        };
         command
             .arg("-f")
             .arg(&dir)
@@ -86,7 +117,7 @@ impl Baresip {
         let process = ChildProcess::start(&mut command, &dir.join("log"));
         let end = Instant::now() + Duration::from_secs(8);
         let control = loop {
-            match TcpStream::connect(("127.0.0.1", base + 100)) {
+            match connect(network.map(|(namespace, _)| namespace), base + 100) {
                 Ok(stream) => break stream,
                 Err(error) => assert!(
                     Instant::now() < end,

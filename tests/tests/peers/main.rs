@@ -36,6 +36,7 @@ mod first_hour;
 mod fleet;
 mod gnome;
 mod hostile;
+mod ice;
 mod links;
 mod linphone;
 mod loss_of_peer;

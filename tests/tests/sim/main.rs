@@ -24,6 +24,7 @@ mod failover;
 mod fork;
 mod hold;
 mod hostile;
+mod ice;
 mod media_timeout;
 mod monkey;
 mod races;
