@@ -101,18 +101,21 @@ impl Board {
         }
         let has_hook = inputs.iter().any(|(table, _)| *table == HOOK);
         let ringer = or_fault(open::open_ringer(profile), &mut faults);
-        let wanted = [
+        let named = [
             (Lamp::Line, &profile.lamps.line),
             (Lamp::InUse, &profile.lamps.in_use),
             (Lamp::Message, &profile.lamps.message),
             (Lamp::Encrypted, &profile.lamps.encrypted),
         ];
+        let named = named
+            .into_iter()
+            .filter_map(|(name, line)| Some((name, line.as_ref()?)));
+        let watched = (0..Lamp::MOST_WATCHED).map(Lamp::Watched);
+        let wanted = named.chain(watched.zip(&profile.lamps.watched));
         let mut lamps = Vec::new();
         for (name, line) in wanted {
-            let lamp = line
-                .as_ref()
-                .map(|line| open::open_lamp(profile, line, now));
-            lamps.extend(or_fault(lamp.transpose(), &mut faults).map(|lamp| (name, lamp)));
+            let lamp = open::open_lamp(profile, line, now).map(Some);
+            lamps.extend(or_fault(lamp, &mut faults).map(|lamp| (name, lamp)));
         }
         let watchdog = or_fault(open::open_watchdog(profile), &mut faults);
 

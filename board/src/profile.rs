@@ -256,6 +256,9 @@ pub struct Lamps {
     pub message: Option<GpioLine>,
     /// The call is encrypted.
     pub encrypted: Option<GpioLine>,
+    /// What each watched phone does, in the order of `dial.watch`; at most 8.
+    #[serde(default)]
+    pub watched: Vec<GpioLine>,
     /// Level of a lit lamp.
     #[serde(default = "high")]
     pub lit: ActiveLevel,
@@ -268,6 +271,7 @@ impl Default for Lamps {
             in_use: None,
             message: None,
             encrypted: None,
+            watched: Vec::new(),
             lit: high(),
         }
     }

@@ -37,6 +37,8 @@ pub struct Setup {
     pub command: Option<Command>,
     /// Lines of `[network]`.
     pub network: &'static str,
+    /// Its SIP port, where another one must know it before; else a free one.
+    pub sip_port: Option<u16>,
 }
 
 impl Default for Setup {
@@ -54,6 +56,7 @@ impl Default for Setup {
             bind: "127.0.0.1".to_owned(),
             command: None,
             network: "",
+            sip_port: None,
         }
     }
 }
@@ -92,6 +95,7 @@ impl DeskPhone {
         let dir = dir.join(name);
         std::fs::create_dir_all(&dir).unwrap();
         let base = port_block();
+        let sip_port = setup.sip_port.unwrap_or(base);
         let ear = dir.join("ear.wav");
         let socket = dir.join("ctl.sock");
         let capture = setup
@@ -105,7 +109,7 @@ impl DeskPhone {
             .clone()
             .unwrap_or((capture, format!("wav:{}", ear.display())));
         let mut text = format!(
-            "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {base}\n\
+            "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {sip_port}\n\
              rtp_ports = [{}, {}]\n{}\
              [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
              [board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
@@ -141,7 +145,7 @@ impl DeskPhone {
             .envs(setup.env.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         let process = ChildProcess::start(&mut command, &dir.join("log"));
         let desk = Self {
-            sip_port: base,
+            sip_port,
             rtp_ports: (base + 10, base + 59),
             socket,
             ear,

@@ -183,6 +183,7 @@ fn config(number: usize, server: &str, local: SocketAddr) -> AgentConfig {
         expires_s: 90,
         register: true,
         media_security: MediaSecurity::default(),
+        events: sip::AccountEvents::default(),
     };
     AgentConfig {
         accounts: vec![account],
@@ -198,6 +199,7 @@ fn config(number: usize, server: &str, local: SocketAddr) -> AgentConfig {
         codecs: Vec::new(),
         media_security: MediaSecurity::default(),
         session_expires_s: None,
+        events: sip::EventSettings::default(),
         local: local.into(),
         tls_port: 0,
         seed,

@@ -96,6 +96,10 @@ pub struct SimPhone {
     pub files: BTreeMap<&'static str, String>,
     /// What was counted.
     pub counters: PhoneCounters,
+    /// How often its configuration was looked up again.
+    pub look_ups: u32,
+    /// How often it was to restart.
+    pub restarts: u32,
     /// Whether it has no account, so that no timer at all may run when it is idle.
     pub lineless: bool,
     zone: Zone,
@@ -157,6 +161,8 @@ impl SimPhone {
             events: VecDeque::new(),
             files: BTreeMap::new(),
             counters: PhoneCounters::default(),
+            look_ups: 0,
+            restarts: 0,
             lineless: config.accounts.is_empty(),
             zone: Zone::new(),
             lookup_delay: Duration::from_millis(15),
@@ -514,7 +520,9 @@ impl SimPhone {
                 Output::Disconnect(connection) => {
                     self.connections.remove(&connection);
                 }
+                Output::Maintenance(phone::Maintenance::Reboot) => self.restarts += 1,
                 Output::Maintenance(_) => {}
+                Output::LookUpConfiguration => self.look_ups += 1,
                 Output::Lookup(lookup) => {
                     let targets = self.resolve(&lookup);
                     self.lookups

@@ -346,6 +346,7 @@ impl Profile {
         ]
         .into_iter()
         .flatten()
+        .chain(&self.lamps.watched)
         .map(|line| ("[lamps]", line));
         hook.chain(flash)
             .chain(keypad)

@@ -163,8 +163,8 @@ pub const CODES: &[CodeEntry] = &[
         "After a flash, transfers the call on hold to `dial.park`; without that key the code is \
          dialled as a number."),
     entry(StarCode::PickUp, "pick_up", Argument::None, same("*71"),
-        "Calls `dial.pick_up`, which takes a parked or ringing call; without that key the code is \
-         dialled as a number."),
+        "Takes the call that rings at a phone of `dial.watch`, else calls `dial.pick_up`, which \
+         takes a parked or ringing call; without either key the code is dialled as a number."),
     entry(StarCode::Intercom, "intercom", Argument::Number, same("*80"),
         "Calls a phone and asks it to answer by itself."),
     entry(StarCode::EchoTest, "echo_test", Argument::None, same("*99#"),

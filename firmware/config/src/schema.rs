@@ -149,6 +149,17 @@ pub enum KeepaliveMode {
     Off,
 }
 
+/// What an account does about its mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageWaiting {
+    /// It takes what the server tells by itself.
+    Accept,
+    /// It subscribes.
+    Subscribe,
+    /// Nothing.
+    Off,
+}
+
 /// `[[account]]`: one line at a registrar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
@@ -190,6 +201,12 @@ pub struct Account {
     pub expires_s: u32,
     /// `false`: calls go out by this account but it never registers.
     pub register: bool,
+    /// What is done with news of its mailbox.
+    pub messages: MessageWaiting,
+    /// A registration that the server has removed is noticed and made again (RFC 3680).
+    pub watch_registration: bool,
+    /// Its server may have calls answered, resumed and put on hold.
+    pub remote_control: bool,
     /// Keys before a number that uses this account.
     pub prefix: Option<String>,
     /// How its calls ring: 1 to 5 (Bellcore-dr1…).
@@ -221,6 +238,8 @@ pub struct Dial {
     pub park: Option<String>,
     /// What takes a parked or ringing call.
     pub pick_up: Option<String>,
+    /// Phones whose state is watched: numbers or addresses, one a lamp.
+    pub watch: Vec<String>,
     /// Number dialled → SIP address or other number.
     pub speed_dial: Vec<(String, String)>,
     /// Dialled by itself this many ms after lifting (baby call): (number, delay).
@@ -261,6 +280,8 @@ pub struct Call {
     pub direct: Option<bool>,
     /// Whose calls without a server are accepted; empty: as `direct` says.
     pub direct_from: Vec<DirectCaller>,
+    /// Who may watch this phone, and take calls that ring here.
+    pub watched_by: Vec<DirectCaller>,
     /// Seconds an outgoing call may ring before it is given up.
     pub no_answer_s: u32,
     /// Longest time between two signs of the far end in the signalling (RFC 4028), in seconds.
@@ -445,6 +466,7 @@ pub(crate) fn blank() -> Config {
             echo_test: None,
             park: None,
             pick_up: None,
+            watch: Vec::new(),
             speed_dial: Vec::new(),
             hotline: None,
         },
@@ -452,6 +474,7 @@ pub(crate) fn blank() -> Config {
             auto_answer_ms: None,
             direct: None,
             direct_from: Vec::new(),
+            watched_by: Vec::new(),
             no_answer_s: 0,
             session_timer_s: 0,
             early_media: false,
@@ -482,6 +505,7 @@ pub(crate) fn blank() -> Config {
             suites: Vec::new(),
             sdes_over_clear: false,
             hmac_32: false,
+            emergency_clear: true,
         },
         tls: Tls {
             ca: None,
@@ -544,6 +568,9 @@ pub(crate) fn blank_account() -> Account {
         ice: None,
         expires_s: 0,
         register: false,
+        messages: MessageWaiting::Accept,
+        watch_registration: false,
+        remote_control: false,
         prefix: None,
         ring: None,
         encryption: None,

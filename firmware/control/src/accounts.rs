@@ -88,6 +88,7 @@ impl Accounts {
                 error: account.error.clone(),
                 server: server.filter(|_| until.is_some()).map(server_name),
                 silent_servers: silent.iter().copied().map(server_name).collect(),
+                messages: None,
                 attempts: agent.registration_history(id).map(attempt).collect(),
             }
         };

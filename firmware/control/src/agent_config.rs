@@ -41,6 +41,7 @@ pub(crate) fn agent_config(
             expires_s: account.expires_s,
             register: account.register,
             media_security: crate::negotiate::media_security(config, Some(account), fingerprint),
+            events: account_events(account),
         })
         .collect();
     sip::AgentConfig {
@@ -60,10 +61,52 @@ pub(crate) fn agent_config(
         codecs: config.codecs.order.clone(),
         media_security: crate::negotiate::media_security(config, None, fingerprint),
         session_expires_s: Some(config.call.session_timer_s),
+        events: event_settings(config),
         local,
         tls_port: config.tls.sip_port_tls,
         seed,
     }
+}
+
+/// What an account's server may tell this phone, and is asked for.
+fn account_events(account: &config::schema::Account) -> sip::AccountEvents {
+    use config::schema::MessageWaiting;
+    sip::AccountEvents {
+        messages: match account.messages {
+            MessageWaiting::Accept => sip::MessageWaiting::Accept,
+            MessageWaiting::Subscribe => sip::MessageWaiting::Subscribe,
+            MessageWaiting::Off => sip::MessageWaiting::Off,
+        },
+        watch_registration: account.watch_registration,
+        remote_control: account.remote_control,
+    }
+}
+
+/// Whom this phone watches, and who may watch it.
+fn event_settings(config: &config::Config) -> sip::EventSettings {
+    let watched = config.dial.watch.iter();
+    sip::EventSettings {
+        watched: watched
+            .map(|target| sip::Watched {
+                account: watched_by_account(config, target).map(sip::AccountId),
+                target: target.clone(),
+            })
+            .collect(),
+        watchers: config.call.watched_by.iter().map(allowed_caller).collect(),
+    }
+}
+
+/// The account a watched phone is watched by: that of its domain, the first one for a number.
+pub(crate) fn watched_by_account(config: &config::Config, target: &str) -> Option<usize> {
+    let is_address = target.contains('@') || target.to_ascii_lowercase().starts_with("sip");
+    if !is_address {
+        return (!config.accounts.is_empty()).then_some(0);
+    }
+    let host = target.rsplit(['@', ':']).next().unwrap_or_default();
+    let after = target.split_once('@').map_or(host, |(_, after)| after);
+    let domain = after.split([';', '?']).next().unwrap_or_default();
+    let mut accounts = config.accounts.iter();
+    accounts.position(|account| account.domain.eq_ignore_ascii_case(domain))
 }
 
 /// The phone's instance id (RFC 5626 section 4.1): a UUID of its own (RFC 9562 section 5.8) made

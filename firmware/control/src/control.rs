@@ -36,6 +36,7 @@ use crate::stream_factory::StreamFactory;
 use crate::wall_clock::WallClock;
 
 mod dtls_event;
+mod event_packages;
 mod handset;
 mod ice_event;
 mod media_event;
@@ -47,6 +48,7 @@ mod sip_event;
 #[cfg(test)]
 mod tests;
 
+use event_packages::EventPackages;
 pub use handset::BoardEvent;
 use media_sockets::Waiting;
 pub use output::Output;
@@ -120,6 +122,8 @@ pub struct Control {
     wall_clock: (Instant, u64),
     calls: Calls,
     accounts: Accounts,
+    /// Mailboxes, watched phones, and what servers ask for.
+    packages: EventPackages,
     /// The calls the handset is connected with, as the phone said last.
     connected: Vec<CallId>,
     key_script: KeyScript,
@@ -193,6 +197,7 @@ impl Control {
             wall_clock: (now, identity.ntp),
             calls: Calls::default(),
             accounts: Accounts::new(config),
+            packages: EventPackages::new(config),
             connected: Vec::new(),
             key_script: KeyScript::default(),
             streams: StreamFactory::new(
@@ -398,7 +403,9 @@ impl Control {
         self.agent.shut_down(now);
         self.drain(now);
         self.outbox.push(Output::Ring(None));
-        for lamp in [Lamp::Line, Lamp::InUse, Lamp::Message, Lamp::Encrypted] {
+        let watched = (0..Lamp::MOST_WATCHED).map(Lamp::Watched);
+        let watched = watched.take(self.config.dial.watch.len());
+        for lamp in Lamp::ALL.into_iter().chain(watched) {
             self.outbox.lamp(lamp, LampState::Off);
         }
     }
@@ -494,6 +501,7 @@ impl Control {
                 break;
             }
         }
+        self.look_up_when_idle();
         self.emit_call_changes();
         self.outbox
             .emit_changes(self.phone.state(), self.phone.tone());

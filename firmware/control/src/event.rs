@@ -104,6 +104,29 @@ pub enum Event {
         /// What it says.
         text: String,
     },
+    /// What waits in the mailbox of an account changed (RFC 3842).
+    Messages {
+        /// The account's name.
+        account: String,
+        /// There are messages.
+        waiting: bool,
+        /// Voice messages not heard yet.
+        new: u32,
+        /// Voice messages heard before.
+        old: u32,
+        /// Those of `new` that are urgent.
+        urgent: u32,
+        /// The address that plays them, where the server says so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mailbox: Option<String>,
+    },
+    /// A watched phone does something else now (RFC 4235).
+    Watched {
+        /// Its number or address, as in `dial.watch`.
+        target: String,
+        /// `unknown`, `idle`, `ringing` or `busy`.
+        state: &'static str,
+    },
     /// The sound card, or the sound of a call.
     Audio {
         /// What happened.

@@ -44,6 +44,8 @@ pub(crate) enum Note {
     NotTransferred { call: u32, why: String },
     /// An incoming call cannot be taken.
     Refused { call: u32, reason: String },
+    /// An account's server asks for the configuration to be looked up again.
+    CheckSync { account: String, reboot: bool },
     /// Nothing leads out of this machine any more.
     NetworkLost { fault: String },
     /// The network can be used again.
@@ -75,6 +77,7 @@ impl Note {
             Self::TransferFailed { .. } => "transfer_failed",
             Self::NotTransferred { .. } => "not_transferred",
             Self::Refused { .. } => "refused",
+            Self::CheckSync { .. } => "check_sync",
             Self::NetworkLost { .. } => "network_lost",
             Self::NetworkBack => "network_back",
             Self::NoPath { .. } => "no_path",
@@ -142,6 +145,11 @@ impl fmt::Display for Note {
                 )
             }
             Self::Refused { call, reason } => write!(f, "call {call} refused: {reason}"),
+            Self::CheckSync { account, reboot } => write!(
+                f,
+                "account {account}: the server asks to look up the configuration again{}",
+                if *reboot { " and to restart" } else { "" }
+            ),
             Self::NetworkLost { fault } => f.write_str(fault),
             Self::NetworkBack => f.write_str("the network is back"),
             Self::NotPlaced { call, reason } => write!(f, "call {call} failed: {reason}"),

@@ -21,6 +21,9 @@ pub struct Status {
     pub state: phone::State,
     /// One entry an account.
     pub lines: Vec<AccountStatus>,
+    /// Watched phones, in the order of `dial.watch`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<WatchedStatus>,
     /// Calls that are not over.
     pub calls: Vec<CallStatus>,
     /// The sound card.
@@ -67,8 +70,33 @@ pub struct AccountStatus {
     pub server: Option<String>,
     /// Servers that come before that one and do not answer; they are probed.
     pub silent_servers: Vec<String>,
+    /// What waits in its mailbox, where the server says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<MailboxStatus>,
     /// The last attempts to register, oldest first; at most 20.
     pub attempts: Vec<AttemptStatus>,
+}
+
+/// What waits in a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MailboxStatus {
+    /// There are messages.
+    pub waiting: bool,
+    /// Voice messages not heard yet.
+    pub new: u32,
+    /// Voice messages heard before.
+    pub old: u32,
+    /// Those of `new` that are urgent.
+    pub urgent: u32,
+}
+
+/// A watched phone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WatchedStatus {
+    /// Its number or address, as in `dial.watch`.
+    pub target: String,
+    /// `unknown`, `idle`, `ringing` or `busy`.
+    pub state: &'static str,
 }
 
 /// One attempt to register.

@@ -13,8 +13,8 @@ use control::history::{CallOutcome, HistoryEntry};
 use control::known_peers::Trust;
 use control::{
     AccountStatus, AttemptStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus,
-    CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, PeerStatus, RtpStatus, Stats,
-    Status, TableStats, TimedEvent,
+    CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, MailboxStatus, PeerStatus,
+    RtpStatus, Stats, Status, TableStats, TimedEvent, WatchedStatus,
 };
 use serde_json::Value;
 
@@ -124,6 +124,18 @@ fn events() -> Vec<Event> {
             from: "anna".into(),
             text: "hello".into(),
         },
+        Event::Messages {
+            account: "office".into(),
+            waiting: true,
+            new: 2,
+            old: 1,
+            urgent: 1,
+            mailbox: Some("sip:*97@pbx.example".into()),
+        },
+        Event::Watched {
+            target: "205".into(),
+            state: "busy",
+        },
         Event::Audio {
             what: "lost: USB".into(),
         },
@@ -151,9 +163,11 @@ fn kind(event: &Event) -> usize {
         Event::Digit { .. } => 8,
         Event::Refer { .. } => 9,
         Event::Message { .. } => 10,
-        Event::Audio { .. } => 11,
-        Event::Lamp { .. } => 12,
-        Event::Note { .. } => 13,
+        Event::Messages { .. } => 11,
+        Event::Watched { .. } => 12,
+        Event::Audio { .. } => 13,
+        Event::Lamp { .. } => 14,
+        Event::Note { .. } => 15,
     }
 }
 
@@ -301,12 +315,22 @@ fn every_field_of_status_is_documented() {
             error: Some("403 Forbidden".into()),
             server: Some("udp 192.0.2.1:5060".into()),
             silent_servers: vec!["udp 192.0.2.2:5060".into()],
+            messages: Some(MailboxStatus {
+                waiting: true,
+                new: 2,
+                old: 1,
+                urgent: 1,
+            }),
             attempts: vec![AttemptStatus {
                 at: "2026-03-01T09:30:00Z".into(),
                 server: Some("udp 192.0.2.1:5060".into()),
                 result: "403 Forbidden".into(),
                 next: Some("2026-03-01T09:30:30Z".into()),
             }],
+        }],
+        watched: vec![WatchedStatus {
+            target: "205".into(),
+            state: "busy",
         }],
         calls: vec![call.clone()],
         audio: audio(),

@@ -366,7 +366,7 @@ fn codes(codes: &Codes, dial: &config::schema::Dial) -> Vec<(String, StarCode)> 
         StarCode::Voicemail => dial.voicemail.is_some(),
         StarCode::EchoTest => dial.echo_test.is_some(),
         StarCode::Park => dial.park.is_some(),
-        StarCode::PickUp => dial.pick_up.is_some(),
+        StarCode::PickUp => dial.pick_up.is_some() || !dial.watch.is_empty(),
         _other => true,
     };
     let on = codes.iter().filter(|(code, _)| possible(*code));

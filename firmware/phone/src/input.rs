@@ -47,6 +47,12 @@ pub enum Input {
     },
     /// Messages wait in the mailbox.
     MessagesWaiting(bool),
+    /// A call rings at a watched phone and can be taken, or none does any more.
+    PickUpOffered(Option<PickUp>),
+    /// The account's server answers a call, or takes it back from hold; only where that is allowed.
+    RemoteTalk(CallId),
+    /// The same, and it puts a call on hold.
+    RemoteHold(CallId),
     /// A call comes in. The id is given by [`crate::Phone::new_call`].
     Incoming {
         /// The new call.
@@ -70,6 +76,15 @@ pub enum Input {
     },
     /// Something happened to a call the phone knows.
     Call(CallId, CallUpdate),
+}
+
+/// A call that rings at another phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PickUp {
+    /// Which watched phone, by the order of `dial.watch`.
+    pub watch: usize,
+    /// Its number or address.
+    pub target: String,
 }
 
 /// Who calls.

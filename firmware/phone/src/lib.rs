@@ -73,7 +73,9 @@ mod state;
 pub use call::CallState;
 pub use config::codes::StarCode;
 pub use features::Features;
-pub use input::{AccountId, Alert, CallId, CallUpdate, Caller, Encryption, EndCause, Input};
+pub use input::{
+    AccountId, Alert, CallId, CallUpdate, Caller, Encryption, EndCause, Input, PickUp,
+};
 pub use note::{BarredNumber, DialError, Note, Refusal, RouteError, TransferRefusal};
 pub use output::{CallOptions, Destination, Maintenance, Output, RingStyle, Tone};
 pub use phone::{LastCaller, Phone};

@@ -28,6 +28,8 @@ pub struct CallOptions {
     pub anonymous: bool,
     /// The far end is asked to answer by itself.
     pub intercom: bool,
+    /// It takes the call that rings at this watched phone (by the order of `dial.watch`).
+    pub pick_up: Option<usize>,
 }
 
 /// A tone of the country's plan, as the handset plays it.

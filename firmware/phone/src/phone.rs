@@ -31,7 +31,7 @@ use types::{Country, Key};
 use crate::call::{CallState, Calls};
 use crate::dial_plan::{DialPlan, Dialled};
 use crate::features::Features;
-use crate::input::{CallId, Input};
+use crate::input::{CallId, Input, PickUp};
 use crate::note::{BarredNumber, DialError, Note};
 use crate::output::{Output, Tone};
 use crate::route::Lines;
@@ -43,6 +43,7 @@ mod flash;
 mod hook;
 mod keys;
 mod present;
+mod remote;
 mod updates;
 
 pub use codes::LastCaller;
@@ -126,6 +127,8 @@ pub struct Phone {
     key: Option<KeyDown>,
     lines: Lines,
     messages: bool,
+    /// A call that rings at a watched phone.
+    pick_up: Option<PickUp>,
 
     // Timers.
     /// The state's own timer, set and cleared by `enter`.
@@ -192,6 +195,7 @@ impl Phone {
             key: None,
             lines: Lines::new(config),
             messages: false,
+            pick_up: None,
             step: None,
             flash_from: None,
             warning: None,
@@ -262,6 +266,9 @@ impl Phone {
             Input::ConnectAll => self.connect_held(),
             Input::AccountStatus { account, usable } => self.lines.set(account, usable),
             Input::MessagesWaiting(messages) => self.messages = messages,
+            Input::PickUpOffered(offered) => self.pick_up = offered,
+            Input::RemoteTalk(call) => self.remote_talk(call, now),
+            Input::RemoteHold(call) => self.remote_hold(call, now),
             Input::Incoming {
                 call,
                 from,

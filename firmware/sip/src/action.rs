@@ -10,6 +10,7 @@ use crate::api::Event;
 use crate::capabilities::{ALLOW, add_capabilities};
 use crate::dialog::Dialog;
 use crate::env::Env;
+use crate::events::ServedId;
 use crate::flow::Flow;
 use crate::ids::{CallHandle, RequestId, TransactionId};
 use crate::locate::{Hop, HopError};
@@ -43,6 +44,10 @@ pub(crate) enum Purpose {
     /// OPTIONS to the server an account is registered at, to see whether it answers and where it
     /// sees the phone.
     Keepalive(usize),
+    /// SUBSCRIBE of a subscription: which, and in the dialog of which notifier (0: in none yet).
+    Subscribe(usize, u32),
+    /// The NOTIFY to a watcher.
+    Served(ServedId),
     /// The outcome does not matter: the BYE of a call that is already over for its owner.
     None,
 }

@@ -63,7 +63,7 @@ pub struct AllowedCaller {
 }
 
 impl AllowedCaller {
-    fn matches(&self, ip: IpAddr, user: Option<&str>) -> bool {
+    pub(crate) fn matches(&self, ip: IpAddr, user: Option<&str>) -> bool {
         let bits = |ip: IpAddr| match ip.to_canonical() {
             IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, true),
             IpAddr::V6(v6) => (v6.to_bits(), false),

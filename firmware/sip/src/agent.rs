@@ -20,6 +20,7 @@ mod placing;
 mod registrations;
 mod requests;
 mod responses;
+mod subscriptions;
 mod transfers;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +33,7 @@ use crate::admission::Admission;
 use crate::call::Call;
 use crate::client_request::ClientRequest;
 use crate::env::Env;
+use crate::events::{ServedSubscriptions, Subscription};
 use crate::media_security::MediaSecurity;
 use crate::message::Message;
 use crate::offer_answer::LocalMedia;
@@ -75,6 +77,10 @@ pub(crate) enum Waiter {
     Connection(ConnectionId),
     /// The limits of connections others opened.
     Connections,
+    /// A subscription of ours.
+    Subscription(usize),
+    /// Those who watch this phone.
+    Served,
 }
 
 /// The SIP user agent.
@@ -98,6 +104,10 @@ pub struct UserAgent {
     /// another way.
     urgent: BTreeMap<CallHandle, Duration>,
     subscriptions: ReferSubscriptions,
+    /// Subscriptions of ours.
+    watching: Vec<Subscription>,
+    /// Those who watch this phone.
+    served: ServedSubscriptions,
     ended: EndedDialogs,
     pub(crate) registrations: Vec<Registration>,
     /// Salt of the tags in answers that no transaction remembers.
@@ -125,7 +135,7 @@ impl UserAgent {
         for (account, registration) in registrations.iter().enumerate() {
             deadlines.set(Waiter::Registration(account), registration.deadline());
         }
-        Self {
+        let mut agent = Self {
             transport: TransportLayer::new(keys_in_clear),
             admission: Admission::new(
                 env.config.direct_callers,
@@ -133,6 +143,8 @@ impl UserAgent {
                 now,
             ),
             salt: env.tokens.word(16),
+            watching: subscriptions::configured(&env),
+            served: ServedSubscriptions::default(),
             env,
             events: VecDeque::new(),
             deadlines,
@@ -149,7 +161,9 @@ impl UserAgent {
             ended: EndedDialogs::default(),
             registrations,
             shutting_down: false,
-        }
+        };
+        agent.start_subscriptions(now);
+        agent
     }
 
     /// One UDP datagram came in.
@@ -486,6 +500,7 @@ impl UserAgent {
     pub fn shut_down(&mut self, now: Instant) {
         self.shutting_down = true;
         self.end_all(now);
+        self.stop_subscriptions(now);
         self.on_registrations(now, Registration::unregister);
         self.stop_sending_cancelled();
         self.finish_turn(now);
@@ -524,6 +539,9 @@ impl UserAgent {
                 }
                 Waiter::Connection(connection) => self.keepalive_timeout(connection, now),
                 Waiter::Connections => self.expire_connections(now),
+                Waiter::Subscription(index) => self.subscription_timeout(index, now),
+                // What is due is sent at the end of the turn.
+                Waiter::Served => {}
             }
             self.finish_turn(now);
         }
@@ -581,6 +599,7 @@ impl UserAgent {
     /// Brings the failures of requests to their senders, and the index in step. That may make new
     /// requests, and new failures; each step ends one request.
     fn finish_turn(&mut self, now: Instant) {
+        self.publish_calls(now);
         while let Some(failure) = self.failures.pop_front() {
             let outcome = Outcome::Failed(failure.code, &failure.reason);
             self.on_outcome(failure.purpose, 0, outcome, now);

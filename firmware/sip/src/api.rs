@@ -11,6 +11,7 @@ use types::{Codec, Transport};
 
 use crate::admission::{AllowedCaller, DirectCallers};
 use crate::digest::Hash;
+use crate::events::{MessageSummary, WatchedState};
 use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
 use crate::local_addresses::LocalAddresses;
 use crate::media_security::MediaSecurity;
@@ -56,6 +57,50 @@ pub struct AccountConfig {
     /// What is wanted of the encryption of its calls: an offer that breaks it is refused before
     /// anything rings.
     pub media_security: MediaSecurity,
+    /// What its server may tell this phone, and is asked for.
+    pub events: AccountEvents,
+}
+
+/// What is done with news of a mailbox (RFC 3842).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MessageWaiting {
+    /// Nothing: a NOTIFY of it is refused.
+    Off,
+    /// What the account's server tells unasked counts.
+    #[default]
+    Accept,
+    /// The same, and the phone subscribes to it.
+    Subscribe,
+}
+
+/// What an account's server may tell this phone, and is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AccountEvents {
+    /// News of the mailbox.
+    pub messages: MessageWaiting,
+    /// Subscribe to the account's own registration (RFC 3680): one that an administrator took away
+    /// is made again.
+    pub watch_registration: bool,
+    /// The server may have calls answered, resumed and put on hold (`Event: talk`, `hold`).
+    pub remote_control: bool,
+}
+
+/// Another phone whose calls are watched (RFC 4235).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// By which account; `None`: directly.
+    pub account: Option<AccountId>,
+    /// Number or address.
+    pub target: String,
+}
+
+/// Whom this phone watches, and who may watch it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventSettings {
+    /// The phones it watches: their states are reported by their place in this list.
+    pub watched: Vec<Watched>,
+    /// Who may learn what this phone does, and take calls that ring here.
+    pub watchers: Vec<AllowedCaller>,
 }
 
 /// The settings of an agent.
@@ -90,6 +135,8 @@ pub struct AgentConfig {
     /// Longest time between two signs that the far end is still in the call (RFC 4028), in
     /// seconds; `None`: not asked for, though kept where the far end asks.
     pub session_expires_s: Option<u32>,
+    /// Whom this phone watches, and who may watch it.
+    pub events: EventSettings,
     /// Our SIP addresses: what goes into Via and Contact until rport and the flow say better. They
     /// change by [`handle_local_addresses`](crate::UserAgent::handle_local_addresses).
     pub local: LocalAddresses,
@@ -231,6 +278,34 @@ pub enum Event {
         /// Its text.
         text: String,
     },
+    /// What waits in the mailbox of an account.
+    MessagesWaiting {
+        /// Which account.
+        account: AccountId,
+        /// What its server says.
+        summary: MessageSummary,
+    },
+    /// A watched phone does something else now.
+    Watched {
+        /// Which, as [`EventSettings::watched`] counts.
+        watch: usize,
+        /// What it does.
+        state: WatchedState,
+    },
+    /// An account's server asks that the configuration be looked up again (`Event: check-sync`).
+    CheckSync {
+        /// Which account.
+        account: AccountId,
+        /// The phone is to restart.
+        reboot: bool,
+    },
+    /// The account's server uses the phone as a hand would, where that is allowed.
+    RemoteControl {
+        /// Which call.
+        call: CallHandle,
+        /// What is to be done with it.
+        action: RemoteAction,
+    },
     /// A re-INVITE (ours or theirs) changed the media.
     MediaChanged {
         /// Which call.
@@ -322,6 +397,15 @@ pub enum Event {
     },
 }
 
+/// What a server may do with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteAction {
+    /// Answer it, or take it back from hold.
+    Talk,
+    /// Put it on hold.
+    Hold,
+}
+
 /// Whether an established call's far end still knows the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerCheck {
@@ -355,7 +439,7 @@ pub struct Tables {
     pub client_transactions: usize,
     /// Server transactions alive.
     pub server_transactions: usize,
-    /// Dialogs alive (early ones included).
+    /// Dialogs alive (early ones and those of subscriptions included).
     pub dialogs: usize,
     /// Calls alive.
     pub calls: usize,
@@ -395,6 +479,9 @@ pub enum InviteError {
     /// Too many calls at once.
     #[error("too many calls at once")]
     TooManyCalls,
+    /// Nothing rings there, or not enough is known of it.
+    #[error("no call that could be taken rings there")]
+    NotRinging,
     /// The call no longer asks for anybody to be called.
     #[error("the request to place this call is no longer open")]
     NotAsked,

@@ -13,6 +13,7 @@
 //! Subscriptions and session timers belong beside `Established`, in the states that have a dialog.
 
 mod ack_wait;
+mod answer;
 mod calling;
 mod digits;
 mod established;
@@ -22,6 +23,7 @@ mod reliable;
 mod ringing;
 mod session_timer;
 mod state;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod transfer;
@@ -40,7 +42,7 @@ use crate::action::{Action, InviteIds, Reply, Turn};
 use crate::api::{EndReason, EndedBy, Event, InviteOptions};
 use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
-use crate::identity::{connected_party, shown};
+use crate::identity::shown;
 use crate::ids::{CallHandle, TransactionId};
 use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
 use crate::offer_answer::{LocalMedia, Negotiated, Session};
@@ -116,6 +118,9 @@ impl Call {
         let here = env.addresses.primary().ip();
         let mut session = Session::new(placement.media, here, env.tokens.session_id());
         session.set_addresses(&env.addresses);
+        if let Some(shape) = env.offers.of(account, &placement.target) {
+            session.begin_with(shape);
+        }
         let peer = shown(&NameAddr::new(placement.target.clone()));
         let invite = Invite {
             call: handle,
@@ -447,49 +452,6 @@ impl Call {
             calling.handle_refusal(self.handle, &self.peer, response, turn)
         {
             self.finish(EndedBy::Remote, Some(response.code()), &reason, turn);
-        }
-    }
-
-    /// The first 2xx to our INVITE, and the dialog it makes; its ACK is sent.
-    pub(crate) fn handle_answer(
-        &mut self,
-        response: &Response,
-        dialog: Dialog,
-        trusted: bool,
-        turn: &mut Turn<'_>,
-    ) {
-        let State::Calling(calling) = &mut self.state else {
-            return;
-        };
-        let agreed = calling.handle_answer(response, dialog, turn.now);
-        let mut dialog = agreed.dialog;
-        match agreed.media {
-            Ok(media) => {
-                let asserted = connected_party(&response.headers).filter(|_| trusted);
-                let name = dialog.remote.display.clone();
-                let name = asserted.or(name.filter(|name| !name.trim().is_empty()));
-                if let Some(name) = name {
-                    self.peer = name;
-                }
-                let established = Established::new(
-                    dialog,
-                    agreed.session,
-                    Some(media.clone()),
-                    agreed.timer,
-                    true,
-                );
-                self.state = State::Up(Box::new(established));
-                self.report_established(media, turn);
-                turn.push(Action::NotifyReferrer(200));
-                if agreed.keys_shared {
-                    self.rekey(turn);
-                }
-            }
-            Err(error) => {
-                let reason = format!("the far end's answer cannot be used: {error}");
-                self.finish(EndedBy::Failure, Some(488), &reason, turn);
-                turn.send_bye(&mut dialog, self.account, Some(UNUSABLE_ANSWER));
-            }
         }
     }
 

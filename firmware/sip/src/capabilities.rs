@@ -4,7 +4,7 @@ use crate::message::{Headers, Request};
 
 /// The methods this phone handles.
 pub(crate) const ALLOW: &str =
-    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, MESSAGE";
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, SUBSCRIBE, MESSAGE";
 /// The extensions it supports.
 const SUPPORTED: [&str; 5] = ["100rel", "norefersub", "replaces", "sdp-anat", "timer"];
 /// Most unsupported extensions named in a refusal.

@@ -210,7 +210,7 @@ impl Dialog {
         );
         if matches!(
             method,
-            Method::Invite | Method::Update | Method::Refer | Method::Notify
+            Method::Invite | Method::Update | Method::Refer | Method::Notify | Method::Subscribe
         ) {
             headers.push("Contact", NameAddr::new(self.contact.clone()));
         }

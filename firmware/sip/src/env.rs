@@ -10,6 +10,7 @@ use crate::api::{AccountConfig, AgentConfig};
 use crate::flow::{Target, Transport};
 use crate::ids::RequestId;
 use crate::local_addresses::LocalAddresses;
+use crate::media_security::offer_memory::OfferMemory;
 use crate::message::{NameAddr, SipUri, Uri};
 use crate::reachability::Reachability;
 use crate::token::Tokens;
@@ -24,6 +25,8 @@ pub(crate) struct Env {
     pub(crate) offline: Option<String>,
     /// Which servers did not answer lately.
     pub(crate) reachability: Reachability,
+    /// Which encrypted offers far ends took.
+    pub(crate) offers: OfferMemory,
     next_request: RequestId,
 }
 
@@ -35,6 +38,7 @@ impl Env {
             config,
             offline: None,
             reachability: Reachability::default(),
+            offers: OfferMemory::default(),
             next_request: 1,
         }
     }

@@ -30,6 +30,7 @@
 //!     codecs: vec![Codec::Pcmu],
 //!     media_security: Default::default(),
 //!     session_expires_s: Some(1800),
+//!     events: Default::default(),
 //!     local: local.into(),
 //!     tls_port: 5061,
 //!     seed: [seed; 32],
@@ -90,6 +91,7 @@ mod connections;
 mod dialog;
 pub mod digest;
 mod env;
+mod events;
 mod fingerprint;
 mod flow;
 pub mod ice;
@@ -118,10 +120,11 @@ mod udp_keepalive;
 
 pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
-    AccountConfig, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason, EndedBy, Event,
-    Flow, InviteOptions, Lookup, LookupId, RegistrationAttempt, Target, Transmit, Transport,
-    UserAgent,
+    AccountConfig, AccountEvents, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason,
+    EndedBy, Event, EventSettings, Flow, InviteOptions, Lookup, LookupId, MessageWaiting,
+    RegistrationAttempt, RemoteAction, Target, Transmit, Transport, UserAgent, Watched,
 };
 pub use connections::host_of;
+pub use events::{MessageSummary, WatchedState};
 pub use local_addresses::{Families, LocalAddresses, Route, is_public};
 pub use udp_keepalive::KeepaliveMode;

@@ -8,6 +8,7 @@
 //!
 //! The rules are only here: the owner says what is wanted, and learns what was agreed.
 
+pub(crate) mod offer_memory;
 pub(crate) mod table;
 
 use types::{EncryptionPolicy, Keying, SrtpSuite};
@@ -94,6 +95,18 @@ pub struct MediaSecurity {
 }
 
 impl MediaSecurity {
+    /// The same, but clear where encryption is required and cannot be had: for a call that must go
+    /// through.
+    #[must_use]
+    pub fn or_clear(mut self) -> Self {
+        for policy in [&mut self.policy, &mut self.policy_over_clear] {
+            if *policy == EncryptionPolicy::Required {
+                *policy = EncryptionPolicy::Preferred;
+            }
+        }
+        self
+    }
+
     /// What is wanted on a leg whose signalling is secure or not.
     pub fn policy_on(&self, secure: bool) -> EncryptionPolicy {
         if secure {

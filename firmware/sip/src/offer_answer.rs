@@ -28,8 +28,9 @@ use description::Slot;
 use encryption::LegEncryption;
 use ice::LegIce;
 
-/// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz.
-const OPUS: u8 = 96;
+/// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz. Asterisk, which
+/// gives Opus the number 107, keeps it between two far ends that send to each other directly.
+const OPUS: u8 = 107;
 const EVENT_8K: u8 = 101;
 const EVENT_48K: u8 = 102;
 

@@ -20,6 +20,7 @@ mod history;
 mod lifetime;
 mod refusal;
 mod request;
+mod restoration;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -37,11 +38,12 @@ use crate::env::{Env, server_uri};
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, RequestId};
 use crate::locate::{Hop, HopError};
-use crate::message::{NameAddr, Request, Response, SipUri};
+use crate::message::{NameAddr, Response, SipUri};
 use crate::timer::earliest;
 use crate::udp_keepalive::UdpKeepaliveStep;
 
-use back_off::{BackOff, FIRST_RETRY, refresh_after};
+use back_off::FIRST_RETRY;
+pub(crate) use back_off::{BackOff, refresh_after};
 use contact::Contact;
 use failover::Failover;
 use flow_state::FlowState;
@@ -49,6 +51,7 @@ use grant::{Grant, seen_by};
 use history::RegistrationHistory;
 use lifetime::Lifetime;
 use refusal::refusal_text;
+use restoration::Restoration;
 use servers::backup_routes;
 
 /// The registration of one account.
@@ -86,6 +89,7 @@ pub(crate) struct Registration {
     /// The connection it registered over is gone: no call reaches the phone until it has registered
     /// again, whatever the binding's lifetime says.
     flow_lost: bool,
+    restoration: Restoration,
 }
 
 impl Registration {
@@ -115,6 +119,7 @@ impl Registration {
             service_route: Vec::new(),
             connection: None,
             flow_lost: false,
+            restoration: Restoration::default(),
         }
     }
 
@@ -592,12 +597,5 @@ impl Registration {
             request: Box::new(request),
             hop,
         })
-    }
-
-    /// An OPTIONS to one address.
-    fn options(&self, target: Target, env: &mut Env) -> Option<(RequestId, Box<Request>, Hop)> {
-        let transport = env.account(self.account)?.transport;
-        let request = request::options(self.account, self.contact(transport), env)?;
-        Some((env.request_id(), Box::new(request), Hop::at(target)))
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::action::Reply;
 use crate::capabilities::unsupported;
+use crate::events::{ALLOW_EVENTS, Package};
 use crate::message::{Method, Request, SipUri, Uri};
 use crate::session_body::session_body;
 
@@ -17,12 +18,15 @@ pub(crate) fn check(
     if let Some(code) = method_refusal(&request.method) {
         return Err(Reply::not_allowed(code));
     }
-    if matches!(request.method, Method::Subscribe | Method::Notify) {
-        return if tagged {
-            refuse(481)
-        } else {
-            Err(Reply::refusal(489).with("Allow-Events", ""))
-        };
+    // RFC 6665 section 4.4.3: of no subscription known here, or to what there is none.
+    match (&request.method, Package::of(&request.headers)) {
+        (Method::Subscribe | Method::Notify, Some(_)) if tagged => return refuse(481),
+        // Whoever may watch this phone has been served before.
+        (Method::Subscribe, Some(Package::Dialog)) => return refuse(403),
+        (Method::Subscribe, _) | (Method::Notify, None) => {
+            return Err(Reply::refusal(489).with("Allow-Events", ALLOW_EVENTS));
+        }
+        (_, _) => {}
     }
     if matches!(request.uri, Uri::Other(_)) {
         return refuse(416);

@@ -54,6 +54,18 @@ pub(crate) enum SdpError {
 }
 
 impl SdpError {
+    /// Whether it refuses what was offered, so that another offer may be taken.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotAcceptable(_) | Self::MediaSecurity(_) => true,
+            Self::Syntax(_)
+            | Self::NoMedia
+            | Self::Address(_)
+            | Self::HostName(_)
+            | Self::Family(_) => false,
+        }
+    }
+
     /// The status an offer with this mistake gets: 400 for what cannot be read, 488 for what cannot
     /// be done.
     pub(crate) fn status(&self) -> u16 {

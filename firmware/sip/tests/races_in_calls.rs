@@ -66,7 +66,7 @@ fn case_18_late_offer() {
     assert!(
         String::from_utf8(response.body.to_vec())
             .unwrap()
-            .contains("m=audio 20000 RTP/AVP 96 9 0 8")
+            .contains("m=audio 20000 RTP/AVP 107 9 0 8")
     );
     assert!(!is_established(&world.events(0)));
     let answer = Ask {

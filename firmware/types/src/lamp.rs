@@ -14,6 +14,9 @@ pub enum Lamp {
     /// Lit while the call is seen to be encrypted, blinking slowly while that is not yet seen, fast
     /// where encryption was expected and is missing.
     Encrypted,
+    /// A watched phone, from 0 up to [`Lamp::MOST_WATCHED`]: lit while it is in a call, blinking
+    /// fast while it rings.
+    Watched(u8),
 }
 
 /// What a lamp shows.
@@ -34,8 +37,11 @@ pub enum LampState {
 }
 
 impl Lamp {
-    /// All of them.
+    /// All of them but those of watched phones.
     pub const ALL: [Self; 4] = [Self::Line, Self::InUse, Self::Message, Self::Encrypted];
+
+    /// Most watched phones that have a lamp.
+    pub const MOST_WATCHED: u8 = 8;
 
     /// Its name in events and in a board's profile.
     pub const fn as_str(self) -> &'static str {
@@ -44,6 +50,14 @@ impl Lamp {
             Self::InUse => "in_use",
             Self::Message => "message",
             Self::Encrypted => "encrypted",
+            Self::Watched(0) => "watched_1",
+            Self::Watched(1) => "watched_2",
+            Self::Watched(2) => "watched_3",
+            Self::Watched(3) => "watched_4",
+            Self::Watched(4) => "watched_5",
+            Self::Watched(5) => "watched_6",
+            Self::Watched(6) => "watched_7",
+            Self::Watched(7..) => "watched_8",
         }
     }
 }

@@ -28,6 +28,7 @@ fn agent(now: Instant) -> UserAgent {
         codecs: CODECS.to_vec(),
         media_security: sip::media_security::MediaSecurity::default(),
         session_expires_s: None,
+        events: sip::EventSettings::default(),
         local: SocketAddr::from(([192, 0, 2, 1], 5060)).into(),
         tls_port: 5061,
         seed: [1; 32],

@@ -31,6 +31,7 @@ mod cards;
 mod connections;
 mod encrypted_baresip;
 mod encrypted_calls;
+mod event_packages;
 mod failover;
 mod first_hour;
 mod fleet;

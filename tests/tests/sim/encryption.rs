@@ -427,16 +427,19 @@ fn a_refusal_of_what_is_required_is_the_end() {
     let l = world.phone(required());
     let far = world.tls_peer();
     world.call(l, &number_of_peer(far));
-    let invite = world.expect(far, "INVITE");
-    assert!(
-        invite.body.contains("m=audio 20000 RTP/SAVP 0"),
-        "{}",
-        invite.body
-    );
-    world.say(far, &invite.reply(488, "b"));
-    world.expect(far, "ACK");
+    // Every variant of the profile, and nothing else.
+    for profile in ["RTP/SAVP 0", "RTP/SAVPF 0"] {
+        let invite = world.expect(far, "INVITE");
+        assert!(
+            invite.body.contains(&format!("m=audio 20000 {profile}")),
+            "{}",
+            invite.body
+        );
+        world.say(far, &invite.reply(488, "b"));
+        world.expect(far, "ACK");
+    }
     world.expect_state(l, State::Congestion, secs(2));
-    // No second offer, least of all a clear one.
+    // No other offer, least of all a clear one.
     world.expect_nothing(far, secs(3));
     let found = world.recorded(l);
     assert_eq!((found.protected, found.clear.len()), (0, 0));
@@ -454,6 +457,7 @@ fn what_is_preferred_falls_back_and_says_so() {
     for (profile, keys) in [
         ("RTP/AVP 0", true),
         ("RTP/SAVP 0", true),
+        ("RTP/SAVPF 0", true),
         ("RTP/AVP 0", false),
     ] {
         let invite = world.expect(far, "INVITE");
@@ -462,7 +466,8 @@ fn what_is_preferred_falls_back_and_says_so() {
             "{}",
             invite.body
         );
-        assert_eq!(invite.body.contains("a=crypto:"), keys, "{}", invite.body);
+        let keyed = invite.body.contains("a=crypto:") || invite.body.contains("a=fingerprint:");
+        assert_eq!(keyed, keys, "{}", invite.body);
         assert!(invite.cseq() > last && invite.tag("to").is_none());
         last = invite.cseq();
         if keys {
@@ -527,18 +532,21 @@ fn required_and_redirected_to_a_clear_peer() {
     let there = world[other].contact();
     world.say(far, &invite.reply(302, "b").with("Contact", there));
     world.expect(far, "ACK");
-    let again = world.expect(other, "INVITE");
-    assert!(again.body.contains("RTP/SAVP 0"), "{}", again.body);
-    assert_eq!(key_in(&again).len(), 40);
-    accept(
-        &mut world,
-        other,
-        &again,
-        "c",
-        &sdp("10.0.0.10:4000".parse().unwrap(), 1, "sendrecv"),
-    );
-    let bye = world.expect(other, "BYE");
-    world.say(other, &bye.reply(200, "c"));
+    // Asked for encryption in each variant of the profile, and answered in clear each time.
+    for profile in ["RTP/SAVP 0", "RTP/SAVPF 0"] {
+        let again = world.expect(other, "INVITE");
+        assert!(again.body.contains(profile), "{}", again.body);
+        assert_eq!(key_in(&again).len(), 40);
+        accept(
+            &mut world,
+            other,
+            &again,
+            "c",
+            &sdp("10.0.0.10:4000".parse().unwrap(), 1, "sendrecv"),
+        );
+        let bye = world.expect(other, "BYE");
+        world.say(other, &bye.reply(200, "c"));
+    }
     world.expect_state(l, State::Congestion, secs(2));
     let found = world.recorded(l);
     assert_eq!((found.protected, found.clear.len()), (0, 0));

@@ -20,6 +20,7 @@ mod encryption;
 mod encryption_change;
 mod encryption_lifetime;
 mod encryption_middle;
+mod event_packages;
 mod failover;
 mod fork;
 mod hold;

@@ -88,16 +88,23 @@ fn required_and_transferred_to_a_clear_peer() {
             world.expect(far, "200 BYE");
         }
         world.run(ms(500));
-        if code == 200 {
-            // A far end that cannot encrypt and answers all the same.
-            let ok = reply(&world, other, &invite, 200, "c", &in_clear());
-            world.say(other, &ok);
-            world.expect(other, "ACK");
-            let bye = world.expect(other, "BYE");
-            world.say(other, &bye.reply(200, "c"));
-        } else {
-            world.say(other, &invite.reply(code, "c"));
-            world.expect(other, "ACK");
+        let mut asked = Some(invite);
+        for profile in [" RTP/SAVP 0", " RTP/SAVPF 0"] {
+            let invite = asked
+                .take()
+                .unwrap_or_else(|| world.expect(other, "INVITE"));
+            assert!(invite.body.contains(profile), "{}", invite.body);
+            if code == 200 {
+                // A far end that cannot encrypt and answers all the same.
+                let ok = reply(&world, other, &invite, 200, "c", &in_clear());
+                world.say(other, &ok);
+                world.expect(other, "ACK");
+                let bye = world.expect(other, "BYE");
+                world.say(other, &bye.reply(200, "c"));
+            } else {
+                world.say(other, &invite.reply(code, "c"));
+                world.expect(other, "ACK");
+            }
         }
         assert_eq!(news(&mut world, far), (488, true));
         world.expect_nothing(other, secs(2));

@@ -90,6 +90,7 @@ mod tests {
             error: None,
             server: None,
             silent_servers: Vec::new(),
+            messages: None,
             attempts: Vec::new(),
         }
     }

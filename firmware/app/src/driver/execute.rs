@@ -31,6 +31,7 @@ impl Driver {
                 Output::Datagram(datagram) => self.sound.send_datagram(&datagram),
                 Output::Keep { file, text } => self.house.store(file, text),
                 Output::Maintenance(what) => self.maintain(what),
+                Output::LookUpConfiguration => self.house.refresh(Instant::now()),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {
                         board.ring(cadence.as_deref(), Instant::now());

@@ -15,4 +15,6 @@ pub struct Encryption {
     pub sdes_over_clear: bool,
     /// Suites with a tag of 32 bits are offered, and taken where a peer offers nothing else.
     pub hmac_32: bool,
+    /// Emergency calls go in clear where the far end takes nothing else, whatever `mode` says.
+    pub emergency_clear: bool,
 }

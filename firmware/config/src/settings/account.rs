@@ -3,7 +3,7 @@
 use types::{EncryptionPolicy, Transport};
 
 use super::{MODES, Section, Set, Setting, WhenUnset};
-use crate::schema::{Account, DigestPolicy, KeepaliveMode, Secret};
+use crate::schema::{Account, DigestPolicy, KeepaliveMode, MessageWaiting, Secret};
 use crate::value::{TextFormat, Value, ValueKind};
 
 const TRANSPORTS: &[&str] = &[
@@ -115,6 +115,26 @@ pub(super) const SETTINGS: &[Setting] = &[
     account("register", ValueKind::Bool, WhenUnset::Default("true"), "false", |a,
         v| a.register = v.bool(),
         "`false`: calls go out by this account, but it never registers."),
+    account("messages", ValueKind::Choice(&["accept", "subscribe", "off"]),
+        WhenUnset::Default("\"accept\""), "\"subscribe\"",
+        |a, v| a.messages = match v.text().as_str() {
+            "subscribe" => MessageWaiting::Subscribe,
+            "off" => MessageWaiting::Off,
+            _other => MessageWaiting::Accept,
+        },
+        "Messages in the mailbox light the message lamp and make the dial tone stutter. `accept`: \
+         as far as the server reports them by itself; `subscribe`: the phone asks for it (RFC \
+         3842), which some servers need; `off`: never."),
+    account("watch_registration", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |a, v| a.watch_registration = v.bool(),
+        "`true`: the phone subscribes to its own registration (RFC 3680), and registers again at \
+         once where an administrator has removed it. Only for servers that know the event package \
+         `reg`."),
+    account("remote_control", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |a, v| a.remote_control = v.bool(),
+        "`true`: the server may answer a call that rings here, put it on hold and take it back \
+         (`Event: talk` and `hold`), for programs that operate the phone from a screen. An \
+         answered call is heard by whoever is in the room."),
     account("prefix", ValueKind::Formatted(TextFormat::Code), WhenUnset::Means("none"), "\"9\"",
         |a, v| a.prefix = Some(v.text()).filter(|keys| !keys.is_empty()),
         "Keys that choose this account when they stand before a number; they are not dialled. Let \

@@ -66,8 +66,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "After a flash, transfers the call on hold to `dial.park`; without that key the code is \
          dialled as a number."),
     code!(PickUp, "pick_up", "`*71`", "\"*710\"",
-        "Calls `dial.pick_up`, which takes a parked or ringing call; without that key the code is \
-         dialled as a number."),
+        "Takes the call that rings at a phone of `dial.watch`, else calls `dial.pick_up`, which \
+         takes a parked or ringing call; without either key the code is dialled as a number."),
     code!(Intercom, "intercom", "`*80`", "\"*800\"",
         "Calls a phone and asks it to answer by itself."),
     code!(EchoTest, "echo_test", "`*99#`", "\"*990#\"",

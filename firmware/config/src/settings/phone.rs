@@ -93,6 +93,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| c.dial.pick_up = Some(v.text()),
         "Number that takes a parked call or one that rings elsewhere; called by the star code \
          `pick_up`."),
+    setting(Section::Dial, "watch", ValueKind::FormattedList(TextFormat::Target, 8),
+        WhenUnset::Default("[]"), "[\"205\", \"sip:anna@10.0.0.7\"]",
+        |c, v| c.dial.watch = v.texts(),
+        "Other phones whose calls are watched (RFC 4235): extensions of the first account, or SIP \
+         addresses of phones that allow it with `call.watched_by`. Each has a lamp: the first one \
+         the first line of `watched` in the board's `[lamps]`, and so on; it is lit while that \
+         phone is in a call and flashes while it rings. A call that rings there is taken by the \
+         star code `pick_up`."),
     setting(Section::Dial, "speed", ValueKind::SpeedDial(100), WhenUnset::Default("{}"),
         "{ 1 = \"sip:echo@10.0.0.7\", 2 = \"0301234567\" }",
         |c, v| c.dial.speed_dial = v.pairs(),
@@ -123,6 +131,13 @@ pub(super) const SETTINGS: &[Setting] = &[
          or a user at an address. With this list no one else's are, except of phones known by \
          their certificate. Without it a host may call only now and then, and its call gives way \
          to a call of an account that comes before it is answered."),
+    setting(Section::Call, "watched_by", ValueKind::FormattedList(TextFormat::DirectCaller, 64),
+        WhenUnset::Default("[]"), "[\"sip:anna@10.0.0.7\"]",
+        |c, v| c.call.watched_by = v.texts().iter()
+            .filter_map(|text| DirectCaller::from_text(text)).collect(),
+        "Who may watch this phone (busy lamps, RFC 4235), and take a call that rings here: \
+         addresses, networks, or a user at an address. They learn whether it is in use and who \
+         calls. Where phones watch each other by way of a server, name the server's address."),
     setting(Section::Call, "no_answer_s", ValueKind::Number(5, 3600), WhenUnset::Default("120"),
         "60",
         |c, v| c.call.no_answer_s = v.number() as u32,

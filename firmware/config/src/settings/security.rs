@@ -59,6 +59,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| c.encryption.suites = v.texts().iter().filter_map(|name| SrtpSuite::from_name(name))
             .collect(),
         "Cipher suites offered and accepted with `sdes`, best first."),
+    setting(Section::Encryption, "emergency_clear", ValueKind::Bool, WhenUnset::Default("true"),
+        "false",
+        |c, v| c.encryption.emergency_clear = v.bool(),
+        "Emergency calls are encrypted where that is possible, and go in clear (you hear and see \
+         it) where the far end takes nothing else, even with `mode = \"required\"`. `false`: they \
+         follow `mode` like every other call."),
     setting(Section::Encryption, "hmac_32", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.encryption.hmac_32 = v.bool(),
         "Cipher suites with a short authentication tag (`…_HMAC_SHA1_32`) are offered after all \

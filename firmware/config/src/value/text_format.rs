@@ -49,6 +49,8 @@ pub(crate) enum TextFormat {
     DirectCaller,
     /// A pattern of callers.
     Caller,
+    /// A number or a SIP address.
+    Target,
 }
 
 /// What is wrong, and the help where it is better than the format's own.
@@ -152,6 +154,7 @@ impl TextFormat {
                 !text.trim().is_empty() && text.chars().count() <= 64,
                 format!("{shown} is not a pattern of callers"),
             ),
+            Self::Target => super::check_target(text).map_err(|what| (what.to_string(), None)),
             Self::DirectCaller => or(
                 DirectCaller::from_text(text).is_some(),
                 format!("{shown} is neither an address, a network, nor a SIP address of one"),
@@ -171,6 +174,7 @@ impl TextFormat {
             | Self::Ip
             | Self::DirectCaller => "an address in quotes",
             Self::Host | Self::Server => "a host",
+            Self::Target => "a number or SIP address",
             Self::Ssid => "the name of a network",
             Self::WifiPassword => "text",
             Self::Region => "two letters",
@@ -227,6 +231,10 @@ impl TextFormat {
             Self::Caller => {
                 "write a number, address or name in quotes, at most 64 characters, `*` for any \
                  characters, like \"0900*\""
+            }
+            Self::Target => {
+                "write a number of the keys 0-9, * and #, or a SIP address, in quotes, like \
+                 \"205\" or \"sip:anna@10.0.0.7\""
             }
             Self::SshKey => {
                 "write a line of an SSH public key file in quotes, like \"ssh-ed25519 AAAA… anna\""

@@ -14,6 +14,7 @@ use phone::{CallId, CallUpdate, Destination, EndCause, Input};
 use sip::offer_answer::LocalMedia;
 
 use super::{Control, Output, call_span};
+use crate::agent_config::watched_by_account;
 use crate::call::{CallDirection, CallRecord};
 use crate::media_addresses::MediaAddresses;
 use crate::note::Note;
@@ -143,9 +144,20 @@ impl Control {
                 // An address of an account's domain uses that account: its server knows no one
                 // else there.
                 let own = || Some(self.agent.account_of_address(&to.address)?.0);
+                if let Some(watch) = to.options.pick_up {
+                    let account = watched_by_account(&self.config, &to.address);
+                    let outside = self.is_outside(account, &to.address);
+                    let media = self.local_media(account, stream, addresses, outside, now);
+                    let invited = self.agent.pick_up(watch, media, now);
+                    let sockets = (stream, addresses);
+                    return self.begin_outgoing(call, to.address, account, sockets, invited, now);
+                }
                 let account = to.account.map(|account| account.0).or_else(own);
                 let outside = self.is_outside(account, &to.address);
-                let media = self.local_media(account, stream, addresses, outside, now);
+                let mut media = self.local_media(account, stream, addresses, outside, now);
+                if to.emergency && self.config.encryption.emergency_clear {
+                    media.media_security = media.media_security.or_clear();
+                }
                 let options = sip::InviteOptions {
                     anonymous: to.options.anonymous,
                     intercom: to.options.intercom,

@@ -54,6 +54,8 @@ pub enum Output {
     Lamp(Lamp, LampState),
     /// Carry out what keys ask of the appliance.
     Maintenance(phone::Maintenance),
+    /// Look up the configuration again: an account's server asks for it, and nothing goes on.
+    LookUpConfiguration,
     /// An event for whoever listens.
     Event(Event),
 }

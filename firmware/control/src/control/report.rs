@@ -98,7 +98,14 @@ impl Control {
         Status {
             hook: if self.phone.off_hook() { "off" } else { "on" },
             state: self.phone.state(),
-            lines: self.accounts.status(&self.agent, self.clock, now),
+            lines: {
+                let mut lines = self.accounts.status(&self.agent, self.clock, now);
+                for (account, line) in lines.iter_mut().enumerate() {
+                    line.messages = self.packages.mailbox(account);
+                }
+                lines
+            },
+            watched: self.packages.watched(&self.config),
             calls: calls
                 .filter_map(|call| {
                     let state = self.phone.call_state(call.id)?;

@@ -171,6 +171,14 @@ impl Control {
                 from: displayable(&from),
                 text: displayable(&text),
             }),
+            sip::Event::MessagesWaiting { account, summary } => {
+                self.on_messages_waiting(account, &summary, now);
+            }
+            sip::Event::Watched { watch, state } => self.on_watched(watch, state, now),
+            sip::Event::CheckSync { account, reboot } => self.on_check_sync(account, reboot),
+            sip::Event::RemoteControl { call, action } => {
+                self.on_remote_control(call, action, now);
+            }
             sip::Event::Redirect { call, to, user } => self.redirected(call, &to, &user, now),
             sip::Event::Digit { call, digit } => {
                 if let Some(record) = self.calls.by_sip(call) {

@@ -109,7 +109,10 @@ impl Desk {
                 Output::Media(command) => self.engine(command, now),
                 Output::Ring(cadence) => self.ring = cadence,
                 Output::Event(event) => self.events.push(serde_json::to_value(&event).unwrap()),
-                Output::Lamp(..) | Output::Keep { .. } | Output::Maintenance(_) => {}
+                Output::Lamp(..)
+                | Output::Keep { .. }
+                | Output::Maintenance(_)
+                | Output::LookUpConfiguration => {}
                 Output::Connect { .. }
                 | Output::Disconnect(_)
                 | Output::Lookup(_)

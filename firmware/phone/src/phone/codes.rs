@@ -80,7 +80,11 @@ impl Phone {
             }
             StarCode::Voicemail => self.place_plain(&target(&self.targets.voicemail), now),
             StarCode::EchoTest => self.place_plain(&target(&self.targets.echo_test), now),
-            StarCode::PickUp => self.place_plain(&target(&self.targets.pick_up), now),
+            StarCode::PickUp => {
+                if !self.pick_up_watched(now) {
+                    self.place_plain(&target(&self.targets.pick_up), now);
+                }
+            }
             StarCode::Transfer => self.blind_transfer(number, now),
             StarCode::Park => self.blind_transfer(&target(&self.targets.park), now),
             StarCode::ForwardAlways | StarCode::ForwardBusy | StarCode::ForwardNoAnswer

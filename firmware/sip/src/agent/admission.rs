@@ -39,6 +39,14 @@ impl UserAgent {
         }
     }
 
+    /// The account a request belongs to.
+    pub(super) fn account_by(&self, flow: Flow, request: &Request) -> Option<usize> {
+        match self.by_account(flow, request) {
+            ByAccount::Yes(account) => Some(account),
+            ByAccount::FromServer | ByAccount::Insecure | ByAccount::No => None,
+        }
+    }
+
     fn by_account(&self, flow: Flow, request: &Request) -> ByAccount {
         let user = request.uri.user().unwrap_or_default();
         // An account that uses TLS accepts nothing else: the address of a datagram proves nothing.

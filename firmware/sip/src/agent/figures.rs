@@ -19,7 +19,8 @@ impl UserAgent {
             client_transactions: self.clients.len() + self.requests_without_transaction(),
             server_transactions: self.servers.len(),
             dialogs: self.calls.values().map(Call::dialog_count).sum::<usize>()
-                + self.subscriptions.orphans(),
+                + self.subscriptions.orphans()
+                + self.subscription_dialogs(),
             calls: self.calls.len(),
             lookups: self.lookups.len(),
         }

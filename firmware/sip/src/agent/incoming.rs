@@ -20,6 +20,7 @@ use crate::api::Event;
 use crate::call::{Call, InDialog, check_interval, refused_offer};
 use crate::capabilities::ALLOW;
 use crate::dialog::Dialog;
+use crate::events::ALLOW_EVENTS;
 use crate::flow::{Flow, Transport};
 use crate::identity::{first_called, party, shown};
 use crate::ids::{AccountId, CallHandle, TransactionId};
@@ -83,6 +84,11 @@ impl UserAgent {
             self.request_accepted(flow, false);
             return self.handle_in_dialog(call, reply_to, &key, &request, now);
         }
+        if matches!(request.method, Method::Subscribe | Method::Notify)
+            && self.handle_event_request(flow, reply_to, &key, &request, now)
+        {
+            return;
+        }
         let origin = match self.admit(flow, &request, now) {
             Decision::Admit(origin) => origin,
             Decision::RetryAfter(seconds) => {
@@ -108,6 +114,9 @@ impl UserAgent {
             Ok(()) if request.method == Method::Message => {
                 self.handle_message(origin, reply_to, &key, &request, now);
             }
+            Ok(()) if request.method == Method::Notify => {
+                self.handle_unsolicited(origin, reply_to, &key, &request, now);
+            }
             Ok(()) => {
                 // Of the methods that pass the checks only OPTIONS is left.
                 self.request_accepted(flow, origin.is_known());
@@ -115,6 +124,7 @@ impl UserAgent {
                     .with("Accept", "application/sdp, application/dtmf-relay")
                     .with("Accept-Encoding", "identity")
                     .with("Accept-Language", "en")
+                    .with("Allow-Events", ALLOW_EVENTS)
                     .with_capabilities();
                 self.respond_stateless(reply_to, &request, &reply, now);
             }
@@ -181,7 +191,7 @@ impl UserAgent {
     }
 
     /// A request was accepted: the connection it came along, if any, may stay open.
-    fn request_accepted(&mut self, flow: Flow, known: bool) {
+    pub(super) fn request_accepted(&mut self, flow: Flow, known: bool) {
         if let Some(connection) = flow.connection() {
             self.transport
                 .connections

@@ -70,6 +70,10 @@ impl UserAgent {
                 self.subscriptions
                     .handle_notify_outcome(call, outcome.code());
             }
+            (Purpose::Subscribe(index, leg), _) => {
+                self.on_subscribe_outcome(index, leg, outcome, now);
+            }
+            (Purpose::Served(id), _) => self.served.handle_notify_outcome(id, outcome.code()),
             (Purpose::Keepalive(account), Outcome::Response(response)) => {
                 self.on_keepalive_outcome(account, Some(response), now);
             }
@@ -117,6 +121,12 @@ impl UserAgent {
                     None => self.subscriptions.handle_renumbered(call, cseq),
                 }
             }
+            Purpose::Subscribe(index, leg) => {
+                if let Some(subscription) = self.watching.get_mut(index) {
+                    subscription.handle_renumbered(leg, cseq);
+                }
+            }
+            Purpose::Served(id) => self.served.handle_renumbered(id, cseq),
             Purpose::Ack(_) | Purpose::Probe(_) | Purpose::Keepalive(_) | Purpose::None => {}
         }
     }

@@ -114,7 +114,7 @@ impl UserAgent {
 
     /// The way an INVITE takes, and our Contact for it. `redirected`: to an address the far end
     /// named; `secure`: over TLS from the first hop; `sips`: our Contact must be one, too.
-    fn route(
+    pub(super) fn route(
         &self,
         account: Option<usize>,
         target: &Uri,

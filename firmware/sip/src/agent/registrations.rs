@@ -60,6 +60,7 @@ impl UserAgent {
                         until,
                         error,
                     });
+                    self.on_account_bound(account, until.is_some(), now);
                 }
                 RegistrationAction::KeepAlive(connection) => self.keep_alive(connection, now),
                 RegistrationAction::LineEnd(target) => {
@@ -93,11 +94,13 @@ impl UserAgent {
             | Purpose::InDialog(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
+            | Purpose::Subscribe(..)
+            | Purpose::Served(_)
             | Purpose::Ack(_)
             | Purpose::None => None,
         };
         let account = match outgoing.purpose {
-            Purpose::Invite(_) => outgoing.account,
+            Purpose::Invite(_) | Purpose::Subscribe(_, 0) => outgoing.account,
             Purpose::Register(account) => Some(account),
             Purpose::Probe(_)
             | Purpose::Keepalive(_)
@@ -108,6 +111,8 @@ impl UserAgent {
             | Purpose::InDialog(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
+            | Purpose::Subscribe(..)
+            | Purpose::Served(_)
             | Purpose::Ack(_)
             | Purpose::None => None,
         };
@@ -282,6 +287,7 @@ impl UserAgent {
         });
         if changed {
             self.on_calls_moved(now);
+            self.on_subscriptions_moved(now);
         }
     }
 

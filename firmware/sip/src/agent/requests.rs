@@ -54,7 +54,8 @@ impl UserAgent {
             Purpose::Register(_)
             | Purpose::Invite(_)
             | Purpose::Probe(_)
-            | Purpose::Keepalive(_) => true,
+            | Purpose::Keepalive(_)
+            | Purpose::Subscribe(_, 0) => true,
             Purpose::Reinvite(_)
             | Purpose::Refresh(_)
             | Purpose::Prack(_)
@@ -62,6 +63,8 @@ impl UserAgent {
             | Purpose::CheckPeer(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
+            | Purpose::Subscribe(..)
+            | Purpose::Served(_)
             | Purpose::Ack(_)
             | Purpose::None => false,
         };
@@ -292,6 +295,8 @@ impl UserAgent {
             | Purpose::Probe(_)
             | Purpose::Keepalive(_)
             | Purpose::CheckPeer(_)
+            | Purpose::Subscribe(..)
+            | Purpose::Served(_)
             | Purpose::None => {}
         }
         let method = prepared.request.method.clone();

@@ -78,7 +78,7 @@ pub(super) struct Calling {
     /// The INVITE to the next address, as soon as the owner allows it.
     redirection: Option<InviteIds>,
     /// Number of the INVITE sent last, and what goes into the next one.
-    ids: InviteIds,
+    pub(super) ids: InviteIds,
     /// Called by `sips:`, and over TLS: neither is given up on the way.
     sips: bool,
     pub(super) secure: bool,
@@ -295,6 +295,25 @@ impl Calling {
             media,
             keys_shared,
         }
+    }
+
+    /// An answer cannot be used: whether there is another offer to make. The next INVITE begins
+    /// again, since the dialog of the one before ends.
+    pub(super) fn ask_again(&mut self, turn: &mut Turn<'_>) -> bool {
+        let next = self.session.next_attempt();
+        if next {
+            self.legs.clear();
+            let tag = turn.env.tokens.tag();
+            self.ids.from.params.set("tag", Some(&tag));
+            self.ids.call_id = turn.env.tokens.word(24);
+            self.ids.cseq = 1;
+        }
+        next
+    }
+
+    /// Whether a redirection led to the address that is called now.
+    pub(super) fn is_redirected(&self) -> bool {
+        self.redirected > 0
     }
 
     /// Any other final response: the call is tried again, or over.

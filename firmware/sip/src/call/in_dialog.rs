@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use crate::action::{Action, Reply, Turn};
-use crate::api::{EndedBy, Event};
+use crate::api::{EndedBy, Event, RemoteAction};
 use crate::dialog::Dialog;
+use crate::events::{ALLOW_EVENTS, Package};
 use crate::flow::Flow;
 use crate::identity::connected_party;
 use crate::ids::{RequestId, TransactionId};
@@ -265,12 +266,38 @@ impl Call {
 
     /// NOTIFY: how the transfer goes on, or something this phone did not ask for.
     fn handle_notify(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+        let transaction = asked.transaction;
+        match Package::of(&asked.request.headers) {
+            None if asked.request.headers.get("Event").is_some() => {
+                let reply = Reply::refusal(489).with("Allow-Events", ALLOW_EVENTS);
+                return turn.respond(transaction, reply);
+            }
+            Some(Package::Talk) => return self.remote_control(asked, RemoteAction::Talk, turn),
+            Some(Package::Hold) => return self.remote_control(asked, RemoteAction::Hold, turn),
+            Some(_) | None => {}
+        }
         let State::Transferring(_, transfer) = &mut self.state else {
-            return turn.respond(asked.transaction, Reply::not_allowed(481));
+            return turn.respond(transaction, Reply::not_allowed(481));
         };
         let (reply, step) = transfer.handle_notify(asked.request);
         turn.respond(asked.transaction, reply);
         self.on_transfer_step(step, turn);
+    }
+
+    /// The account's server uses the phone in place of a hand, where the owner allows that.
+    fn remote_control(&mut self, asked: InDialog<'_>, action: RemoteAction, turn: &mut Turn<'_>) {
+        let allowed = self
+            .account
+            .and_then(|account| turn.env.account(account))
+            .is_some_and(|account| account.events.remote_control);
+        if !allowed || !asked.trusted || asked.early {
+            return turn.respond(asked.transaction, Reply::refusal(403));
+        }
+        turn.respond(asked.transaction, Reply::new(200));
+        turn.event(Event::RemoteControl {
+            call: self.handle,
+            action,
+        });
     }
 
     /// The ACK of a 2xx of ours.

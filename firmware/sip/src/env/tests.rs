@@ -24,6 +24,7 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
         expires_s: 600,
         register: true,
         media_security: crate::media_security::MediaSecurity::default(),
+        events: crate::api::AccountEvents::default(),
     }
 }
 
@@ -42,6 +43,7 @@ pub(crate) fn config() -> AgentConfig {
         codecs: vec![types::Codec::Pcmu],
         media_security: crate::media_security::MediaSecurity::default(),
         session_expires_s: None,
+        events: crate::api::EventSettings::default(),
         local: "192.0.2.1:5060"
             .parse::<std::net::SocketAddr>()
             .unwrap()

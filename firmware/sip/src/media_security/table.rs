@@ -141,6 +141,8 @@ impl Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OfferShape {
     pub(crate) profile: Profile,
+    /// In the variant of the profile with the F of RFC 4585, which some far ends insist on.
+    pub(crate) feedback: bool,
     pub(crate) sdes: bool,
     pub(crate) dtls: bool,
     /// What is reported if this one is answered in clear.
@@ -152,6 +154,7 @@ impl OfferShape {
     pub(crate) fn plain(missing: Option<WhyClear>) -> Self {
         Self {
             profile: Profile::Plain,
+            feedback: false,
             sdes: false,
             dtls: false,
             missing,
@@ -166,9 +169,30 @@ impl OfferShape {
         };
         Self {
             profile,
+            feedback: false,
             sdes,
             dtls: !sdes,
             missing: None,
+        }
+    }
+
+    /// The protocol of its m-line.
+    pub(crate) fn proto(self) -> &'static str {
+        match (self.profile, self.feedback) {
+            (Profile::Plain | Profile::Other, false) => "RTP/AVP",
+            (Profile::Plain | Profile::Other, true) => "RTP/AVPF",
+            (Profile::Secure, false) => "RTP/SAVP",
+            (Profile::Secure, true) => "RTP/SAVPF",
+            (Profile::Dtls, false) => "UDP/TLS/RTP/SAVP",
+            (Profile::Dtls, true) => "UDP/TLS/RTP/SAVPF",
+        }
+    }
+
+    /// Whether an answer to it that can be used is encrypted for sure.
+    pub(crate) fn is_secure(self) -> bool {
+        match self.profile {
+            Profile::Secure | Profile::Dtls => true,
+            Profile::Plain | Profile::Other => false,
         }
     }
 }
@@ -191,33 +215,45 @@ impl EncryptionRules {
     }
 
     /// The offers of a new call in the order they are made: the next one where the one before is
-    /// refused (488). Empty: the call cannot be made at all.
+    /// refused, by 488 or by an answer that cannot be used. Empty: the call cannot be made at all.
     pub(crate) fn offers(&self) -> Vec<OfferShape> {
-        let best = self.keying.first().copied();
-        match (self.policy, best) {
+        match (self.policy, self.keying.first()) {
             (EncryptionPolicy::Off, _) => vec![OfferShape::plain(None)],
             (EncryptionPolicy::Preferred, None) => {
                 vec![OfferShape::plain(Some(WhyClear::NoKeying))]
             }
             // RFC 8643: everything at once in RTP/AVP. Who insists on encryption refuses that, who
             // knows none of it may, too.
-            (EncryptionPolicy::Preferred, Some(best)) => vec![
-                OfferShape {
+            (EncryptionPolicy::Preferred, Some(_)) => {
+                let everything = OfferShape {
                     profile: Profile::Plain,
+                    feedback: false,
                     sdes: self.keying.contains(&Keying::Sdes),
                     dtls: self.keying.contains(&Keying::Dtls),
                     missing: Some(WhyClear::NotTaken),
-                },
-                OfferShape::secure(best),
-                OfferShape::plain(Some(WhyClear::Refused)),
-            ],
-            (EncryptionPolicy::Required, _) => self
-                .keying
-                .iter()
-                .copied()
-                .map(OfferShape::secure)
-                .collect(),
+                };
+                let clear = OfferShape::plain(Some(WhyClear::Refused));
+                let secure = self.secure_offers();
+                [everything]
+                    .into_iter()
+                    .chain(secure)
+                    .chain([clear])
+                    .collect()
+            }
+            (EncryptionPolicy::Required, _) => self.secure_offers().collect(),
         }
+    }
+
+    /// One offer for each kind of keying, then the same with the F of RFC 4585: a far end that
+    /// knows one profile only refuses the others.
+    fn secure_offers(&self) -> impl Iterator<Item = OfferShape> {
+        let with = |feedback| {
+            self.keying.iter().map(move |keying| OfferShape {
+                feedback,
+                ..OfferShape::secure(*keying)
+            })
+        };
+        with(false).chain(with(true))
     }
 
     /// What becomes of an offered m-line.

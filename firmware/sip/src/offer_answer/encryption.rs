@@ -40,6 +40,8 @@ pub(super) struct LegEncryption {
     agreed: Agreed,
     /// Which of the offers planned is due.
     attempt: usize,
+    /// What this far end took the last time: it is offered first.
+    first: Option<OfferShape>,
     /// Our last offer.
     shape: OfferShape,
     /// What stands in our next description: `a=crypto`, and `a=fingerprint` with this `a=setup`.
@@ -54,6 +56,7 @@ impl Default for LegEncryption {
             protection: Protection::Clear,
             agreed: Agreed::NotYet,
             attempt: 0,
+            first: None,
             shape: OfferShape::plain(None),
             sends_crypto: false,
             sends_setup: None,
@@ -76,15 +79,40 @@ impl Session {
     /// Moves on to the next offer planned, if there is one and nothing was agreed yet.
     pub(crate) fn next_attempt(&mut self) -> bool {
         let more = self.encryption.agreed == Agreed::NotYet
-            && self.encryption.attempt + 1 < self.encryption_rules().offers().len();
+            && self.encryption.attempt + 1 < self.planned_offers().len();
         self.encryption.attempt += usize::from(more);
         more
+    }
+
+    /// Begins with this offer, where it is one of those planned: the far end took it before.
+    pub(crate) fn begin_with(&mut self, shape: OfferShape) {
+        self.encryption.first = Some(shape);
+    }
+
+    /// The encrypted offer that was answered, to begin with the next time; `None`: the usual order
+    /// found its way by itself.
+    pub(crate) fn offer_that_worked(&self) -> Option<OfferShape> {
+        let shape = self.encryption.shape;
+        let encrypted = self.encryption.protection != Protection::Clear;
+        (encrypted && shape.is_secure()).then_some(shape)
+    }
+
+    /// The offers of a new call, in their order.
+    fn planned_offers(&self) -> Vec<OfferShape> {
+        let mut offers = self.encryption_rules().offers();
+        if let Some(first) = self.encryption.first
+            && let Some(at) = offers.iter().position(|offer| *offer == first)
+        {
+            offers[..=at].rotate_right(1);
+        }
+        offers
     }
 
     /// What the offer that is due asks for.
     fn next_offer(&self) -> Result<OfferShape, Refusal> {
         let secure = |sdes: bool| OfferShape {
             profile: self.our_profile(),
+            feedback: false,
             sdes,
             dtls: !sdes,
             missing: None,
@@ -95,7 +123,7 @@ impl Session {
             // A call established in clear goes on in clear, unless the far end offers more.
             (Protection::Clear, Agreed::Yes(missing)) => Ok(OfferShape::plain(missing)),
             (Protection::Clear, Agreed::NotYet) => {
-                let offers = self.encryption_rules().offers();
+                let offers = self.planned_offers();
                 offers
                     .get(self.encryption.attempt)
                     .or(offers.last())
@@ -113,13 +141,11 @@ impl Session {
         tokens: &mut Tokens,
     ) -> Result<OfferShape, Refusal> {
         let shape = self.next_offer()?;
-        let wanted = match shape.profile {
-            Profile::Plain | Profile::Other => "RTP/AVP",
-            Profile::Secure => "RTP/SAVP",
-            Profile::Dtls => "UDP/TLS/RTP/SAVP",
-        };
+        let wanted = shape.proto();
+        // Once it is agreed on, the line keeps its protocol as it was written.
+        let agreed = self.encryption.agreed != Agreed::NotYet;
         match self.slots.iter_mut().find_map(Slot::ours) {
-            Some(proto) if Profile::of(proto) == shape.profile => {}
+            Some(proto) if agreed && Profile::of(proto) == shape.profile => {}
             Some(proto) => wanted.clone_into(proto),
             None => self.slots.insert(
                 0,

@@ -53,8 +53,8 @@ fn two_of_ours_agree_on_the_first_codec() {
     assert_eq!(
         text(&offer),
         "v=0\r\no=- 7 7 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n\
-         m=audio 20000 RTP/AVP 96 9 0 8 101 102\r\n\
-         a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1\r\na=rtpmap:9 G722/8000\r\n\
+         m=audio 20000 RTP/AVP 107 9 0 8 101 102\r\n\
+         a=rtpmap:107 opus/48000/2\r\na=fmtp:107 useinbandfec=1\r\na=rtpmap:9 G722/8000\r\n\
          a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n\
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
          a=rtpmap:102 telephone-event/48000\r\na=fmtp:102 0-16\r\n\
@@ -77,7 +77,7 @@ fn two_of_ours_agree_on_the_first_codec() {
     assert_eq!(
         at_a.recv_payloads,
         [
-            (96, Codec::Opus),
+            (107, Codec::Opus),
             (9, Codec::G722),
             (0, Codec::Pcmu),
             (8, Codec::Pcma)
@@ -279,7 +279,7 @@ fn an_answer_is_held_against_the_offer() {
             "m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n",
         ))
         .unwrap();
-    assert_eq!((answer.send_payload, answer.recv_payload), (111, 96));
+    assert_eq!((answer.send_payload, answer.recv_payload), (111, 107));
     assert_eq!(answer.send_dtmf, None);
     for bad in [
         "m=audio 4000 RTP/AVP 8\r\n",

@@ -1,6 +1,10 @@
 //! The requests of a registration: REGISTER (RFC 3261 section 10.2) and OPTIONS.
 
+use super::Registration;
 use crate::env::{Env, server_uri};
+use crate::flow::Target;
+use crate::ids::RequestId;
+use crate::locate::Hop;
 use crate::message::{CSeq, Method, NameAddr, Request, SipUri};
 
 /// What a REGISTER says.
@@ -78,4 +82,17 @@ pub(super) fn options(account: usize, contact: SipUri, env: &mut Env) -> Option<
     headers.push("Contact", NameAddr::new(contact));
     headers.push("User-Agent", &env.config.user_agent);
     Some(request)
+}
+
+impl Registration {
+    /// An OPTIONS to one address.
+    pub(super) fn options(
+        &self,
+        target: Target,
+        env: &mut Env,
+    ) -> Option<(RequestId, Box<Request>, Hop)> {
+        let transport = env.account(self.account)?.transport;
+        let request = options(self.account, self.contact(transport), env)?;
+        Some((env.request_id(), Box::new(request), Hop::at(target)))
+    }
 }

@@ -5,6 +5,7 @@ use super::*;
 use crate::api::AgentConfig;
 use crate::env::tests as testing;
 use crate::message::NameAddr;
+use crate::message::Request;
 
 struct Desk {
     env: Env,

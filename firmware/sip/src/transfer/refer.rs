@@ -30,6 +30,16 @@ pub(crate) struct ReferOrder {
 }
 
 impl ReferOrder {
+    /// A call that takes the place of one that rings elsewhere (RFC 3891). `secure`: what is known
+    /// of that one came over TLS.
+    pub(crate) fn replacing(replaces: String, secure: bool) -> Self {
+        Self {
+            replaces: Some(replaces),
+            secure,
+            ..Self::default()
+        }
+    }
+
     /// Whether the new call must use TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.secure

@@ -24,6 +24,7 @@ pub(crate) fn account(user: &str) -> AccountConfig {
         expires_s: 90,
         register: true,
         media_security: sip::media_security::MediaSecurity::default(),
+        events: sip::AccountEvents::default(),
     }
 }
 
@@ -43,6 +44,7 @@ pub(crate) fn agent(account: AccountConfig, local: SocketAddr, seed: u8) -> Agen
         codecs: Vec::new(),
         media_security: sip::media_security::MediaSecurity::default(),
         session_expires_s: None,
+        events: sip::EventSettings::default(),
         local: local.into(),
         tls_port: 5061,
         seed: [seed; 32],

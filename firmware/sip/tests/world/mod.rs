@@ -122,6 +122,7 @@ pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
         codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
         media_security: sip::media_security::MediaSecurity::default(),
         session_expires_s: None,
+        events: sip::EventSettings::default(),
         local: own(local),
         tls_port: 5061,
         seed: [seed; 32],
@@ -146,6 +147,7 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
         expires_s: 600,
         register: true,
         media_security: sip::media_security::MediaSecurity::default(),
+        events: sip::AccountEvents::default(),
     }
 }
 

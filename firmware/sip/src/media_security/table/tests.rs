@@ -264,84 +264,92 @@ fn a_keying_that_is_not_configured_does_not_count() {
 fn planned(
     media_security: &MediaSecurity,
     secure: bool,
-) -> Vec<(Profile, bool, bool, Option<WhyClear>)> {
+) -> Vec<(&'static str, bool, bool, Option<WhyClear>)> {
     let offers = EncryptionRules::of(media_security, secure, false).offers();
     offers
         .iter()
-        .map(|s| (s.profile, s.sdes, s.dtls, s.missing))
+        .map(|s| (s.proto(), s.sdes, s.dtls, s.missing))
         .collect()
 }
 
 #[test]
 fn every_plan_of_offers() {
-    use Profile::{Dtls, Plain, Secure};
     use WhyClear::{NoKeying, NotTaken, Refused};
+    const SAVP: (&str, bool, bool, Option<WhyClear>) = ("RTP/SAVP", true, false, None);
+    const SAVPF: (&str, bool, bool, Option<WhyClear>) = ("RTP/SAVPF", true, false, None);
+    const DTLS: (&str, bool, bool, Option<WhyClear>) = ("UDP/TLS/RTP/SAVP", false, true, None);
+    const DTLSF: (&str, bool, bool, Option<WhyClear>) = ("UDP/TLS/RTP/SAVPF", false, true, None);
     let plan = |policy, keying: &[Keying], secure| planned(&media_security(policy, keying), secure);
+    let avp = |sdes, dtls, missing| ("RTP/AVP", sdes, dtls, missing);
     for secure in [true, false] {
         assert_eq!(
             plan(EncryptionPolicy::Off, &BOTH, secure),
-            [(Plain, false, false, None)]
+            [avp(false, false, None)]
         );
     }
+    // Each kind of keying alone, in each variant of its profile, before anything in clear.
     assert_eq!(
         plan(EncryptionPolicy::Preferred, &BOTH, true),
         [
-            (Plain, true, true, Some(NotTaken)),
-            (Secure, true, false, None),
-            (Plain, false, false, Some(Refused))
+            avp(true, true, Some(NotTaken)),
+            SAVP,
+            DTLS,
+            SAVPF,
+            DTLSF,
+            avp(false, false, Some(Refused))
         ]
     );
     assert_eq!(
         plan(EncryptionPolicy::Preferred, &[Keying::Sdes], true),
         [
-            (Plain, true, false, Some(NotTaken)),
-            (Secure, true, false, None),
-            (Plain, false, false, Some(Refused))
+            avp(true, false, Some(NotTaken)),
+            SAVP,
+            SAVPF,
+            avp(false, false, Some(Refused))
         ]
     );
     // Keys never stand in an offer that goes in clear.
     assert_eq!(
         plan(EncryptionPolicy::Preferred, &BOTH, false),
         [
-            (Plain, false, true, Some(NotTaken)),
-            (Dtls, false, true, None),
-            (Plain, false, false, Some(Refused))
+            avp(false, true, Some(NotTaken)),
+            DTLS,
+            DTLSF,
+            avp(false, false, Some(Refused))
         ]
     );
     assert_eq!(
         plan(EncryptionPolicy::Preferred, &[Keying::Sdes], false),
-        [(Plain, false, false, Some(NoKeying))]
+        [avp(false, false, Some(NoKeying))]
     );
     // What is required is never asked for in a profile that could be answered in clear, and there
     // is no last resort.
     assert_eq!(
         plan(EncryptionPolicy::Required, &BOTH, true),
-        [(Secure, true, false, None), (Dtls, false, true, None)]
+        [SAVP, DTLS, SAVPF, DTLSF]
     );
+    let turned = [Keying::Dtls, Keying::Sdes];
     assert_eq!(
-        plan(
-            EncryptionPolicy::Required,
-            &[Keying::Dtls, Keying::Sdes],
-            true
-        ),
-        [(Dtls, false, true, None), (Secure, true, false, None)]
+        plan(EncryptionPolicy::Required, &turned, true),
+        [DTLS, SAVP, DTLSF, SAVPF]
     );
     assert_eq!(
         plan(EncryptionPolicy::Required, &BOTH, false),
-        [(Dtls, false, true, None)]
+        [DTLS, DTLSF]
     );
     assert_eq!(plan(EncryptionPolicy::Required, &[Keying::Sdes], false), []);
     let loud = MediaSecurity {
         sdes_over_clear: true,
         ..media_security(EncryptionPolicy::Required, &[Keying::Sdes])
     };
-    assert_eq!(planned(&loud, false), [(Secure, true, false, None)]);
+    assert_eq!(planned(&loud, false), [SAVP, SAVPF]);
 }
 
 #[test]
 fn every_cell_of_an_answer() {
     let both = OfferShape {
         profile: Profile::Plain,
+        feedback: false,
         sdes: true,
         dtls: true,
         missing: Some(WhyClear::NotTaken),

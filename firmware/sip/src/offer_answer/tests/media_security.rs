@@ -141,7 +141,11 @@ fn the_second_offer_meets_a_required_policy() {
     assert!(!a.next_attempt());
     let mut never = leg(EncryptionPolicy::Required);
     never.local.media_security.keying = vec![Keying::Sdes];
-    never.offer(&mut tokens()).unwrap();
+    let offer = never.offer(&mut tokens()).unwrap();
+    assert!(text(&offer).contains(" RTP/SAVP "));
+    assert!(never.next_attempt());
+    let offer = never.offer(&mut tokens()).unwrap();
+    assert!(text(&offer).contains(" RTP/SAVPF "));
     assert!(
         !never.next_attempt(),
         "what is required has no clear offer to fall back to"

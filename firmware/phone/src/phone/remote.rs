@@ -1,0 +1,72 @@
+//! The account's server uses the phone in place of a hand (`Event: talk` and `hold`), and the phone
+//! takes calls that ring elsewhere.
+
+use std::time::Instant;
+
+use super::Phone;
+use crate::call::CallState;
+use crate::input::CallId;
+use crate::output::{CallOptions, Destination, Output};
+use crate::state::State;
+
+impl Phone {
+    /// A call is answered, or taken back from hold, as if somebody had lifted the handset.
+    pub(super) fn remote_talk(&mut self, call: CallId, now: Instant) {
+        match self.call_state(call) {
+            Some(CallState::Ringing) if self.state == State::Ringing => {
+                self.auto_answer = None;
+                self.answer_by_itself(call);
+                self.announce(now);
+            }
+            Some(CallState::Waiting) => self.answer_waiting(),
+            Some(CallState::OnHold) => {
+                let free = self.state == State::OnHold
+                    || (self.state == State::DialTone && self.second_dial_tone);
+                if free {
+                    self.release_key();
+                    self.switch_to(call);
+                }
+            }
+            Some(
+                CallState::Ringing
+                | CallState::Calling
+                | CallState::Ringback
+                | CallState::EarlyMedia
+                | CallState::Talking,
+            )
+            | None => {}
+        }
+    }
+
+    /// The call in the hand is put on hold; nothing is dialled meanwhile.
+    pub(super) fn remote_hold(&mut self, call: CallId, now: Instant) {
+        let emergency = self.calls.get(call).is_some_and(|call| call.emergency);
+        let talking = self.state == State::Talking && self.active == Some(call);
+        if talking && !emergency && !self.in_conference() && self.flash_from.is_none() {
+            self.release_key();
+            self.active = None;
+            self.out.push_back(Output::Hold(call, true));
+            self.calls.set(call, CallState::OnHold);
+            self.enter(State::OnHold, self.next_reminder(now));
+        }
+    }
+
+    /// Takes the call that rings at a watched phone. Returns whether there is one.
+    pub(super) fn pick_up_watched(&mut self, now: Instant) -> bool {
+        let Some(offered) = self.pick_up.clone() else {
+            return false;
+        };
+        let to = Destination {
+            address: offered.target,
+            account: None,
+            emergency: false,
+            has_more: false,
+            options: CallOptions {
+                pick_up: Some(offered.watch),
+                ..CallOptions::default()
+            },
+        };
+        self.place_call([to].into(), now);
+        true
+    }
+}

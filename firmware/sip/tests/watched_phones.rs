@@ -1,0 +1,312 @@
+//! Phones that watch each other (RFC 4235), without a server, and who may watch.
+
+mod world;
+
+use std::time::Duration;
+
+use sip::message::Method;
+use sip::{AgentConfig, AllowedCaller, Event, Watched, WatchedState};
+use world::{Ask, PEER, World, config, media, to_of};
+
+const DIALOG_INFO: &str = "application/dialog-info+xml";
+
+fn anyone_of(network: [u8; 4]) -> AllowedCaller {
+    AllowedCaller {
+        user: None,
+        network: network.into(),
+        prefix: 24,
+    }
+}
+
+/// Phones on one network, each of which watches the next one; the third is not watched.
+fn office() -> World {
+    let phone = |user: &str, last: u8, watches: &str| {
+        let mut config = config(user, &format!("192.0.2.{last}:5060"), last);
+        config.events.watchers = vec![anyone_of([192, 0, 2, 0])];
+        config.events.watched = vec![Watched {
+            account: None,
+            target: watches.to_owned(),
+        }];
+        config
+    };
+    World::new(vec![
+        phone("alice", 1, "sip:bob@192.0.2.2"),
+        phone("bob", 2, "sip:alice@192.0.2.1"),
+        phone("carol", 3, "sip:bob@192.0.2.2"),
+    ])
+}
+
+fn watched(world: &mut World, phone: usize) -> Vec<WatchedState> {
+    let events = world.events(phone);
+    let found = events.into_iter().filter_map(|event| match event {
+        Event::Watched { watch: 0, state } => Some(state),
+        _ => None,
+    });
+    found.collect()
+}
+
+#[test]
+fn two_phones_light_each_others_lamps() {
+    use WatchedState::{Busy, Idle, Ringing};
+    let mut world = office();
+    world.run_ms(3000);
+    assert_eq!(watched(&mut world, 0), [Idle]);
+    assert_eq!(watched(&mut world, 1), [Idle]);
+    let a = world.invite(0, "sip:bob@192.0.2.2");
+    world.run_ms(100);
+    // She is busy for bob from the first moment.
+    let events = world.events(1);
+    let b = events
+        .iter()
+        .find_map(|event| match event {
+            Event::Incoming { call, .. } => Some(*call),
+            _ => None,
+        })
+        .unwrap();
+    let busy = Event::Watched {
+        watch: 0,
+        state: Busy,
+    };
+    assert!(events.contains(&busy), "{events:?}");
+    world.with(1, |bob, now| bob.ring(b, now));
+    world.run_ms(3000);
+    assert_eq!(watched(&mut world, 2), [Idle, Ringing]);
+    world.with(1, |bob, now| bob.answer(b, media(20_100), now));
+    world.run_ms(3000);
+    assert_eq!(watched(&mut world, 2), [Busy]);
+    world.with(0, |alice, now| alice.end(a, now));
+    world.run_ms(3000);
+    assert_eq!(watched(&mut world, 2), [Idle]);
+    assert_eq!(watched(&mut world, 1), [Idle]);
+    // Day and night.
+    world.run(Duration::from_secs(86_400));
+    world.events(2);
+    world.invite(1, "sip:dave@192.0.2.77");
+    world.run_ms(3000);
+    assert_eq!(watched(&mut world, 2), [Busy]);
+}
+
+#[test]
+fn watched_call_is_picked_up_and_rings_no_more() {
+    let mut world = office();
+    world.run_ms(3000);
+    world.invite(0, "sip:bob@192.0.2.2");
+    world.run_ms(100);
+    let b = world.incoming(1);
+    world.with(1, |bob, now| bob.ring(b, now));
+    world.run_ms(2000);
+    world.events(0);
+    assert!(world.phones[2].agent.can_pick_up(0));
+    world
+        .with(2, |carol, now| carol.pick_up(0, media(20_200), now))
+        .unwrap();
+    world.run_ms(100);
+    // The caller's phone is asked to take carol in bob's place.
+    let events = world.events(0);
+    let (call, replaces) = events
+        .iter()
+        .find_map(|event| match event {
+            Event::Incoming { call, replaces, .. } => Some((*call, *replaces)),
+            _ => None,
+        })
+        .unwrap_or_else(|| panic!("{events:?}"));
+    let old = replaces.unwrap();
+    world.with(0, |alice, now| {
+        alice.answer(call, media(20_000), now);
+        alice.end(old, now);
+    });
+    world.run_ms(500);
+    let ended = |events: &[Event]| {
+        events
+            .iter()
+            .any(|e| matches!(e, Event::Ended { call, .. } if *call == b))
+    };
+    assert!(ended(&world.events(1)), "bob's phone rings on");
+    assert!(world::is_established(&world.events(2)));
+    let later = world.with(2, |carol, now| carol.pick_up(0, media(20_300), now));
+    assert!(later.is_err(), "nothing rings there any more");
+}
+
+#[test]
+fn caller_who_withholds_who_it_is_is_not_shown_to_watchers() {
+    let mut world = office();
+    world.run_ms(3000);
+    let options = sip::InviteOptions {
+        anonymous: true,
+        ..sip::InviteOptions::default()
+    };
+    let target = "sip:bob@192.0.2.2";
+    world
+        .with(0, |alice, now| {
+            alice.invite_with(None, target, options, media(20_000), now)
+        })
+        .unwrap();
+    world.run_ms(100);
+    let b = world.incoming(1);
+    world.with(1, |bob, now| bob.ring(b, now));
+    world.run_ms(2000);
+    assert_eq!(watched(&mut world, 2).last(), Some(&WatchedState::Ringing));
+    assert!(!world.phones[2].agent.can_pick_up(0));
+}
+
+/// A SUBSCRIBE of the scripted peer.
+fn watcher(event: &str, cseq: u32, to: &str, extra: &str) -> String {
+    Ask {
+        method: "SUBSCRIBE",
+        branch: format!("z9hG4bKwatch{cseq}{}", extra.len()).leak(),
+        cseq,
+        to: to.to_owned(),
+        extra: format!("Event: {event}\r\nAccept: {DIALOG_INFO}\r\n{extra}"),
+        body: String::new(),
+        ..Ask::invite()
+    }
+    .text()
+}
+
+fn watchable() -> World {
+    let mut config: AgentConfig = config("alice", "192.0.2.1:5060", 1);
+    config.events.watchers = vec![anyone_of([192, 0, 2, 0])];
+    World::new(vec![config])
+}
+
+const ALICE: &str = "<sip:alice@192.0.2.1>";
+
+#[test]
+fn watcher_is_served_until_it_leaves_or_runs_out() {
+    for leaves in [true, false] {
+        let mut world = watchable();
+        world.send(
+            PEER,
+            0,
+            watcher("dialog;id=7", 1, ALICE, "Expires: 600\r\n"),
+        );
+        let response = world.response(200);
+        assert_eq!(response.headers.expires(), Some(600));
+        world.send(
+            PEER,
+            0,
+            watcher("dialog;id=7", 2, &to_of(&response), "Expires: 300\r\n"),
+        );
+        world.run_ms(50);
+        let mut states = Vec::new();
+        let mut bodies = Vec::new();
+        let mut last = 0;
+        let mut drive = |world: &mut World, time: Duration| {
+            let until = world.now + time;
+            while world.now < until {
+                world.run(Duration::from_millis(500));
+                while let Some((_, _, message)) = world.inbox.pop_front() {
+                    let sip::message::Message::Request(notify) = message else {
+                        continue;
+                    };
+                    // A repeated one was not answered in time.
+                    let number = notify.headers.cseq().map_or(0, |cseq| cseq.number);
+                    if notify.method != Method::Notify || number <= last {
+                        continue;
+                    }
+                    last = number;
+                    assert_eq!(notify.headers.get("Event"), Some("dialog;id=7"));
+                    world.answer(&notify, 200, None, PEER, &[], None);
+                    states.push(notify.headers.get("Subscription-State").unwrap().to_owned());
+                    bodies.push(String::from_utf8_lossy(&notify.body).into_owned());
+                }
+            }
+        };
+        drive(&mut world, Duration::from_secs(5));
+        let call = world.invite(0, "sip:carol@192.0.2.78");
+        drive(&mut world, Duration::from_secs(5));
+        world.with(0, |alice, now| alice.end(call, now));
+        drive(&mut world, Duration::from_secs(60));
+        if leaves {
+            world.send(
+                PEER,
+                0,
+                watcher("dialog;id=7", 3, &to_of(&response), "Expires: 0\r\n"),
+            );
+        }
+        drive(&mut world, Duration::from_secs(300));
+        assert_eq!(
+            states.last().map(String::as_str),
+            Some("terminated;reason=timeout")
+        );
+        assert_eq!(
+            states
+                .iter()
+                .filter(|state| state.starts_with("active"))
+                .count(),
+            4
+        );
+        assert!(
+            bodies
+                .iter()
+                .any(|body| body.contains("<state>trying</state>"))
+        );
+        world.assert_quiet();
+    }
+}
+
+#[test]
+fn watcher_that_is_gone_is_forgotten() {
+    for refusal in [Some(481), None] {
+        let mut world = watchable();
+        world.send(PEER, 0, watcher("dialog", 1, ALICE, ""));
+        let response = world.response(200);
+        let notify = world.request(&Method::Notify);
+        if let Some(code) = refusal {
+            world.answer(&notify, code, None, PEER, &[], None);
+        }
+        world.run(Duration::from_secs(40));
+        let before = world.sent("NOTIFY");
+        world.invite(0, "sip:carol@192.0.2.78");
+        world.run_ms(3000);
+        assert_eq!(world.sent("NOTIFY"), before);
+        world.inbox.clear();
+        world.send(PEER, 0, watcher("dialog", 2, &to_of(&response), ""));
+        world.response(481);
+    }
+}
+
+#[test]
+fn watcher_is_checked() {
+    for (event, extra, code) in [
+        ("dialog", "Expires: 10\r\n", 423),
+        ("dialog", "Require: eventlist\r\n", 420),
+        ("presence", "", 489),
+    ] {
+        let mut world = watchable();
+        world.send(PEER, 0, watcher(event, 1, ALICE, extra));
+        world.response(code);
+        world.assert_quiet();
+    }
+    let mut world = watchable();
+    let other = watcher("dialog", 1, ALICE, "").replace(DIALOG_INFO, "application/pidf+xml");
+    world.send(PEER, 0, other);
+    assert_eq!(world.response(406).headers.get("Accept"), Some(DIALOG_INFO));
+    // No one is on the list.
+    let mut world = World::alone();
+    world.send(PEER, 0, watcher("dialog", 1, ALICE, ""));
+    world.response(403);
+}
+
+#[test]
+fn number_of_watchers_is_limited() {
+    let mut world = watchable();
+    let mut codes = Vec::new();
+    for index in 0..20 {
+        let text = watcher("dialog", 1, ALICE, "")
+            .replace("call-1", &format!("call-{index}"))
+            .replace("z9hG4bK", &format!("z9hG4bK{index}x"));
+        world.send(PEER, 0, text);
+        world.run_ms(50);
+        while let Some((_, _, message)) = world.inbox.pop_front() {
+            match message {
+                sip::message::Message::Response(response) => codes.push(response.code()),
+                sip::message::Message::Request(notify) => {
+                    world.answer(&notify, 200, None, PEER, &[], None);
+                }
+            }
+        }
+    }
+    assert_eq!(codes.iter().filter(|code| **code == 200).count(), 16);
+    assert_eq!(codes.iter().filter(|code| **code == 503).count(), 4);
+}
