@@ -28,6 +28,7 @@ mod asterisk;
 mod baresip;
 mod baresip_calls;
 mod cards;
+mod conformance;
 mod connections;
 mod encrypted_baresip;
 mod encrypted_calls;
