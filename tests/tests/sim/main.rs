@@ -18,6 +18,7 @@ mod drift;
 mod dtls;
 mod encryption;
 mod encryption_change;
+mod encryption_emergency;
 mod encryption_lifetime;
 mod encryption_middle;
 mod event_packages;
