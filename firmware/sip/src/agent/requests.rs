@@ -231,8 +231,13 @@ impl UserAgent {
             .transaction()
             .into_iter()
             .chain(request.overtaken().collect::<Vec<_>>());
+        // A question whether a server is there is not waited for any longer: the next one follows.
+        let asks = matches!(request.purpose(), Purpose::Probe(_) | Purpose::Keepalive(_));
         for transaction in all {
-            if let Some(entry) = self.clients.get_mut(transaction) {
+            if asks {
+                self.abandon_client(transaction);
+                self.schedule_client(transaction);
+            } else if let Some(entry) = self.clients.get_mut(transaction) {
                 entry.owner = None;
             }
         }
