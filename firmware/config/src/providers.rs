@@ -20,21 +20,30 @@ use crate::page::comment;
 /// The recipes by their identifiers.
 const FILES: &[(&str, &str)] = &[
     ("1und1", include_str!("providers/1und1.toml")),
+    ("3cx", include_str!("providers/3cx.toml")),
+    ("a1", include_str!("providers/a1.toml")),
+    ("aaisp", include_str!("providers/aaisp.toml")),
     ("asterisk", include_str!("providers/asterisk.toml")),
     ("callcentric", include_str!("providers/callcentric.toml")),
     ("cucm", include_str!("providers/cucm.toml")),
     ("dusnet", include_str!("providers/dusnet.toml")),
+    ("easybell", include_str!("providers/easybell.toml")),
     ("flowroute", include_str!("providers/flowroute.toml")),
+    ("freepbx", include_str!("providers/freepbx.toml")),
     ("freeswitch", include_str!("providers/freeswitch.toml")),
     ("fritzbox", include_str!("providers/fritzbox.toml")),
     ("kamailio", include_str!("providers/kamailio.toml")),
+    ("localphone", include_str!("providers/localphone.toml")),
     ("ovh", include_str!("providers/ovh.toml")),
     ("sipgate", include_str!("providers/sipgate.toml")),
+    ("swisscom-cb", include_str!("providers/swisscom-cb.toml")),
+    ("telekom", include_str!("providers/telekom.toml")),
     ("telnyx", include_str!("providers/telnyx.toml")),
     ("twilio", include_str!("providers/twilio.toml")),
     ("vodafone-de", include_str!("providers/vodafone-de.toml")),
     ("vodafone-it", include_str!("providers/vodafone-it.toml")),
     ("voip-ms", include_str!("providers/voip-ms.toml")),
+    ("yeastar", include_str!("providers/yeastar.toml")),
 ];
 
 /// Whether it stands in the owner's house or is a company's.
