@@ -14,11 +14,13 @@
 mod alsa;
 mod layout;
 mod mixer;
+mod offer;
 mod simulated;
 mod wav;
 
 pub use alsa::AlsaCard;
 pub use mixer::set_mixer;
+pub use offer::{Offer, offers};
 pub use simulated::SimulatedCard;
 pub use wav::{Recording, WavError};
 

@@ -31,7 +31,7 @@ pub mod rotary;
 pub mod watchdog;
 
 pub use board::Board;
-pub use profile::{Profile, ProfileError};
+pub use profile::{Profile, ProfileError, RingerError};
 
 use std::os::fd::BorrowedFd;
 use std::time::Instant;

@@ -244,6 +244,41 @@ pub struct Ringer {
     pub frequency_hz: u32,
 }
 
+impl Profile {
+    /// What rings instead of what the file says; `None`: nothing, and its lines are not touched.
+    ///
+    /// # Errors
+    /// A bell needs two lines, and the profile of a buzzer names one.
+    pub fn set_ringer(&mut self, kind: Option<RingerKind>) -> Result<(), RingerError> {
+        let Some(kind) = kind else {
+            self.ringer = None;
+            return Ok(());
+        };
+        let ringer = self.ringer.as_mut().ok_or(RingerError::NoLines)?;
+        match (kind, ringer.lines.len()) {
+            (RingerKind::Bell, 0 | 1) => return Err(RingerError::OneLine),
+            (RingerKind::Bell, _) => {}
+            (RingerKind::Buzzer, _) => ringer.lines.truncate(1),
+        }
+        ringer.kind = kind;
+        Ok(())
+    }
+}
+
+/// The ringer wanted does not fit the board's profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RingerError {
+    /// The profile has no `[ringer]`.
+    #[error("the board's profile names no ringer lines; add [ringer] to its hardware.toml")]
+    NoLines,
+    /// It has one line only.
+    #[error(
+        "a bell needs two lines and the board's profile names one; write ringer = \"buzzer\", or \
+         name both lines in its hardware.toml"
+    )]
+    OneLine,
+}
+
 /// `[lamps]`: those there are.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

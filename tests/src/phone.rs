@@ -543,6 +543,10 @@ impl SimPhone {
                     }
                     self.commands.push_back(command);
                 }
+                Output::WriteSettings(text) => {
+                    self.files.insert("offhook.toml", text);
+                    self.control.handle_settings_written(true, self.base + now);
+                }
                 Output::Keep { file, text } => {
                     self.files.insert(file, text);
                 }

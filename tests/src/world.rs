@@ -420,6 +420,16 @@ impl World {
         self.board(id, BoardEvent::Hook(false));
     }
 
+    /// Something is wrong with this phone's settings.
+    pub fn set_config_fault(&mut self, id: PhoneId, code: u8) {
+        self.phones[id.0].control.set_config_fault(Some(code));
+    }
+
+    /// This phone has no settings, and keys can make some.
+    pub fn offer_set_up(&mut self, id: PhoneId) {
+        self.phones[id.0].control.offer_set_up(true);
+    }
+
     /// Presses the flash key.
     pub fn flash(&mut self, id: PhoneId) {
         self.board(id, BoardEvent::FlashKey);

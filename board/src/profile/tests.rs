@@ -240,3 +240,23 @@ fn what_is_no_profile_at_all_leaves_a_phone_with_a_card() {
         usable(&USABLE[..length]);
     }
 }
+
+#[test]
+fn another_ringer_takes_the_lines_there_are() {
+    let text = "name = \"x\"\n[ringer]\nkind = \"bell\"\nlines = [1, 2]\n";
+    let bell = || Profile::parse(Path::new("hardware.toml"), text).unwrap();
+    let lines = |profile: &Profile| profile.ringer.as_ref().map(|r| (r.kind, r.lines.len()));
+    let mut profile = bell();
+    profile.set_ringer(Some(RingerKind::Buzzer)).unwrap();
+    assert_eq!(lines(&profile), Some((RingerKind::Buzzer, 1)));
+    assert_eq!(
+        profile.set_ringer(Some(RingerKind::Bell)),
+        Err(RingerError::OneLine)
+    );
+    profile.set_ringer(None).unwrap();
+    assert_eq!(lines(&profile), None);
+    assert_eq!(
+        profile.set_ringer(Some(RingerKind::Bell)),
+        Err(RingerError::NoLines)
+    );
+}

@@ -4,7 +4,8 @@
 //! ```text
 //! Config ─┬▶ devices: sound card, GPIO lines ─────────────────────────────────┐
 //!         └▶ each account: names (DNS) ─▶ exchange (UDP, TCP, TLS) ─▶          ├─▶ Finding (✓ ! ✗, help)
-//!              OPTIONS, REGISTER, REGISTER with expiry 0 ─▶ answers, nat ─────┘
+//!              OPTIONS, REGISTER, call to `dial.echo_test`,
+//!              REGISTER with expiry 0 ─▶ answers, nat ────────────────────────┘
 //! ```
 //!
 //! It has sockets of its own and a contact of its own, which it removes again: a running phone is
@@ -12,10 +13,12 @@
 
 mod answers;
 mod devices;
+mod echo_call;
 mod exchange;
 mod finding;
 mod names;
 mod registration;
+mod stun;
 
 pub(crate) use finding::{Finding, Mark};
 
@@ -24,6 +27,7 @@ use std::time::Duration;
 use config::Config;
 use config::schema::Account;
 use sip::{Target, Transport};
+use types::EncryptionPolicy;
 
 use crate::net::dns::system::System;
 use crate::net::tls::{self, Tls};
@@ -42,34 +46,51 @@ pub(crate) struct SystemError(#[from] std::io::Error);
 
 /// What is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Scope {
+pub(crate) struct Scope<'a> {
     /// Sound card and GPIO lines, too: not while the phone runs, which holds them.
     pub(crate) devices: bool,
     /// How long a mapping of a NAT is watched, which takes that long; `None`: not at all.
     pub(crate) nat_silence: Option<Duration>,
+    /// The number that is called to hear whether sound goes both ways.
+    pub(crate) echo_test: Option<&'a str>,
+    /// The STUN server that is asked.
+    pub(crate) stun: Option<&'a str>,
 }
 
-impl Scope {
+impl<'a> Scope<'a> {
     /// Everything: for whoever waits at a terminal.
-    pub(crate) const ALL: Self = Self {
-        devices: true,
-        nat_silence: Some(NAT_SILENCE),
-    };
+    pub(crate) fn all(config: &'a Config, stun: Option<&'a str>) -> Self {
+        Self {
+            devices: true,
+            nat_silence: Some(NAT_SILENCE),
+            echo_test: config.dial.echo_test.as_deref(),
+            stun,
+        }
+    }
+
     /// What a running phone finds out about its accounts.
     pub(crate) const ACCOUNTS: Self = Self {
         devices: false,
         nat_silence: None,
+        echo_test: None,
+        stun: None,
     };
 }
 
 /// Tries everything; each finding is given away as it comes. Blocks for seconds.
 pub(crate) fn run(
     config: &Config,
-    scope: Scope,
+    scope: Scope<'_>,
     found: &mut dyn FnMut(Finding),
 ) -> Result<(), SystemError> {
     if scope.devices {
         devices::check(config, found);
+    }
+    if let Some(server) = scope.stun {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(stun::try_it(server, found));
     }
     if config.accounts.is_empty() {
         found(Finding::good(
@@ -88,20 +109,35 @@ pub(crate) fn run(
 pub(crate) fn run_account(
     config: &Config,
     account: &Account,
-    scope: Scope,
+    scope: Scope<'_>,
     found: &mut dyn FnMut(Finding),
 ) -> Result<(), SystemError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let mut tls = Tls::new(tls::settings(config), None);
-    runtime.block_on(try_account(account, scope, &mut tls, found));
+    // Nothing is sent unencrypted where the owner forbids it, and be it a tone.
+    let policy = account.encryption.or(config.encryption.mode);
+    let must_encrypt = policy == Some(EncryptionPolicy::Required);
+    let asked = Scope {
+        echo_test: scope.echo_test.filter(|_| !must_encrypt),
+        ..scope
+    };
+    runtime.block_on(try_account(account, asked, &mut tls, found));
+    if must_encrypt && scope.echo_test.is_some() {
+        found(Finding::warning(
+            &account.name,
+            "the echo test is not tried: its sound would not be encrypted, and this account \
+             requires that",
+            "dial the star code for it on the phone",
+        ));
+    }
     Ok(())
 }
 
 async fn try_account(
     account: &Account,
-    scope: Scope,
+    scope: Scope<'_>,
     tls: &mut Tls,
     found: &mut dyn FnMut(Finding),
 ) {

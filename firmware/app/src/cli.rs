@@ -110,8 +110,8 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
             }
         }
         Command::Provision { paths, emit } => crate::provision::provision(&paths, &emit)?,
-        Command::Check { file, try_it, json } => {
-            return Ok(exit_code(check::check(&file, try_it, json)?));
+        Command::Check { file, options } => {
+            return Ok(exit_code(check::check(&file, &options)?));
         }
         Command::SetUp(options) => return Ok(exit_code(set_up::set_up(&options)?)),
         Command::Fingerprint(paths) => print(&fingerprint(&paths)?),

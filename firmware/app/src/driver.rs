@@ -111,6 +111,8 @@ struct Driver {
     /// When shutting down must be over.
     shutdown_by: Option<Instant>,
     ticks: u32,
+    /// The settings keyed on the phone are on the card: they are used once the handset lies.
+    settings_written: bool,
 }
 
 /// What comes to the loop by channels.
@@ -205,10 +207,12 @@ impl Driver {
             ending: Ending::Quit,
             shutdown_by: None,
             ticks: 0,
+            settings_written: false,
         };
         driver.network.report_fault(&mut driver.control);
         driver.control.set_config_note(driver.config_note.clone());
         driver.control.set_config_fault(driver.house.config_fault());
+        driver.control.offer_set_up(driver.house.can_set_up());
         let inputs = Inputs {
             network,
             own,
@@ -314,6 +318,16 @@ impl Driver {
                 }
                 self.house.handle_account_tried(&account, findings);
             }
+            DriverEvent::SettingsWritten(result) => {
+                if let Err(error) = &result {
+                    tracing::error!(
+                        "settings keyed on the phone: {error}; can the card be written?"
+                    );
+                }
+                self.settings_written |= result.is_ok();
+                self.control
+                    .handle_settings_written(result.is_ok(), Instant::now());
+            }
             DriverEvent::FactoryReset(Ok(())) => self.end_by_keys(Ending::Reboot),
             DriverEvent::FactoryReset(Err(error)) => {
                 tracing::error!("factory reset: {error}; can the card be written?");
@@ -345,6 +359,11 @@ impl Driver {
         let (idle, bound) = (self.control.is_idle(), self.network.is_bound());
         if self.house.handle_tick(idle, bound, now) && self.shutdown_by.is_none() {
             tracing::info!("a new configuration from the network: restarting");
+            self.ending = Ending::Restart;
+            self.shut_down();
+        }
+        if self.settings_written && idle && self.shutdown_by.is_none() {
+            tracing::info!("settings keyed on the phone: restarting with them");
             self.ending = Ending::Restart;
             self.shut_down();
         }

@@ -12,6 +12,7 @@
 
 mod download;
 mod emit;
+pub(crate) mod keypad;
 pub(crate) mod origin;
 pub(crate) mod pace;
 pub(crate) mod reset;

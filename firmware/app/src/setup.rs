@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use board::audio::AudioRequest;
-use board::{Board, BoardError, Profile, ProfileError};
+use board::ringer::RingerKind;
+use board::{Board, BoardError, Profile, ProfileError, RingerError};
 use config::Config;
+use config::schema::RingerChoice;
 use control::readable::OneLineWriter;
 use tracing_subscriber::EnvFilter;
 
@@ -36,6 +38,9 @@ pub(crate) enum SetupError {
     /// There is no such board.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// The ringer wanted is not what the board can have.
+    #[error("[board] ringer: {0}")]
+    Ringer(#[from] RingerError),
     /// A device of the board cannot be opened.
     #[error(transparent)]
     Board(#[from] BoardError),
@@ -163,6 +168,18 @@ pub(crate) fn audio_request(config: &Config, profile: &Profile) -> AudioRequest 
     }
 }
 
+/// What the configuration says of the board, put over the board's profile.
+pub(crate) fn override_profile(config: &Config, profile: &mut Profile) -> Result<(), RingerError> {
+    let Some(choice) = config.board.ringer else {
+        return Ok(());
+    };
+    profile.set_ringer(match choice {
+        RingerChoice::Bell => Some(RingerKind::Bell),
+        RingerChoice::Buzzer => Some(RingerKind::Buzzer),
+        RingerChoice::None => None,
+    })
+}
+
 /// A phone on the board its configuration names. An appliance, which somebody far away must be able
 /// to correct, makes do with what is right of the board's description.
 pub(crate) fn whole_phone(
@@ -171,12 +188,17 @@ pub(crate) fn whole_phone(
     appliance: bool,
 ) -> Result<Setup, SetupError> {
     let (folder, name) = (&config.board.profile_dir, &config.board.profile);
-    let (profile, faults) = if appliance {
+    let (mut profile, faults) = if appliance {
         Profile::load_usable(folder, name)
     } else {
         (Profile::load(folder, name)?, Vec::new())
     };
-    let board_faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let mut board_faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    match override_profile(&config, &mut profile) {
+        Ok(()) => {}
+        Err(error) if appliance => board_faults.push(format!("[board] ringer: {error}")),
+        Err(error) => return Err(error.into()),
+    }
     for fault in &board_faults {
         tracing::error!("{fault}; the phone goes on without that part");
     }

@@ -60,6 +60,10 @@ pub enum StarCode {
     Intercom,
     /// Call a service that sends one's own voice back.
     EchoTest,
+    /// Hear one's own number.
+    OwnNumber,
+    /// Hear the phone's IP address.
+    OwnAddress,
     /// Walk through speaker, microphone, keys, hook switch, lamps, bell and network.
     SelfTest,
     /// Write the support bundle.
@@ -170,6 +174,10 @@ pub const CODES: &[CodeEntry] = &[
     entry(StarCode::EchoTest, "echo_test", Argument::None, same("*99#"),
         "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as \
          a number."),
+    entry(StarCode::OwnNumber, "own_number", Argument::None, same("*55#"),
+        "Speaks one's own number and whether the account is registered."),
+    entry(StarCode::OwnAddress, "own_address", Argument::None, same("*56#"),
+        "Speaks the phone's IP address."),
     entry(StarCode::SelfTest, "self_test", Argument::None, same("*95#"),
         "Self-test of speaker, microphone, keys, hook switch, lamps, bell and network; the result \
          is heard."),

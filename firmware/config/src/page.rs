@@ -227,9 +227,9 @@ next flash then ends the call added last. `call.flash_menu` chooses between the 
 
 ## Codes
 
-Lift the handset and press the code. Confirmation tone: it is done. Congestion tone: it is not; \
-the log
-says why. A number ends with `#`, or when it is complete. Each code can be changed or turned off in
+Lift the handset and press the code. Confirmation tone: it is done. Congestion tone: it is not. A
+voice says what is set, or why not. A number ends with `#`, or when it is complete. Each code can be
+changed or turned off in
 `offhook.toml`; no code begins with `*97` or `*98`, which many servers use for voicemail.
 
 ";

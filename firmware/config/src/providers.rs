@@ -13,9 +13,10 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 #[cfg(test)]
 use types::Codec;
-use types::Transport;
+use types::{Language, Transport};
 
 use crate::page::comment;
+use crate::schema::RingerChoice;
 
 /// The recipes by their identifiers.
 const FILES: &[(&str, &str)] = &[
@@ -148,6 +149,8 @@ pub fn all() -> Vec<Recipe> {
 pub struct Answers {
     /// Country code of the tones.
     pub country: String,
+    /// What the phone speaks; none: what the country does.
+    pub language: Option<Language>,
     /// The recipe used; none: another PBX.
     pub recipe: Option<Recipe>,
     /// The SIP domain, or the PBX's address with or without a port.
@@ -166,6 +169,8 @@ pub struct Answers {
     pub board: Option<String>,
     /// ALSA device for microphone and earpiece.
     pub sound: Option<String>,
+    /// What rings; none: what the board's profile says.
+    pub ringer: Option<RingerChoice>,
 }
 
 /// A text in TOML's quotes.
@@ -185,6 +190,9 @@ pub fn setup_file(answers: &Answers) -> String {
         let _ = writeln!(out, "{name} = {value}");
     };
     key("country", quoted(&answers.country));
+    if let Some(language) = answers.language {
+        key("language", quoted(language.as_str()));
+    }
     account(&mut out, answers);
     board(&mut out, answers);
     out
@@ -218,7 +226,9 @@ fn account(out: &mut String, answers: &Answers) {
             quoted(auth_user)
         );
     }
-    out.push_str("# Keep it secret: the phone moves it off the card at its first start.\n");
+    out.push_str(
+        "# Keep it secret: [security] move_secrets = true has the phone move it off the card.\n",
+    );
     let _ = writeln!(out, "password = {}", quoted(&answers.password));
     // A domain has no port: with one, the server is named beside it.
     let (domain, port) = match answers.server.rsplit_once(':') {
@@ -280,11 +290,21 @@ fn account(out: &mut String, answers: &Answers) {
 }
 
 fn board(out: &mut String, answers: &Answers) {
+    if answers.board.is_some() || answers.ringer.is_some() {
+        out.push_str("\n[board]\n");
+    }
     if let Some(board) = &answers.board {
         let _ = writeln!(
             out,
-            "\n[board]\n# Which GPIO lines and sound card there are.\nprofile = {}",
+            "# Which GPIO lines and sound card there are.\nprofile = {}",
             quoted(board)
+        );
+    }
+    if let Some(ringer) = answers.ringer {
+        let _ = writeln!(
+            out,
+            "# What is wired to the ringer's lines.\nringer = {}",
+            quoted(ringer.as_str())
         );
     }
     if let Some(sound) = &answers.sound {

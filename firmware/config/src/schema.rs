@@ -16,7 +16,7 @@ pub use encryption::Encryption;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use types::{Codec, Country, EncryptionPolicy, Transport};
+use types::{Codec, Country, EncryptionPolicy, Language, Transport};
 
 mod system;
 
@@ -68,6 +68,10 @@ pub struct Config {
 pub struct Phone {
     /// Country whose tones and numbers it has.
     pub country: Country,
+    /// What it speaks; `None`: the country's, [`Language::of`].
+    pub language: Option<Language>,
+    /// Words say what tones mean.
+    pub speech: bool,
     /// Name shown to others in direct calls.
     pub name: String,
     /// User part of the phone's own direct address, `sip:USER@host`.
@@ -387,6 +391,8 @@ pub struct Board {
     pub profile: String,
     /// Where profile folders lie.
     pub profile_dir: PathBuf,
+    /// What rings, where that is not what the profile says.
+    pub ringer: Option<RingerChoice>,
     /// `[board.audio]`
     pub audio: Audio,
 }
@@ -409,6 +415,36 @@ pub struct Audio {
     pub sidetone_db: Option<i8>,
     /// Whether the loudspeaker's sound is taken out of the microphone's.
     pub echo_canceller: EchoCancelling,
+}
+
+/// What hangs on the lines of the board's `[ringer]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RingerChoice {
+    /// A coil between two lines.
+    Bell,
+    /// A buzzer on the first line.
+    Buzzer,
+    /// Nothing: its lines stay as they are.
+    None,
+}
+
+impl RingerChoice {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bell, Self::Buzzer, Self::None];
+
+    /// Its name in `offhook.toml`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bell => "bell",
+            Self::Buzzer => "buzzer",
+            Self::None => "none",
+        }
+    }
+
+    /// The choice of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.as_str() == name)
+    }
 }
 
 /// When the echo canceller works.
@@ -437,6 +473,8 @@ pub(crate) fn blank() -> Config {
     Config {
         phone: Phone {
             country: Country::Us,
+            language: None,
+            speech: true,
             name: String::new(),
             user: String::new(),
             user_agent: None,
@@ -522,6 +560,7 @@ pub(crate) fn blank() -> Config {
         board: Board {
             profile: String::new(),
             profile_dir: PathBuf::new(),
+            ringer: None,
             audio: Audio::default(),
         },
         control: Control {

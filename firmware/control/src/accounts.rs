@@ -63,6 +63,13 @@ impl Accounts {
         })
     }
 
+    /// Whether this account is registered.
+    pub(crate) fn is_ready(&self, index: usize) -> bool {
+        self.list
+            .get(index)
+            .is_some_and(|account| account.until.is_some())
+    }
+
     /// What `agent` and the events say of each account.
     pub(crate) fn status(
         &self,

@@ -47,6 +47,7 @@ mod report;
 mod sip_event;
 #[cfg(test)]
 mod tests;
+mod voice;
 
 use event_packages::EventPackages;
 pub use handset::BoardEvent;
@@ -131,6 +132,7 @@ pub struct Control {
     awaiting_sockets: Vec<Waiting>,
     outbox: Outbox,
     line_lamp: LineLamp,
+    voice: voice::Voice,
     last_call: Option<CallStatus>,
     clock: WallClock,
     audio: AudioStatus,
@@ -174,6 +176,7 @@ impl Control {
             identity.history.last_dialled(),
             identity.history.last_caller(),
         );
+        let voice = voice::Voice::new(config, identity.card.0, &identity.local);
         let fingerprint = identity
             .credentials
             .as_ref()
@@ -215,6 +218,7 @@ impl Control {
                 line: LampState::Off,
                 fault: None,
             },
+            voice,
             last_call: None,
             clock: WallClock::new(now, identity.ntp),
             audio: AudioStatus {
@@ -360,6 +364,7 @@ impl Control {
 
     /// Our own addresses changed: accounts register again, calls are re-invited.
     pub fn handle_local_addresses(&mut self, local: sip::LocalAddresses, now: Instant) {
+        self.voice.set_address(&local);
         self.agent.handle_local_addresses(local, now);
         self.servers.handle_network_change(now);
         self.look_up_servers(now);
@@ -390,6 +395,7 @@ impl Control {
     /// The sound card has another rate or period than before: every stream is built again for it.
     pub fn handle_card(&mut self, rate_hz: u32, period_frames: usize, now: Instant) {
         self.streams.card = (rate_hz, period_frames);
+        self.voice.set_rate(rate_hz);
         self.restart_streams(now);
         self.drain(now);
     }

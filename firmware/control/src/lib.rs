@@ -75,6 +75,7 @@ pub mod negotiate;
 mod note;
 mod outbox;
 pub mod readable;
+pub mod speech;
 mod status;
 mod stream_factory;
 mod stun;

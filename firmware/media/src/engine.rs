@@ -23,6 +23,7 @@ use crate::packet::{
     CHANNEL_HEADER, Class, NonMedia, PacketKind, Protocol, Relays, StreamId, Transmit, classify,
 };
 use crate::ring::Ring;
+use crate::speech::{Clip, SpeechPlayer};
 use crate::stats::StreamStats;
 use crate::stream::{FarEvent, Stream};
 use crate::tone::{ToneGenerator, ToneSpec};
@@ -76,6 +77,10 @@ pub enum Command {
     Tone(Option<ToneSpec>),
     /// Play a key tone over everything else, `None` ends it.
     KeyTone(Option<ToneSpec>),
+    /// Play this in the ear, in place of what is spoken now; it comes back as [`Event::Spoken`].
+    Speak(Box<Clip>),
+    /// Say no more.
+    StopSpeaking,
     /// Press (true) or release (false) a DTMF event (RFC 4733 code 0–15) on a stream.
     Dtmf {
         /// Which stream.
@@ -93,6 +98,8 @@ pub enum Command {
 pub enum Event {
     /// A stream was stopped or replaced; drop it on the control thread.
     Retired(Box<Stream>),
+    /// A clip was played or cut short; drop it on the control thread.
+    Spoken(Box<Clip>),
     /// The far end pressed a key (RFC 4733), reported once at its first packet.
     Digit {
         /// Which stream.
@@ -148,6 +155,7 @@ pub struct Engine {
     mixer: Mixer,
     tone: ToneGenerator,
     key_tone: ToneGenerator,
+    speech: SpeechPlayer,
     muted: bool,
     sidetone: Option<f32>,
     outbox: Outbox,
@@ -176,6 +184,7 @@ impl Engine {
             mixer: Mixer::new(config.period_frames),
             tone: ToneGenerator::new(config.rate_hz),
             key_tone: ToneGenerator::new(config.rate_hz),
+            speech: SpeechPlayer::new(config.rate_hz, config.period_frames),
             muted: false,
             sidetone: config
                 .sidetone_db
@@ -268,6 +277,8 @@ impl Engine {
             Command::Tone(None) => self.tone.stop(),
             Command::KeyTone(Some(spec)) => self.key_tone.start(spec),
             Command::KeyTone(None) => self.key_tone.stop(),
+            Command::Speak(clip) => self.speech.start(clip),
+            Command::StopSpeaking => self.speech.stop(),
             Command::Dtmf { id, event, down } => {
                 if let Some(stream) = self.find(id) {
                     stream.key(event, down);
@@ -453,6 +464,7 @@ impl Engine {
             self.tone.render(&mut self.tone_sound);
             self.mixer.add(&self.tone_sound);
         }
+        self.speech.mix(&mut self.mixer);
         if self.key_tone.is_active() {
             self.key_tone.render(&mut self.tone_sound);
             self.mixer.duck();
@@ -536,9 +548,11 @@ impl Engine {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        let mut stream = self.retired.take()?;
-        self.retired = stream.retired_before.take();
-        Some(Event::Retired(stream))
+        if let Some(mut stream) = self.retired.take() {
+            self.retired = stream.retired_before.take();
+            return Some(Event::Retired(stream));
+        }
+        self.speech.poll_returned().map(Event::Spoken)
     }
 
     /// Live figures of a stream.
@@ -551,12 +565,13 @@ impl Engine {
         Some(stream.stats(self.clock.ppm()))
     }
 
-    /// Nothing to hear, and no one to send to: no stream, no tone. Time
+    /// Nothing to hear, and no one to send to: no stream, no tone, no speech. Time
     /// that then passes without [`Engine::process`] is a discontinuity of no frames.
     pub fn is_idle(&self) -> bool {
         self.streams.iter().all(Option::is_none)
             && !self.tone.is_active()
             && !self.key_tone.is_active()
+            && !self.speech.is_active()
     }
 
     /// Streams held now.

@@ -82,6 +82,7 @@ mod ring;
 pub mod rtcp;
 pub mod rtp;
 mod send;
+pub mod speech;
 pub mod srtp;
 mod stats;
 pub mod stream;

@@ -12,6 +12,7 @@ mod pair;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use media::speech::Clip;
 use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
     SrtpSuite, Stream, StreamId,
@@ -99,10 +100,20 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
     let period = Duration::from_secs_f64(frames as f64 / f64::from(rate));
     let mut playback = vec![0i16; frames];
     let (mut digits, mut packets) = (0, 0);
+    let mut clips = Vec::with_capacity(64);
+    let mut next_clip = Some(Clip::new(1, vec![2000; rate as usize / 4]));
     for n in 0..(12.0 / period.as_secs_f64()) as u32 {
         let now = period * n;
         let turn = n % 400;
         match turn {
+            // Spoken to its end, spoken over, and cut short.
+            10 | 30 => {
+                if let Some(clip) = next_clip.take() {
+                    command(&mut engine, "speak", Command::Speak(clip), now);
+                }
+                next_clip = Some(Clip::new(n, vec![2000; rate as usize / 4]));
+            }
+            40 => command(&mut engine, "stop speaking", Command::StopSpeaking, now),
             50 => command(
                 &mut engine,
                 "dtmf",
@@ -230,6 +241,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
         while let Some(event) = untouched("poll_event", || engine.poll_event()) {
             match event {
                 Event::Retired(stream) => returned.push(stream),
+                Event::Spoken(clip) => clips.push(clip),
                 Event::Digit { .. } => digits += 1,
                 Event::Stats { .. }
                 | Event::Levels { .. }
@@ -240,6 +252,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
             }
         }
     }
+    assert!(clips.len() > 2, "{} clips", clips.len());
     let stats = engine.stats(StreamId(0)).unwrap();
     assert!(
         packets > 500 && digits > 0 && stats.concealed > 0 && stats.received > 200,

@@ -79,6 +79,8 @@ impl Features {
             | StarCode::PickUp
             | StarCode::Intercom
             | StarCode::EchoTest
+            | StarCode::OwnNumber
+            | StarCode::OwnAddress
             | StarCode::SelfTest
             | StarCode::Bundle
             | StarCode::Reboot

@@ -45,6 +45,10 @@ pub enum Input {
         /// Calls can be placed by it.
         usable: bool,
     },
+    /// What [`crate::Output::Speak`] asked for is said.
+    Spoken,
+    /// What [`crate::Output::SetUp`] asked for is written (true), or could not be.
+    SetUpWritten(bool),
     /// Messages wait in the mailbox.
     MessagesWaiting(bool),
     /// A call rings at a watched phone and can be taken, or none does any more.

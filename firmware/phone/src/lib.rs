@@ -59,6 +59,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod announcement;
 mod call;
 mod dial_plan;
 mod features;
@@ -68,8 +69,10 @@ mod output;
 mod phone;
 mod route;
 mod screening;
+mod set_up;
 mod state;
 
+pub use announcement::Announcement;
 pub use call::CallState;
 pub use config::codes::StarCode;
 pub use features::Features;
@@ -79,5 +82,6 @@ pub use input::{
 pub use note::{BarredNumber, DialError, Note, Refusal, RouteError, TransferRefusal};
 pub use output::{CallOptions, Destination, Maintenance, Output, RingStyle, Tone};
 pub use phone::{LastCaller, Phone};
+pub use set_up::{Prompt, Question, SetUpAnswers};
 pub use state::State;
 pub use types::{Key, Lamp, LampState};

@@ -2,9 +2,11 @@
 
 use types::{Key, Lamp, LampState};
 
+use crate::announcement::Announcement;
 use crate::features::Features;
 use crate::input::{AccountId, Alert, CallId};
 use crate::note::Note;
+use crate::set_up::SetUpAnswers;
 
 /// Where a call shall go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +129,11 @@ pub enum Output {
     },
     /// Send a flash into the call (RFC 4733 event 16, or INFO).
     FlashToNetwork(CallId),
+    /// Say this into the handset instead of what is said now; `None`: say no more. When it is said,
+    /// [`crate::Input::Spoken`] is expected.
+    Speak(Option<Box<Announcement>>),
+    /// Write these settings; [`crate::Input::SetUpWritten`] is expected.
+    SetUp(Box<SetUpAnswers>),
     /// A line for log and history.
     Note(Note),
 }

@@ -44,6 +44,7 @@ mod hook;
 mod keys;
 mod present;
 mod remote;
+mod speech;
 mod updates;
 
 pub use codes::LastCaller;
@@ -95,6 +96,8 @@ pub struct Phone {
     targets: config::schema::Dial,
     /// A digit may follow a flash.
     has_menu: bool,
+    /// Words say what tones mean.
+    speaks: bool,
 
     // What it is doing.
     state: State,
@@ -116,6 +119,8 @@ pub struct Phone {
     confirmed: bool,
     /// A digit may say what the last flash means.
     menu: Option<flash::FlashMenu>,
+    /// What is said with a voice.
+    speech: speech::Speech,
     /// What is set from the handset.
     features: Features,
     last_dialled: Option<String>,
@@ -176,6 +181,8 @@ impl Phone {
                 .flash_menu
                 .unwrap_or(config.phone.country != Country::Us),
             menu: None,
+            speaks: config.phone.speech,
+            speech: speech::Speech::default(),
             features: Features::default(),
             last_dialled: None,
             last_caller: None,
@@ -265,6 +272,8 @@ impl Phone {
             Input::TransferTo(number) => self.transfer_active(&number, now),
             Input::ConnectAll => self.connect_held(),
             Input::AccountStatus { account, usable } => self.lines.set(account, usable),
+            Input::Spoken => self.on_spoken(),
+            Input::SetUpWritten(written) => self.on_set_up_written(written, now),
             Input::MessagesWaiting(messages) => self.messages = messages,
             Input::PickUpOffered(offered) => self.pick_up = offered,
             Input::RemoteTalk(call) => self.remote_talk(call, now),
@@ -306,6 +315,7 @@ impl Phone {
             self.menu.map(flash::FlashMenu::until),
             self.next_forward().map(|(at, _)| at),
             self.key.and_then(|key| key.until),
+            self.speech.next(),
         ]
         .into_iter()
         .flatten()
@@ -337,6 +347,8 @@ impl Phone {
                 self.menu_over();
             } else if let Some((_, call)) = self.next_forward().filter(|(at, _)| *at <= now) {
                 self.forward_unanswered(call, now);
+            } else if self.speech_timeout(now) {
+                // It has done what was due.
             } else if due(self.step) {
                 self.step = None;
                 self.step_over(now);
@@ -388,6 +400,7 @@ impl Phone {
                 }
             }
             State::Howler => self.enter(State::Silent, None),
+            State::SetUp => self.set_up_waits(now),
             State::OnHold => {
                 self.reminder = Some(now + REMINDER);
                 self.step = self.next_reminder(now);
@@ -404,6 +417,7 @@ impl Phone {
         self.confirmed = false;
         self.menu = None;
         self.reminder = None;
+        self.speech.clear();
         if !state.has_call() {
             self.active = None;
             self.unmute();

@@ -30,6 +30,8 @@ pub enum State {
     /// A call is on hold and nothing else goes on; a flash takes it back. (Second dial tone is
     /// [`State::DialTone`].)
     OnHold,
+    /// A voice asks for country and account; keys are answers.
+    SetUp,
 }
 
 /// States that hook, keys and lamps treat alike. Every question about a state is answered by this
@@ -48,11 +50,13 @@ pub(crate) enum Phase {
     Failed,
     /// Nothing but a call on hold.
     Held,
+    /// The handset is lifted and keys answer questions.
+    SettingUp,
 }
 
 impl State {
     /// Every state, for tables and tests.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Idle,
         Self::DialTone,
         Self::Collecting,
@@ -66,6 +70,7 @@ impl State {
         Self::Howler,
         Self::Silent,
         Self::OnHold,
+        Self::SetUp,
     ];
 
     /// The state's name in `status` and events.
@@ -84,6 +89,7 @@ impl State {
             Self::Howler => "howler",
             Self::Silent => "silent",
             Self::OnHold => "on_hold",
+            Self::SetUp => "set_up",
         }
     }
 
@@ -95,6 +101,7 @@ impl State {
             Self::EarlyMedia | Self::Talking => Phase::Connected,
             Self::Busy | Self::Congestion | Self::Howler | Self::Silent => Phase::Failed,
             Self::OnHold => Phase::Held,
+            Self::SetUp => Phase::SettingUp,
         }
     }
 
@@ -102,9 +109,12 @@ impl State {
     pub const fn is_on_hook(self) -> bool {
         match self.phase() {
             Phase::OnHook => true,
-            Phase::Dialling | Phase::Placing | Phase::Connected | Phase::Failed | Phase::Held => {
-                false
-            }
+            Phase::Dialling
+            | Phase::Placing
+            | Phase::Connected
+            | Phase::Failed
+            | Phase::Held
+            | Phase::SettingUp => false,
         }
     }
 
@@ -112,9 +122,12 @@ impl State {
     pub const fn takes_digits(self) -> bool {
         match self.phase() {
             Phase::Dialling => true,
-            Phase::OnHook | Phase::Placing | Phase::Connected | Phase::Failed | Phase::Held => {
-                false
-            }
+            Phase::OnHook
+            | Phase::Placing
+            | Phase::Connected
+            | Phase::Failed
+            | Phase::Held
+            | Phase::SettingUp => false,
         }
     }
 
@@ -122,7 +135,9 @@ impl State {
     pub const fn has_call(self) -> bool {
         match self.phase() {
             Phase::Placing | Phase::Connected => true,
-            Phase::OnHook | Phase::Dialling | Phase::Failed | Phase::Held => false,
+            Phase::OnHook | Phase::Dialling | Phase::Failed | Phase::Held | Phase::SettingUp => {
+                false
+            }
         }
     }
 
@@ -130,7 +145,12 @@ impl State {
     pub const fn is_connected(self) -> bool {
         match self.phase() {
             Phase::Connected => true,
-            Phase::OnHook | Phase::Dialling | Phase::Placing | Phase::Failed | Phase::Held => false,
+            Phase::OnHook
+            | Phase::Dialling
+            | Phase::Placing
+            | Phase::Failed
+            | Phase::Held
+            | Phase::SettingUp => false,
         }
     }
 
@@ -138,9 +158,12 @@ impl State {
     pub const fn has_failed(self) -> bool {
         match self.phase() {
             Phase::Failed => true,
-            Phase::OnHook | Phase::Dialling | Phase::Placing | Phase::Connected | Phase::Held => {
-                false
-            }
+            Phase::OnHook
+            | Phase::Dialling
+            | Phase::Placing
+            | Phase::Connected
+            | Phase::Held
+            | Phase::SettingUp => false,
         }
     }
 }

@@ -89,6 +89,52 @@ impl Country {
             .find(|country| is(country.as_str()))
     }
 
+    /// The code others dial it by (ITU-T E.164), without a prefix.
+    pub const fn calling_code(self) -> &'static str {
+        match self {
+            Self::At => "43",
+            Self::Au => "61",
+            Self::Be => "32",
+            Self::Bg => "359",
+            Self::Br => "55",
+            Self::Ch => "41",
+            Self::Cl => "56",
+            Self::Cn => "86",
+            Self::Cz => "420",
+            Self::De => "49",
+            Self::Dk => "45",
+            Self::Ee => "372",
+            Self::Es => "34",
+            Self::Fi => "358",
+            Self::Fr => "33",
+            Self::Gr => "30",
+            Self::Hu => "36",
+            Self::Id => "62",
+            Self::Il => "972",
+            Self::In => "91",
+            Self::It => "39",
+            Self::Jp => "81",
+            Self::Lt => "370",
+            Self::Mx => "52",
+            Self::My => "60",
+            Self::Nl => "31",
+            Self::No => "47",
+            Self::Nz => "64",
+            Self::Ph => "63",
+            Self::Pl => "48",
+            Self::Pt => "351",
+            Self::Ru => "7",
+            Self::Se => "46",
+            Self::Sg => "65",
+            Self::Th => "66",
+            Self::Tw => "886",
+            Self::Uk => "44",
+            Self::Us => "1",
+            Self::Ve => "58",
+            Self::Za => "27",
+        }
+    }
+
     /// Its ISO 3166 code, upper case: what radio regulations and time zones go by.
     pub fn iso_3166(self) -> String {
         match self {

@@ -8,6 +8,7 @@ mod direction;
 mod encryption;
 mod key;
 mod lamp;
+mod language;
 mod srtp;
 mod transport;
 
@@ -17,5 +18,6 @@ pub use direction::Direction;
 pub use encryption::{EncryptionPolicy, Keying};
 pub use key::Key;
 pub use lamp::{Lamp, LampState};
+pub use language::Language;
 pub use srtp::SrtpSuite;
 pub use transport::Transport;

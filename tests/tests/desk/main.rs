@@ -11,6 +11,10 @@
 //! | `l presses 102#` | keys, in a person's rhythm |
 //! | `l calls 102` | lifts and presses; `l calls 102 and talks`: the far end lifts, too |
 //! | `l hears dial`, `l hears nothing` | the tone in the ear |
+//! | `l says your-number 1 0 1` | the phone's voice, from now on (`de:point`: German) |
+//! | `l has no settings` | as a phone that no one set up |
+//! | `l has error 2` | as a phone with a mistake in its settings |
+//! | `l writes user = "101"` | a line of the settings keyed on the phone |
 //! | `l rings`, `l does not ring` | the bell |
 //! | `l sees anna` | the name or number of a caller |
 //! | `l and r talk` | speech both ways, of two or three |
@@ -29,10 +33,15 @@
 )]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use control::api::UserAction;
+use control::speech::vocabulary;
+use control::speech::words::Word;
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
 use phone::State;
+use testkit::signal::resample;
+use types::Language;
 
 const USERS: [(&str, &str); 3] = [("101", "one"), ("102", "two"), ("103", "three")];
 const NAMES: [&str; 3] = ["l", "r", "s"];
@@ -90,7 +99,7 @@ impl Story {
             ["with", ..] => {}
             [length, "s", "pass" | "passes"] => {
                 let length: f64 = length.parse().unwrap_or_else(|_| panic!("{line}"));
-                self.world.run(std::time::Duration::from_secs_f64(length));
+                self.world.run(Duration::from_secs_f64(length));
             }
             ["the", "server", "gets", ..] => {
                 let begin = line.strip_prefix("the server gets ").unwrap_or_default();
@@ -115,6 +124,20 @@ impl Story {
             [phone, "calls", number] => self.world.call(id(phone), number),
             [phone, "calls", number, "and", "talks"] => self.connect(id(phone), number),
             [phone, "hears", tone] => self.hears(id(phone), tone),
+            [phone, "says", ..] => self.says(id(phone), &words[2..], line),
+            [phone, "has", "error", code] => {
+                let code = code.parse().unwrap_or_else(|_| panic!("{line}"));
+                self.world.set_config_fault(id(phone), code);
+            }
+            [phone, "has", "no", "settings"] => {
+                self.world.offer_set_up(id(phone));
+            }
+            [phone, "writes", ..] => {
+                let wanted = line.split_once(" writes ").map_or("", |(_, text)| text);
+                let files = &self.world[id(phone)].files;
+                let text = files.get("offhook.toml").map_or("", String::as_str);
+                assert!(text.lines().any(|known| known == wanted), "{line}:\n{text}");
+            }
             [phone, "rings"] => {
                 let id = id(phone);
                 self.world
@@ -163,6 +186,33 @@ impl Story {
             let status = world[id].status(world.now());
             status["tone"].as_str() == wanted
         });
+    }
+
+    /// The phone's voice says these words, from now on, in this order: each is found in what the
+    /// ear hears where the one before it ends.
+    fn says(&mut self, id: PhoneId, words: &[&str], line: &str) {
+        let clips: Vec<Vec<i16>> = words.iter().map(|word| spoken(word)).collect();
+        let samples: usize = clips.iter().map(Vec::len).sum();
+        let length = ms(samples as u64 * 1000 / u64::from(VOICE_HZ))
+            + ms(100) * words.len() as u32
+            + TONE_FIRST;
+        self.world.run(length);
+        // A key speaks when it goes down, which was a moment ago.
+        let heard = self.world.heard(id, length + KEY_DOWN);
+        let heard = resample(&heard.samples, heard.rate_hz, VOICE_HZ);
+        // The first may come after a tone; each of the others follows at once.
+        let first = (TONE_FIRST + KEY_DOWN).as_millis() as usize;
+        let (mut from, mut within) = (0, first * VOICE_HZ as usize / 1000);
+        for (word, clip) in words.iter().zip(&clips) {
+            let (at, likeness) = find(&heard, clip, from, within);
+            println!(
+                "    {word}: {likeness:.2} after {} ms",
+                at * 1000 / VOICE_HZ as usize
+            );
+            assert!(likeness > 0.7, "{line}: {word} is not heard: {likeness:.2}");
+            from = at + clip.len();
+            within = VOICE_HZ as usize / 5;
+        }
     }
 
     fn sees(&mut self, id: PhoneId, name: &str) {
@@ -257,6 +307,51 @@ impl Story {
     }
 }
 
+/// Rate at which words are compared: low, so that it is quick.
+const VOICE_HZ: u32 = 4000;
+/// How long a key that is pressed is down, and then not.
+const KEY_DOWN: Duration = Duration::from_millis(300);
+/// Longest time before the first word.
+const TONE_FIRST: Duration = Duration::from_millis(2500);
+
+/// A word of the phone's voice, `NAME` in English or `LANGUAGE:NAME`.
+fn spoken(word: &str) -> Vec<i16> {
+    let (language, name) = match word.split_once(':') {
+        Some((language, name)) => (Language::from_name(language), name),
+        None => (Some(Language::English), word),
+    };
+    let language = language.unwrap_or_else(|| panic!("no language: {word}"));
+    let found = Word::ALL.iter().find(|known| known.name() == name);
+    let found = found.unwrap_or_else(|| panic!("no such word: {word}"));
+    let packets = vocabulary::packets(language, *found);
+    let packets = packets.unwrap_or_else(|| panic!("not in the file: {word}"));
+    let sound = media::speech::decode(packets.into_iter(), 48_000);
+    let sound = sound.unwrap_or_else(|error| panic!("{word}: {error}"));
+    resample(&sound, 48_000, VOICE_HZ)
+}
+
+/// Where `clip` lies in `heard`, from `from` on within `within` samples, and how alike it is there.
+fn find(heard: &[i16], clip: &[i16], from: usize, within: usize) -> (usize, f64) {
+    let energy = |sound: &[i16]| -> f64 { sound.iter().map(|x| f64::from(*x).powi(2)).sum() };
+    let own = energy(clip).max(1.0);
+    let mut best = (from, 0.0);
+    for at in from..from + within {
+        let Some(part) = heard.get(at..at + clip.len()) else {
+            break;
+        };
+        let product: f64 = part
+            .iter()
+            .zip(clip)
+            .map(|(l, r)| f64::from(*l) * f64::from(*r))
+            .sum();
+        let likeness = product / (own * energy(part).max(1.0)).sqrt();
+        if likeness > best.1 {
+            best = (at, likeness);
+        }
+    }
+    best
+}
+
 fn run(name: &str) {
     let path = folder().join(format!("{name}.story"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -299,11 +394,17 @@ stories! {
     intercom_code
     intercom_named
     missed_call_lamp
+    own_number
     redial
     reject_anonymous
     service_codes
+    set_up_by_keys
+    set_up_mistakes
     silence_and_reject
     speed_dial
+    spoken_error_code
+    spoken_errors
+    spoken_settings
     two_calls
     voicemail
 }

@@ -14,6 +14,7 @@
 )]
 
 mod guide;
+mod speech;
 mod wiring;
 
 use std::collections::HashSet;

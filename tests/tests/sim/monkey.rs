@@ -43,7 +43,9 @@ fn act(world: &mut World, rng: &mut Rng, phones: usize) {
             }
             _ => world.run(ms(rng.below(6_000) as u64)),
         },
-        State::Busy | State::Congestion | State::Howler | State::Silent => world.hang_up(who),
+        State::Busy | State::Congestion | State::Howler | State::Silent | State::SetUp => {
+            world.hang_up(who);
+        }
     }
 }
 

@@ -10,10 +10,13 @@ use crate::ctl::client::Client;
 
 /// Opens what the phone would open, and lets it go again.
 pub(super) fn check(config: &Config, found: &mut dyn FnMut(Finding)) {
-    let profile = match Profile::load(&config.board.profile_dir, &config.board.profile) {
+    let mut profile = match Profile::load(&config.board.profile_dir, &config.board.profile) {
         Ok(profile) => profile,
         Err(error) => return found(Finding::fault_in_one("board", &error.to_string())),
     };
+    if let Err(error) = crate::setup::override_profile(config, &mut profile) {
+        found(Finding::fault_in_one("[board] ringer", &error.to_string()));
+    }
     // A phone that runs holds its devices: that is no fault of the configuration.
     let runs = Client::connect(&config.control.socket).is_ok();
     if runs {
@@ -32,18 +35,28 @@ fn sound_card(config: &Config, profile: &Profile, found: &mut dyn FnMut(Finding)
     } else {
         format!("{} and {}", request.capture, request.playback)
     };
+    let (capture, playback) = board::audio::offers(&request);
+    let offered = match (&capture, &playback) {
+        (Some(capture), Some(playback)) => {
+            format!("; microphone offers {capture}; earpiece {playback}")
+        }
+        (Some(one), None) | (None, Some(one)) => format!("; offers {one}"),
+        (None, None) => String::new(),
+    };
     match board::audio::open(&request) {
         Ok(card) => {
             let format = card.format();
             let period = format.period_frames as f64 * 1000.0 / f64::from(format.rate_hz);
-            let text = format!("{name}: {} Hz, periods of {period:.1} ms", format.rate_hz);
-            if format.rate_hz == request.rate_hz {
-                return found(Finding::good("sound card", &text));
-            }
-            found(Finding::good(
-                "sound card",
-                &format!("{text} ({} Hz were asked for)", request.rate_hz),
-            ));
+            let asked = if format.rate_hz == request.rate_hz {
+                String::new()
+            } else {
+                format!(" ({} Hz were asked for)", request.rate_hz)
+            };
+            let text = format!(
+                "{name}: {} Hz, periods of {period:.1} ms{asked}{offered}",
+                format.rate_hz
+            );
+            found(Finding::good("sound card", &text));
         }
         Err(error) => found(Finding::fault_in_one("sound card", &error.to_string())),
     }

@@ -168,6 +168,18 @@ impl Exchange {
         Some(Finding::good(about, &text))
     }
 
+    /// Sends a request that has no response of its own. That it is lost shows in what follows.
+    pub(super) async fn send(&mut self, request: &Request) {
+        let bytes = request.to_bytes();
+        let sent = match &mut self.link {
+            Link::Datagrams(socket) => socket.send(&bytes).await.map(drop),
+            Link::Stream { bytes: link, .. } => link.write_all(&bytes).await,
+        };
+        if let Err(error) = sent {
+            tracing::debug!("{} to {}: {error}", request.method, self.target.address);
+        }
+    }
+
     /// Sends a request and waits for its final response; a datagram is repeated meanwhile.
     pub(super) async fn request(&mut self, request: &Request) -> Result<Response, OpenError> {
         let bytes = request.to_bytes();

@@ -65,7 +65,7 @@ impl ServerName {
 }
 
 /// `host`, `host:port`, `[v6]` or `[v6]:port`; the host in lower case, without brackets.
-fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
+pub(super) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     let uri = sip::message::Uri::parse(&format!("sip:{text}")).ok()?;
     let uri = uri.as_sip()?;
     let host = match uri.host().ip() {
@@ -77,13 +77,33 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
 
 /// Why a question has no records for an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum NoRecords {
+pub(super) enum NoRecords {
     /// None of the name servers answers.
     Silent,
     /// There is no such name, or it has no such record.
     None,
     /// The name server answers with an error.
     Failed(String),
+}
+
+impl std::fmt::Display for NoRecords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Silent => f.write_str("no name server answers"),
+            Self::None => f.write_str("there is no such host"),
+            Self::Failed(code) => write!(f, "the name server answers {code}"),
+        }
+    }
+}
+
+/// The addresses of a host, as the phone looks it up.
+pub(super) async fn addresses(host: &str, system: &System) -> Result<Vec<IpAddr>, NoRecords> {
+    let mut resolver = Resolver {
+        system,
+        silent: Vec::new(),
+        answered: None,
+    };
+    resolver.addresses(host).await
 }
 
 /// Questions to the name servers of this system, one after the other, so that each that is silent

@@ -13,7 +13,7 @@ use super::answers::{Sent, refusal};
 use super::exchange::{Exchange, OpenError};
 use super::finding::Finding;
 use super::names::ServerName;
-use super::{Scope, transport_name, unreachable};
+use super::{Scope, echo_call, transport_name, unreachable};
 
 /// Requests of one registration at most: challenges, a longer lifetime, a stale nonce.
 const MAX_REQUESTS: u32 = 6;
@@ -29,8 +29,8 @@ pub(super) enum Outcome {
 }
 
 /// What makes the requests of one registration: one Call-ID, rising numbers.
-struct Requests<'a> {
-    account: &'a Account,
+pub(super) struct Requests<'a> {
+    pub(super) account: &'a Account,
     /// A route through the outbound proxy, where the account has one.
     route: Option<NameAddr>,
     call_id: String,
@@ -40,8 +40,19 @@ struct Requests<'a> {
     sessions: Vec<DigestSession>,
 }
 
+/// What a request is about.
+pub(super) struct Subject<'s> {
+    pub(super) method: &'s Method,
+    /// The Request-URI.
+    pub(super) uri: SipUri,
+    /// The To.
+    pub(super) to: NameAddr,
+    /// Its body with its Content-Type, where it has one.
+    pub(super) body: Option<(&'s str, &'s [u8])>,
+}
+
 /// Random letters for tags, branches and nonces.
-fn token() -> String {
+pub(super) fn token() -> String {
     format!("{:016x}", getrandom::u64().unwrap_or(0))
 }
 
@@ -51,7 +62,7 @@ fn server_uri(host: &str) -> Option<SipUri> {
 }
 
 impl<'a> Requests<'a> {
-    fn new(account: &'a Account, server: &ServerName, exchange: &Exchange) -> Self {
+    pub(super) fn new(account: &'a Account, server: &ServerName, exchange: &Exchange) -> Self {
         let transport = exchange.target.transport;
         let mut contact = SipUri::at(exchange.local).with_user(&account.user);
         if transport != Transport::Udp {
@@ -78,13 +89,35 @@ impl<'a> Requests<'a> {
         }
     }
 
+    /// A request to the registrar, about the account itself.
     fn build(&mut self, method: &Method, exchange: &Exchange, expires: Option<u32>) -> Request {
-        self.cseq += 1;
         let account = self.account;
         let server = server_uri(&account.domain);
         let server = server.unwrap_or_else(|| SipUri::at(exchange.target.address));
         let aor = NameAddr::new(server.clone().with_user(&account.user));
-        let mut request = Request::new(method.clone(), server);
+        let subject = Subject {
+            method,
+            uri: server,
+            to: aor,
+            body: None,
+        };
+        self.build_about(&subject, exchange, expires)
+    }
+
+    /// A request about anything, with the account's credentials where they were asked for.
+    pub(super) fn build_about(
+        &mut self,
+        subject: &Subject<'_>,
+        exchange: &Exchange,
+        expires: Option<u32>,
+    ) -> Request {
+        self.cseq += 1;
+        let account = self.account;
+        let own = server_uri(&account.domain);
+        let own = own.unwrap_or_else(|| SipUri::at(exchange.target.address));
+        let aor = NameAddr::new(own.with_user(&account.user));
+        let method = subject.method;
+        let mut request = Request::new(method.clone(), subject.uri.clone());
         let headers = &mut request.headers;
         let name = transport_name(exchange.target.transport);
         headers.push(
@@ -95,8 +128,8 @@ impl<'a> Requests<'a> {
             headers.push("Route", route);
         }
         headers.push("Max-Forwards", 70);
-        headers.push("From", aor.clone().with_param("tag", Some(&self.tag)));
-        headers.push("To", &aor);
+        headers.push("From", aor.with_param("tag", Some(&self.tag)));
+        headers.push("To", &subject.to);
         headers.push("Call-ID", &self.call_id);
         headers.push(
             "CSeq",
@@ -110,11 +143,18 @@ impl<'a> Requests<'a> {
             let contact = self.contact.clone().with_param("expires", Some(&expires));
             headers.push("Contact", contact);
             headers.push("Expires", expires);
+        } else if *method == Method::Invite {
+            headers.push("Contact", &self.contact);
         }
         headers.push(
             "User-Agent",
             concat!("Offhook/", env!("CARGO_PKG_VERSION"), " (check)"),
         );
+        let body = subject.body.map_or(&[][..], |(_, body)| body);
+        if let Some((kind, body)) = subject.body {
+            headers.push("Content-Type", kind);
+            request.body = body.to_vec().into();
+        }
         let uri = request.uri.to_string();
         let user = account.auth_user.as_deref().unwrap_or(&account.user);
         for session in &mut self.sessions {
@@ -126,7 +166,7 @@ impl<'a> Requests<'a> {
                 Protected {
                     method,
                     uri: &uri,
-                    body: &[],
+                    body,
                 },
                 &token(),
             );
@@ -136,7 +176,7 @@ impl<'a> Requests<'a> {
     }
 
     /// Takes the challenges of a response; false: there is none this account may answer.
-    fn take_challenges(&mut self, response: &Response) -> bool {
+    pub(super) fn take_challenges(&mut self, response: &Response) -> bool {
         let mut challenges = digest::challenges(&response.headers);
         if self.account.digest == DigestPolicy::Sha256 {
             challenges.retain(|challenge| challenge.algorithm.hash >= Hash::Sha256);
@@ -154,7 +194,7 @@ pub(super) async fn try_it(
     exchange: &mut Exchange,
     account: &Account,
     server: &ServerName,
-    scope: Scope,
+    scope: Scope<'_>,
     found: &mut dyn FnMut(Finding),
 ) -> Outcome {
     let about = account.name.as_str();
@@ -186,6 +226,9 @@ pub(super) async fn try_it(
         Err(error) => return silent(exchange, &error),
     };
     found(registered(account, exchange, &requests, &response));
+    if let Some(number) = scope.echo_test {
+        echo_call::try_it(exchange, &mut requests, number, found).await;
+    }
     // Not a failure of the account: the binding ends by itself.
     let remove = requests.build(&Method::Register, exchange, Some(0));
     let _ = exchange.request(&remove).await;
@@ -337,7 +380,7 @@ async fn report_nat(
     exchange: &mut Exchange,
     requests: &mut Requests<'_>,
     response: &Response,
-    scope: Scope,
+    scope: Scope<'_>,
     found: &mut dyn FnMut(Finding),
 ) {
     let about = requests.account.name.as_str();

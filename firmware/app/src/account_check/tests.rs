@@ -228,3 +228,115 @@ async fn a_name_that_does_not_exist_is_a_setting_to_correct() {
     assert!(text.contains("there is no host pbx.example.org"), "{text}");
     assert!(text.contains("correct `domain`"), "{text}");
 }
+
+/// What the check says about a registrar that challenges and then answers like this.
+fn refused(challenged: bool, code: u16, reason: &'static str) -> String {
+    let at = registrar(9, move |number, request| {
+        if challenged && number == 0 {
+            return challenge(request);
+        }
+        Response::reply(request, code, Some("x")).with_reason(reason)
+    });
+    lines(&account(&format!("registrar = \"{at}\"\n")))[0].to_string()
+}
+
+#[test]
+fn each_refusal_leads_to_its_setting() {
+    for (challenged, code, reason, what, help) in [
+        (
+            false,
+            404,
+            "",
+            "knows no 101@pbx.example.org",
+            "`user` and `domain`",
+        ),
+        (
+            true,
+            404,
+            "",
+            "knows no 101@pbx.example.org",
+            "`user` and `domain`",
+        ),
+        (
+            true,
+            403,
+            "",
+            "refuses user 101 with this password",
+            "`auth_user`",
+        ),
+        (
+            false,
+            403,
+            "Domain not served",
+            "does not serve pbx.example.org",
+            "`domain`",
+        ),
+        (
+            false,
+            403,
+            "TLS required",
+            "wants encryption",
+            "transport = \"tls\"",
+        ),
+        (
+            true,
+            426,
+            "Upgrade Required",
+            "wants encryption",
+            "transport = \"tls\"",
+        ),
+        (
+            true,
+            403,
+            "Too many contacts",
+            "too many phones",
+            "remove one",
+        ),
+        (
+            true,
+            503,
+            "Max contacts exceeded",
+            "too many phones",
+            "remove one",
+        ),
+        (
+            false,
+            405,
+            "",
+            "is no registrar",
+            "`registrar` or `outbound_proxy`",
+        ),
+        (
+            true,
+            500,
+            "",
+            "cannot register anyone now",
+            "tries again by itself",
+        ),
+    ] {
+        let text = refused(challenged, code, reason);
+        assert!(text.starts_with("✗ desk: "), "{text}");
+        assert!(
+            text.contains(what) && text.contains(help),
+            "{code} {reason}: {text}"
+        );
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn another_realm_is_named() {
+    let at = registrar(9, |_, request| {
+        let mut response = Response::reply(request, 401, Some("x"));
+        response.headers.push(
+            "WWW-Authenticate",
+            "Digest realm=\"asterisk\", nonce=\"n1\", qop=\"auth\", algorithm=MD5",
+        );
+        response
+    });
+    let text = lines(&account(&format!("registrar = \"{at}\"\n")))[0].to_string();
+    assert!(
+        text.contains("with this password for realm asterisk"),
+        "{text}"
+    );
+}

@@ -503,7 +503,9 @@ impl AudioLoop {
                 break;
             };
             match event {
-                media::Event::Retired(_) => self.return_for_drop(AudioReport::Media(event)),
+                media::Event::Retired(_) | media::Event::Spoken(_) => {
+                    self.return_for_drop(AudioReport::Media(event));
+                }
                 media::Event::Digit { .. }
                 | media::Event::Stats { .. }
                 | media::Event::Levels { .. }

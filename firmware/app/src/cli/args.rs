@@ -36,9 +36,7 @@ pub(crate) enum Command {
     },
     Check {
         file: PathBuf,
-        /// What the file says is tried, too.
-        try_it: bool,
-        json: bool,
+        options: super::check::Options,
     },
     SetUp(super::set_up::Options),
     Fingerprint(ConfigPaths),
@@ -213,8 +211,11 @@ fn command(name: &str, mut given: Given) -> Result<Command, lexopt::Error> {
         },
         "check" => Command::Check {
             file: given.plain("the file to check is missing")?.into(),
-            try_it: given.flag("try"),
-            json: given.flag("json"),
+            options: super::check::Options {
+                try_it: given.flag("try"),
+                json: given.flag("json"),
+                stun: given.value("stun").map(ValueExt::string).transpose()?,
+            },
         },
         "setup" => Command::SetUp(set_up(given)?),
         "fingerprint" => Command::Fingerprint(given.paths()?),
@@ -281,6 +282,7 @@ fn set_up(mut given: Given) -> Result<super::set_up::Options, lexopt::Error> {
         country: text("country")?,
         board: text("board")?,
         sound: text("sound")?,
+        ringer: text("ringer")?,
         output: given.path("output"),
         password_file: given.path("password-file"),
         force: given.flag("force"),

@@ -10,8 +10,20 @@ use super::CommandError;
 use crate::account_check::{self, Finding, Mark, Scope};
 use crate::output::print;
 
+/// The flags.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Options {
+    /// What the file says is tried, too.
+    pub(crate) try_it: bool,
+    /// One object instead of lines.
+    pub(crate) json: bool,
+    /// The STUN server that says what the internet sees of this machine.
+    pub(crate) stun: Option<String>,
+}
+
 /// Prints every error of a configuration, and what a try came to; whether all is well.
-pub(super) fn check(file: &Path, try_it: bool, json: bool) -> Result<bool, CommandError> {
+pub(super) fn check(file: &Path, options: &Options) -> Result<bool, CommandError> {
+    let json = options.json;
     let name = file.display().to_string();
     let config = match read(file, &name, json)? {
         Ok(config) => config,
@@ -25,7 +37,7 @@ pub(super) fn check(file: &Path, try_it: bool, json: bool) -> Result<bool, Comma
             return Ok(false);
         }
     };
-    if !try_it {
+    if !options.try_it {
         if json {
             print(&json!({"errors": [], "findings": []}).to_string());
         } else {
@@ -34,7 +46,8 @@ pub(super) fn check(file: &Path, try_it: bool, json: bool) -> Result<bool, Comma
         return Ok(true);
     }
     let mut findings = Vec::new();
-    account_check::run(&config, Scope::ALL, &mut |finding: Finding| {
+    let scope = Scope::all(&config, options.stun.as_deref());
+    account_check::run(&config, scope, &mut |finding: Finding| {
         if !json {
             print(&finding.to_string());
         }

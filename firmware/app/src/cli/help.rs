@@ -122,17 +122,20 @@ pub(crate) const COMMANDS: &[Page] = &[
     },
     Page {
         name: "check",
-        usage: "offhook check FILE [--try] [--json]",
+        usage: "offhook check FILE [--try [--stun HOST[:PORT]]] [--json]",
         summary: "check a configuration: file:line:column, what is wrong, how to fix it",
         details: "--try also tries what the file says, without ringing anyone: sound card, GPIO \
                   lines, name servers,\n\
                   each account's server (UDP, TCP or TLS with its certificate), registration and \
-                  its removal, NAT. One line\n\
-                  each: ✓ works, ! should be known, ✗ does not work, with what to do. --json \
-                  prints one object instead.\n\
+                  its removal, NAT, and sound both\n\
+                  ways by a call to dial.echo_test, where that is set; --stun asks that server \
+                  what the internet sees of\n\
+                  this machine. One line each: ✓ works, ! should be known, ✗ does not work, with \
+                  what to do. --json prints one\n\
+                  object instead.\n\
                   Exit code 0: no errors. 1: errors, one a line, or something that does not work.",
         example: "offhook check /etc/offhook/offhook.toml --try",
-        values: &[],
+        values: &["stun"],
         flags: &["try", "json"],
         plain: 1,
     },
@@ -142,7 +145,7 @@ pub(crate) const COMMANDS: &[Page] = &[
                 [--auth-user NAME]\n\
                 [--password-file FILE] [--outbound-proxy HOST] [--transport udp|tcp|tls] \
                 [--country CODE]\n\
-                [--board PROFILE] [--sound PCM] [--force] [--no-try]",
+                [--board PROFILE] [--sound PCM] [--ringer bell|buzzer|none] [--force] [--no-try]",
         summary: "write a first offhook.toml, with a comment for each line, and try it",
         details: "What no flag says is asked at the terminal; without a terminal a missing flag is \
                   an error. The providers and\n\
@@ -164,6 +167,7 @@ pub(crate) const COMMANDS: &[Page] = &[
             "country",
             "board",
             "sound",
+            "ringer",
         ],
         flags: &["force", "no-try"],
         plain: 0,

@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use config::providers::{self, Answers, Kind, Recipe};
+use config::schema::RingerChoice;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use types::{Country, Transport};
 
@@ -37,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) country: Option<String>,
     pub(crate) board: Option<String>,
     pub(crate) sound: Option<String>,
+    pub(crate) ringer: Option<String>,
     /// Overwrite a file that is there.
     pub(crate) force: bool,
     /// Do not try what was written.
@@ -130,7 +132,11 @@ pub(super) fn set_up(options: &Options) -> Result<bool, CommandError> {
     if options.no_try {
         return Ok(true);
     }
-    super::check::check(&output, true, false)
+    let options = super::check::Options {
+        try_it: true,
+        ..super::check::Options::default()
+    };
+    super::check::check(&output, &options)
 }
 
 /// Only its owner may read it: the password is in it.
@@ -235,8 +241,10 @@ fn answers(
         (None, false) => choice("sound card", &machine.cards, &mut asker)?,
         (given, _) => given.clone(),
     };
+    let ringer = ringer(options, &mut asker)?;
     Ok(Answers {
         country,
+        language: None,
         recipe,
         server,
         user,
@@ -246,6 +254,7 @@ fn answers(
         transport,
         board,
         sound,
+        ringer,
     })
 }
 
@@ -415,6 +424,25 @@ fn choice(
         })
 }
 
+/// What is wired to the ringer's lines; empty: what the board's profile says.
+fn ringer(
+    options: &Options,
+    asker: &mut Option<&mut dyn Ask>,
+) -> Result<Option<RingerChoice>, SetupFileError> {
+    let names = RingerChoice::ALL.map(|choice| choice.as_str().to_owned());
+    let name = match &options.ringer {
+        Some(given) => Some(given.clone()),
+        None => choice("ringer", &names, asker)?,
+    };
+    let Some(name) = name else { return Ok(None) };
+    let unknown = || SetupFileError::Unknown {
+        what: "ringer",
+        given: name.clone(),
+        known: names.join(", "),
+    };
+    RingerChoice::from_name(&name).map(Some).ok_or_else(unknown)
+}
+
 fn transport(name: &str) -> Result<Transport, SetupFileError> {
     const ALL: [Transport; 3] = [Transport::Udp, Transport::Tcp, Transport::Tls];
     ALL.into_iter()
@@ -473,6 +501,7 @@ mod tests {
                 " pass word ",
                 "2",
                 "1",
+                "buzzer",
             ],
             ..Script::default()
         };
@@ -484,6 +513,7 @@ mod tests {
         assert_eq!(config.accounts[0].user, "1234567e0");
         assert_eq!(config.accounts[0].password.0, " pass word ");
         assert_eq!(config.board.profile, "rpi4");
+        assert_eq!(config.board.ringer, Some(RingerChoice::Buzzer));
         assert_eq!(
             config.board.audio.capture.as_deref(),
             Some("hw:CARD=Device")
@@ -503,6 +533,9 @@ mod tests {
         assert!(error(&options).starts_with("--user is missing"));
         options.user = Some("101".into());
         assert!(error(&options).starts_with("--password-file is missing"));
+        options.ringer = Some("gong".into());
+        options.password_file = Some("/dev/null".into());
+        assert!(error(&options).contains("ringer `gong` is not known; there are: bell, buzzer"));
         options.provider = Some("no-such-one".into());
         assert!(error(&options).contains("`no-such-one` is not known; there are: "));
         options.provider = None;

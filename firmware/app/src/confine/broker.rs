@@ -7,8 +7,9 @@
 //!                                          ◀── done, or why not ──
 //! ```
 //!
-//! The card and the state directory are the broker's own knowledge; the phone says which of two
-//! names is written and what is in it, nothing else.
+//! The card and the state directory are the broker's own knowledge; the phone says which of three
+//! names is written and what is in it, nothing else. `offhook.toml` is written only where it sets
+//! nothing yet, and only with what keys can make ([`keypad`]).
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -20,11 +21,11 @@ use nix::unistd::ForkResult;
 
 use super::filter::{self, Role};
 use crate::bundle;
-use crate::provision::{self, ConfigPaths};
+use crate::provision::{self, ConfigPaths, keypad};
 use crate::storage::{Disk, Files};
 
 /// The names that may be written.
-const NAMES: [&str; 2] = ["status.txt", bundle::FILE];
+const NAMES: [&str; 3] = ["status.txt", bundle::FILE, provision::FILE];
 /// Most bytes of a file.
 const MAX_BYTES: u32 = 8 * 1024 * 1024;
 /// Most bytes of a reason.
@@ -133,6 +134,12 @@ fn write(paths: &ConfigPaths, index: u8, bytes: &[u8]) -> io::Result<()> {
         .get(usize::from(index))
         .ok_or(io::ErrorKind::InvalidData)?;
     let card: PathBuf = paths.card.clone().ok_or(io::ErrorKind::NotFound)?;
+    if *name == provision::FILE {
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        if !keypad::may_write(text) || !keypad::is_wanted(&card) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+    }
     Disk.write_card(&card, name, bytes)
 }
 
@@ -151,4 +158,35 @@ fn read_bytes(socket: &mut UnixStream, most: u32) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length as usize];
     socket.read_exact(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: &str = "[phone]\ncountry = \"de\"\n[[account]]\nuser = \"101\"\n\
+                            domain = \"10.0.0.2\"\npassword = \"4711\"\n";
+
+    #[test]
+    fn settings_are_written_once_and_only_what_keys_make() {
+        let card = std::env::temp_dir().join(format!("offhook-broker-{}", std::process::id()));
+        std::fs::create_dir_all(&card).unwrap();
+        let paths = ConfigPaths {
+            card: Some(card.clone()),
+            ..ConfigPaths::default()
+        };
+        let index = NAMES.iter().position(|name| *name == provision::FILE);
+        let index = index.unwrap() as u8;
+        let more = format!("{SETTINGS}[system]\nssh_keys = [\"ssh-ed25519 AAAA\"]\n");
+        assert!(write(&paths, index, more.as_bytes()).is_err());
+        assert!(!card.join(provision::FILE).exists());
+        write(&paths, index, SETTINGS.as_bytes()).unwrap();
+        // Now they are somebody's.
+        let other = SETTINGS.replace("10.0.0.2", "10.0.0.3");
+        assert!(write(&paths, index, other.as_bytes()).is_err());
+        let kept = std::fs::read_to_string(card.join(provision::FILE)).unwrap();
+        assert_eq!(kept, SETTINGS);
+        assert!(write(&paths, NAMES.len() as u8, b"x").is_err());
+        std::fs::remove_dir_all(&card).unwrap();
+    }
 }

@@ -16,6 +16,8 @@ pub(super) enum DriverEvent {
         /// One line each.
         findings: Vec<crate::account_check::Finding>,
     },
+    /// The settings keyed on the phone are on the card, or are not.
+    SettingsWritten(Result<(), StorageError>),
     /// The factory reset was done, or was not.
     FactoryReset(Result<(), StorageError>),
 }

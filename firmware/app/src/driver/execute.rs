@@ -30,6 +30,7 @@ impl Driver {
                 Output::Media(command) => self.sound.command(command),
                 Output::Datagram(datagram) => self.sound.send_datagram(&datagram),
                 Output::Keep { file, text } => self.house.store(file, text),
+                Output::WriteSettings(text) => self.house.write_settings(text),
                 Output::Maintenance(what) => self.maintain(what),
                 Output::LookUpConfiguration => self.house.refresh(Instant::now()),
                 Output::Ring(cadence) => {

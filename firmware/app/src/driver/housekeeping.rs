@@ -28,6 +28,7 @@ use crate::appliance::status_file::{self, Facts, MAX_IMAGE, Writer};
 use crate::bundle::{self, BundleParts};
 use crate::net::fetch;
 use crate::provision::trial::TrialState;
+use crate::provision::{FILE, keypad};
 use crate::storage::{Storage, StorageError};
 
 /// On the card.
@@ -325,6 +326,34 @@ impl Housekeeping {
         tokio::spawn(async move {
             // The driver is gone only when the phone is.
             let _ = events.send(DriverEvent::FactoryReset(done.await)).await;
+        });
+    }
+
+    /// Whether this phone has no settings at all, and a card to write some to.
+    pub(super) fn can_set_up(&self) -> bool {
+        let Some(appliance) = &self.appliance else {
+            return false;
+        };
+        let provisioned = &appliance.provisioned;
+        let nothing = provisioned.config.accounts.is_empty() && !provisioned.network;
+        let card = appliance.paths.card.as_deref();
+        nothing && card.is_some_and(keypad::is_wanted)
+    }
+
+    /// Writes the first settings to the card; the outcome comes as an event.
+    pub(super) fn write_settings(&self, text: String) {
+        let events = self.events.clone();
+        let card = self.card();
+        let done = self.storage.run(move |files| match card {
+            Some(card) if keypad::is_wanted(&card) => {
+                files.write_card(&card, FILE, text.as_bytes())
+            }
+            Some(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
+            None => Err(std::io::ErrorKind::NotFound.into()),
+        });
+        tokio::spawn(async move {
+            // The driver is gone only when the phone is.
+            let _ = events.send(DriverEvent::SettingsWritten(done.await)).await;
         });
     }
 

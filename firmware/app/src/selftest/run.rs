@@ -32,7 +32,10 @@ pub(crate) enum SelfTestError {
 
 /// Runs every step; whether all passed.
 pub(crate) fn run(config: &config::Config) -> Result<bool, SelfTestError> {
-    let profile = Profile::load(&config.board.profile_dir, &config.board.profile)?;
+    let mut profile = Profile::load(&config.board.profile_dir, &config.board.profile)?;
+    if let Err(error) = crate::setup::override_profile(config, &mut profile) {
+        print(&format!("  ringer: {error}"));
+    }
     let parts = parts(&profile);
     let mut board = Board::open(&profile, Instant::now())?;
     let request = crate::setup::audio_request(config, &profile);

@@ -148,7 +148,8 @@ fn a_bad_card_is_heard_before_the_dial_tone() {
     machine.hardware_of("silence", &format!("wav:{}", ear.display()), "");
     // All is well; then the last good one is in use, which is one beep.
     for (card, code) in [
-        ("[phone]\ncountry = \"de\"\n", 0),
+        // Without words, which would be heard over the tone that is looked for.
+        ("[phone]\ncountry = \"de\"\nspeech = false\n", 0),
         ("[phone]\nusr = \"bad\"\n", 1),
     ] {
         let _ = fs::remove_file(&ear);

@@ -15,6 +15,7 @@ fn answers(recipe: &Recipe) -> Answers {
     let server = recipe.domain.clone().unwrap_or("pbx.example.org".into());
     Answers {
         country: recipe.country.clone().unwrap_or("de".into()),
+        language: None,
         recipe: Some(recipe.clone()),
         server,
         user: "101".into(),
@@ -27,6 +28,7 @@ fn answers(recipe: &Recipe) -> Answers {
         transport: None,
         board: Some("rpi4".into()),
         sound: Some("hw:CARD=Device".into()),
+        ringer: Some(RingerChoice::Buzzer),
     }
 }
 
@@ -102,6 +104,7 @@ fn every_recipe_makes_a_valid_file() {
             assert_eq!(account.expires_s, expires);
         }
         assert_eq!(config.board.profile, "rpi4");
+        assert_eq!(config.board.ringer, Some(RingerChoice::Buzzer));
         let fits = |line: &str| line.chars().count() <= 100 || line.contains("https://");
         assert!(text.lines().all(fits), "{text}");
     }

@@ -1,7 +1,7 @@
 //! The board and the phone's own files: `[board]`, `[board.audio]`, `[control]`.
 
 use super::{Section, Setting, WhenUnset, path, setting};
-use crate::schema::EchoCancelling;
+use crate::schema::{EchoCancelling, RingerChoice};
 use crate::value::ValueKind;
 
 /// These keys, by section, in the order of the example. A later key may build on an earlier one of
@@ -16,6 +16,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         WhenUnset::Default("\"/usr/share/offhook/profiles\""), "\"board/profiles\"",
         |c, v| c.board.profile_dir = path(v),
         "Directory that holds the board profiles."),
+    setting(Section::Board, "ringer", ValueKind::Choice(&["bell", "buzzer", "none"]),
+        WhenUnset::Means("as the board's profile says"), "\"buzzer\"",
+        |c, v| c.board.ringer = RingerChoice::from_name(&v.text()),
+        "What is wired to the lines of the profile's ringer: a bell between two lines, a buzzer on \
+         the first, or nothing."),
 
     setting(Section::BoardAudio, "capture", ValueKind::Device(true),
         WhenUnset::Means("as the board's profile says"), "\"hw:0\"",

@@ -73,6 +73,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     code!(EchoTest, "echo_test", "`*99#`", "\"*990#\"",
         "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as \
          a number."),
+    code!(OwnNumber, "own_number", "`*55#`", "\"*550#\"",
+        "Speaks one's own number and whether the account is registered."),
+    code!(OwnAddress, "own_address", "`*56#`", "\"*560#\"",
+        "Speaks the phone's IP address."),
     code!(SelfTest, "self_test", "`*95#`", "\"*950#\"",
         "Self-test of speaker, microphone, keys, hook switch, lamps, bell and network; the result \
          is heard."),

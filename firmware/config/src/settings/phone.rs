@@ -1,7 +1,7 @@
 //! Who the telephone is, how it dials and how its calls behave: `[phone]`, `[dial]`, `[call]`,
 //! `[codecs]`.
 
-use types::Codec;
+use types::{Codec, Language};
 
 use super::{Section, Setting, WhenUnset, setting};
 use crate::schema::{BlockAction, DirectCaller, Flash};
@@ -22,6 +22,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| if let Value::Country(country) = v { c.phone.country = country },
         "Country whose tones, ringing cadence, flash window and emergency numbers the phone uses \
          (`gb` is `uk`)."),
+    setting(Section::Phone, "language",
+        ValueKind::Choice(&[Language::English.as_str(), Language::German.as_str()]),
+        WhenUnset::Means("German in Germany, Austria and Switzerland, English elsewhere"),
+        "\"de\"",
+        |c, v| c.phone.language = Language::from_name(&v.text()),
+        "Language of what the phone speaks: own number and address, faults, set-up by keypad \
+         (`en`, `de`)."),
+    setting(Section::Phone, "speech", ValueKind::Bool, WhenUnset::Default("true"), "false",
+        |c, v| c.phone.speech = v.bool(),
+        "A voice says after the tone what a star code has set, why a number cannot be called and \
+         what is wrong with the settings."),
     setting(Section::Phone, "name", ValueKind::Text(64, false), WhenUnset::Default("\"Offhook\""),
         "\"Kitchen\"",
         |c, v| c.phone.name = v.text(),

@@ -182,6 +182,7 @@ impl Control {
                     self.renew_sdes_key(call, now);
                 }
             }
+            media::Event::Spoken(clip) => self.on_spoken(&clip, now),
             media::Event::Levels {
                 capture_dbm0,
                 playback_dbm0,

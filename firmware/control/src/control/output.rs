@@ -52,6 +52,9 @@ pub enum Output {
     Ring(Option<Vec<u16>>),
     /// Set a lamp.
     Lamp(Lamp, LampState),
+    /// Write this text as the phone's settings, which has none yet;
+    /// [`super::Control::handle_settings_written`] wants to know how it went.
+    WriteSettings(String),
     /// Carry out what keys ask of the appliance.
     Maintenance(phone::Maintenance),
     /// Look up the configuration again: an account's server asks for it, and nothing goes on.

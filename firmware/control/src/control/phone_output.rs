@@ -20,6 +20,8 @@ impl Control {
                 let spec = key.map(|key| tones::key_tone(key, self.tone_level()));
                 self.outbox.media(Command::KeyTone(spec));
             }
+            phone::Output::Speak(announcement) => self.speak(announcement.as_deref(), now),
+            phone::Output::SetUp(answers) => self.write_settings(&answers),
             phone::Output::Ring(style) => {
                 let cadence = style.and_then(|style| tones::ring_cadence(self.plan, style.alert));
                 self.outbox.push(Output::Ring(cadence));
@@ -86,7 +88,9 @@ impl Control {
         let spec = kind.map(|kind| {
             let tone = tones::call_tone(self.plan, kind, self.tone_level());
             match (kind, self.line_lamp.fault) {
-                (phone::Tone::Dial | phone::Tone::StutterDial, Some(code)) => {
+                (phone::Tone::Dial | phone::Tone::StutterDial, Some(code))
+                    if !self.phone.fault_is_said() =>
+                {
                     tones::after_code(&tone, code)
                 }
                 (_, _) => tone,

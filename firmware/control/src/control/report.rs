@@ -196,8 +196,9 @@ impl Control {
     }
 
     /// Something is wrong with the configuration: the line's lamp flashes the code, and each dial
-    /// tone begins with as many beeps.
+    /// tone begins with as many beeps, until words have said what it is.
     pub fn set_config_fault(&mut self, code: Option<u8>) {
+        self.phone.set_fault(code);
         if std::mem::replace(&mut self.line_lamp.fault, code) != code {
             self.outbox.lamp(Lamp::Line, self.line_lamp.shown());
         }

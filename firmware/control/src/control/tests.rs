@@ -111,6 +111,7 @@ impl Desk {
                 Output::Event(event) => self.events.push(serde_json::to_value(&event).unwrap()),
                 Output::Lamp(..)
                 | Output::Keep { .. }
+                | Output::WriteSettings(_)
                 | Output::Maintenance(_)
                 | Output::LookUpConfiguration => {}
                 Output::Connect { .. }
@@ -154,7 +155,13 @@ impl Desk {
                 self.commands.push(format!("dtmf {event} {down}"));
                 None
             }
-            Command::Tone(_) | Command::KeyTone(_) | Command::Mute(_) => None,
+            Command::Speak(_) => {
+                self.commands.push("speak".into());
+                None
+            }
+            Command::Tone(_) | Command::KeyTone(_) | Command::StopSpeaking | Command::Mute(_) => {
+                None
+            }
         };
         if let Some(stream) = home.filter(|_| !self.deaf) {
             self.control.handle_media(Event::Retired(stream), now);

@@ -14,6 +14,7 @@ use std::time::Instant;
 use config::codes::StarCode;
 
 use super::{DIAL_TONE, Phone};
+use crate::announcement::Announcement;
 use crate::call::CallState;
 use crate::features::Features;
 use crate::input::AccountId;
@@ -106,6 +107,8 @@ impl Phone {
             | StarCode::RejectAnonymousOn
             | StarCode::RejectAnonymousOff
             | StarCode::SpeedDialSet => self.set_feature(code, number, now),
+            StarCode::OwnNumber => self.announce_at_once(Announcement::OwnNumber, now),
+            StarCode::OwnAddress => self.announce_at_once(Announcement::OwnAddress, now),
             StarCode::SelfTest => self.maintain(Maintenance::SelfTest, now),
             StarCode::Bundle => self.maintain(Maintenance::Bundle, now),
             StarCode::Reboot => self.maintain(Maintenance::Reboot, now),
@@ -125,11 +128,13 @@ impl Phone {
         self.out
             .push_back(Output::Remember(Box::new(self.features.clone())));
         self.confirm(now);
+        self.explain(Announcement::Set(code, number.to_owned()), now);
     }
 
     fn maintain(&mut self, what: Maintenance, now: Instant) {
         self.out.push_back(Output::Maintenance(what));
         self.confirm(now);
+        self.explain(Announcement::Maintenance(what), now);
     }
 
     /// Confirmation tone; the next key dials.

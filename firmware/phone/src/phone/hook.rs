@@ -19,6 +19,7 @@ impl Phone {
         }
         self.off_hook = true;
         self.missed = false;
+        self.speech_at_lift();
         if let Some(from) = self.flash_from.take() {
             // A longer pulse fired the window's timer before this. A shorter one was a knock, no
             // flash.
@@ -127,6 +128,9 @@ impl Phone {
         self.pending = None;
         self.enter(State::DialTone, Some(now + DIAL_TONE));
         self.second_dial_tone = recall;
+        if !recall && self.hotline.is_none() {
+            self.speak_at_dial_tone(now);
+        }
         if !recall && let Some((number, delay)) = self.hotline.clone() {
             if delay.is_zero() {
                 self.dial(Dialled::Number(number), now);

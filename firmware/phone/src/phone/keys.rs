@@ -19,6 +19,7 @@ use crate::state::{Phase, State};
 enum KeyMeans {
     Digit,
     Dtmf,
+    Answer,
     Nothing,
 }
 
@@ -30,6 +31,7 @@ impl Phone {
         match self.state.phase() {
             Phase::Dialling => KeyMeans::Digit,
             Phase::Connected => KeyMeans::Dtmf,
+            Phase::SettingUp => KeyMeans::Answer,
             Phase::OnHook | Phase::Placing | Phase::Failed | Phase::Held => KeyMeans::Nothing,
         }
     }
@@ -49,6 +51,15 @@ impl Phone {
                 });
                 self.digit(key, now);
             }
+            KeyMeans::Answer => {
+                self.key = Some(KeyDown {
+                    key,
+                    dtmf: None,
+                    heard: true,
+                    until: None,
+                });
+                self.set_up_key(key, now);
+            }
             KeyMeans::Dtmf => self.dtmf(key, self.call.key_tones, None),
             KeyMeans::Nothing => {}
         }
@@ -67,6 +78,7 @@ impl Phone {
         }
         match self.key_means() {
             KeyMeans::Digit => self.digit(key, now),
+            KeyMeans::Answer => self.set_up_key(key, now),
             KeyMeans::Dtmf => {
                 self.release_key();
                 self.dtmf(key, false, Some(now + ROTARY_DTMF));

@@ -8,6 +8,7 @@
 use types::{Key, Lamp, LampState};
 
 use super::Phone;
+use crate::announcement::Announcement;
 use crate::call::CallState;
 use crate::input::{Alert, CallId, Encryption};
 use crate::output::{Output, RingStyle, Tone};
@@ -18,6 +19,7 @@ use crate::state::{Phase, State};
 pub(super) struct Presentation {
     pub(super) tone: Option<Tone>,
     key_tone: Option<Key>,
+    speech: Option<Announcement>,
     ring: Option<RingStyle>,
     connected: Vec<CallId>,
     muted: bool,
@@ -41,6 +43,10 @@ impl Phone {
         }
         if wanted.tone != self.emitted.tone {
             self.out.push_back(Output::Tone(wanted.tone));
+        }
+        if wanted.speech != self.emitted.speech {
+            let speech = wanted.speech.clone().map(Box::new);
+            self.out.push_back(Output::Speak(speech));
         }
         if wanted.key_tone != self.emitted.key_tone {
             self.out.push_back(Output::KeyTone(wanted.key_tone));
@@ -76,8 +82,12 @@ impl Phone {
                 alert: Alert::Normal,
             })
         };
+        let speech = self.speech.speaking().filter(|_| !hook_down).cloned();
         Presentation {
-            tone: self.wanted_tone().filter(|_| !hook_down),
+            tone: self
+                .wanted_tone()
+                .filter(|_| !hook_down && speech.is_none()),
+            speech,
             key_tone: self
                 .key
                 .filter(|key| key.heard && !hook_down)
@@ -106,9 +116,12 @@ impl Phone {
         match self.state {
             State::EarlyMedia | State::Talking if self.warning.is_some() => Some(Tone::Unprotected),
             State::EarlyMedia if !self.early_sound => Some(Tone::Ringback),
-            State::Idle | State::Ringing | State::Calling | State::EarlyMedia | State::Silent => {
-                None
-            }
+            State::Idle
+            | State::Ringing
+            | State::Calling
+            | State::EarlyMedia
+            | State::Silent
+            | State::SetUp => None,
             State::DialTone if self.confirmed => Some(Tone::Confirmation),
             State::DialTone if self.second_dial_tone => Some(Tone::RecallDial),
             State::DialTone if self.messages => Some(Tone::StutterDial),
@@ -164,9 +177,11 @@ impl Phone {
             Phase::OnHook if self.state == State::Ringing => Some(LampState::Fast),
             Phase::OnHook => None,
             Phase::Held => Some(LampState::Slow),
-            Phase::Dialling | Phase::Placing | Phase::Connected | Phase::Failed => {
-                Some(LampState::On)
-            }
+            Phase::Dialling
+            | Phase::Placing
+            | Phase::Connected
+            | Phase::Failed
+            | Phase::SettingUp => Some(LampState::On),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use types::{Lamp, LampState};
 
 use super::*;
+use crate::announcement::Announcement;
 use crate::input::{AccountId, Alert, CallUpdate, Encryption, EndCause};
 use crate::output::{Destination, RingStyle};
 
@@ -14,6 +15,7 @@ mod features;
 mod numbers;
 
 mod random;
+mod speech;
 mod transfer;
 
 /// A phone, its clock, and everything it said since it was last asked.
@@ -27,6 +29,7 @@ struct Desk {
     ring: Option<RingStyle>,
     connected: Vec<CallId>,
     muted: bool,
+    spoken: Option<Announcement>,
 }
 
 const ONE_LINE: &str = "[phone]\ncountry = \"de\"\n[[account]]\nuser = \"101\"\ndomain = \"pbx\"\n";
@@ -44,6 +47,7 @@ impl Desk {
             ring: None,
             connected: Vec::new(),
             muted: false,
+            spoken: None,
         };
         desk.listen();
         desk
@@ -68,6 +72,7 @@ impl Desk {
                 Output::Ring(ring) => self.ring = *ring,
                 Output::Connect(calls) => self.connected.clone_from(calls),
                 Output::Mute(muted) => self.muted = *muted,
+                Output::Speak(spoken) => self.spoken = spoken.as_deref().cloned(),
                 Output::Lamp(..)
                 | Output::PlaceCall { .. }
                 | Output::Follow { .. }
@@ -81,6 +86,7 @@ impl Desk {
                 | Output::Dtmf(..)
                 | Output::Maintenance(_)
                 | Output::Remember(_)
+                | Output::SetUp(_)
                 | Output::BlindTransfer { .. }
                 | Output::Forward { .. }
                 | Output::FlashToNetwork(_)
@@ -219,6 +225,7 @@ impl Desk {
             (self.tone, self.key_tone, self.ring, &self.connected[..]),
             (None, None, None, &[][..])
         );
+        assert_eq!(self.spoken, None);
         assert_eq!(self.phone.poll_timeout(), None);
         assert_eq!(self.phone.calls.iter().count(), 0);
     }

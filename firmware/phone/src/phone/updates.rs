@@ -178,7 +178,9 @@ impl Phone {
         match self.state.phase() {
             Phase::Connected => self.state == State::Talking,
             Phase::Held => true,
-            Phase::OnHook | Phase::Dialling | Phase::Placing | Phase::Failed => false,
+            Phase::OnHook | Phase::Dialling | Phase::Placing | Phase::Failed | Phase::SettingUp => {
+                false
+            }
         }
     }
 
@@ -379,11 +381,12 @@ impl Phone {
         } else {
             State::Congestion
         };
-        self.note(why);
         self.enter(
             state,
             Some(now + Duration::from_secs(self.call.howler_after_s.into())),
         );
+        self.explain_failure(tone, &why, now);
+        self.note(why);
     }
 
     /// The far end of a call asks us to call someone else. It is done for the call the handset

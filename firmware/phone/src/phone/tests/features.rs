@@ -258,8 +258,8 @@ fn maintenance_is_handed_out_once() {
 
 #[test]
 fn a_code_can_be_changed_or_turned_off() {
-    let mut desk = Desk::ready("[codes]\ndnd_on = \"*5\"\ndnd_off = \"\"");
-    desk.sets("*5");
+    let mut desk = Desk::ready("[codes]\ndnd_on = \"*3\"\ndnd_off = \"\"");
+    desk.sets("*3");
     assert!(desk.phone.features().dnd);
     desk.lifts().presses("*79").waits_ms(3000);
     assert_eq!(desk.placed().1.address, "*79", "it is a number now");

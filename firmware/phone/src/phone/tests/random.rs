@@ -9,9 +9,10 @@ use proptest::test_runner::TestRunner;
 use super::*;
 
 /// What a person may key after lifting.
-const CODES: [&str; 22] = [
+const CODES: [&str; 24] = [
     "*66", "*69", "*78", "*79", "*72200#", "*73", "*90201#", "*91", "*92202#", "*93", "*67200#",
     "*81", "*82", "*77", "*87", "*741200#", "*85300#", "*75", "*80200#", "911", "*67911", "200#",
+    "*55#", "*56#",
 ];
 
 /// A step of a random walk. Calls are named by their age, so that most updates concern calls there
@@ -49,6 +50,10 @@ enum Step {
     Dial(&'static str),
     /// The other verbs of `ctl`.
     Ctl(u8),
+    /// What is spoken is said.
+    Spoken,
+    /// What was keyed is written, or not.
+    Written(bool),
     /// Time passes: this many ms.
     Wait(u64),
 }
@@ -120,6 +125,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop::sample::select(CODES.to_vec()).prop_map(Step::Code),
         1 => prop::sample::select(vec!["200", "112", "sip:a@b"]).prop_map(Step::Dial),
         1 => (0u8..5).prop_map(Step::Ctl),
+        2 => Just(Step::Spoken),
+        1 => any::<bool>().prop_map(Step::Written),
         4 => prop::sample::select(vec![10, 60, 200, 400, 1000, 3000, 10_000, 31_000, 61_000])
             .prop_map(Step::Wait),
     ]
@@ -219,6 +226,8 @@ impl Ledger {
                 | Output::Mute(_)
                 | Output::Maintenance(_)
                 | Output::Remember(_)
+                | Output::Speak(_)
+                | Output::SetUp(_)
                 | Output::Note(_) => {}
             }
         }
@@ -305,6 +314,8 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                 *what,
             ),
             Step::Dial(number) => Input::Dial((*number).to_owned()),
+            Step::Spoken => Input::Spoken,
+            Step::Written(written) => Input::SetUpWritten(*written),
             Step::Ctl(0) => Input::Refuse,
             Step::Ctl(1) => Input::AnswerWaiting,
             Step::Ctl(2) => Input::ConnectAll,
@@ -359,6 +370,11 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
     assert!(phone.digits.len() <= crate::dial_plan::matching::MAX_DIGITS + 1);
     let active = phone.active.map(|call| phone.call_state(call));
     assert!(
+        desk.spoken.is_none() || (desk.tone.is_none() && !state.is_on_hook()),
+        "a voice over {:?} in {state:?}",
+        desk.tone
+    );
+    assert!(
         !desk.muted || (state == State::Talking && !phone.off_hook),
         "a dead microphone in somebody's hand"
     );
@@ -386,6 +402,10 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
                 "{state:?} would last for ever"
             );
         }
+        State::SetUp => assert!(
+            active.is_none() && desk.tone.is_none() && phone.poll_timeout().is_some(),
+            "questions without end"
+        ),
         State::Silent => assert!(active.is_none() && desk.tone.is_none()),
         State::OnHold => {
             assert!(active.is_none() && phone.calls.first(CallState::OnHold).is_some());
@@ -453,6 +473,8 @@ fn hanging_up_ends_every_call_from_any_state() {
     );
     let result = runner.run(&walks, |(toml, steps, by_hook)| {
         let mut desk = Desk::new(&toml);
+        desk.phone.offer_set_up(steps.len() % 2 == 0);
+        desk.phone.set_fault((steps.len() % 3 == 0).then_some(2));
         desk.does(Input::AccountStatus {
             account: AccountId(0),
             usable: true,

@@ -1,0 +1,370 @@
+//! An announcement in words.
+
+use std::net::IpAddr;
+
+use config::codes::StarCode;
+use phone::{Announcement, BarredNumber, DialError, Maintenance, Prompt, Question, RouteError};
+use types::Language;
+
+use super::words::Word;
+
+/// What the phone itself does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Facts {
+    /// User part of the first account, and whether it is registered.
+    pub(crate) account: Option<(String, bool)>,
+    /// This machine's address, where the network gave it one.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// The words of an announcement; never none.
+pub(crate) fn sentence(
+    announcement: &Announcement,
+    language: Language,
+    facts: &Facts,
+) -> Vec<(Language, Word)> {
+    if let Announcement::SetUp(prompt) = announcement {
+        return prompt_words(prompt, facts);
+    }
+    let words = match announcement {
+        Announcement::OwnNumber => own_number(facts),
+        Announcement::OwnAddress => own_address(facts),
+        Announcement::Set(code, number) => setting(*code, number),
+        Announcement::Maintenance(what) => vec![match what {
+            Maintenance::SelfTest => Word::SelfTest,
+            Maintenance::Bundle => Word::Bundle,
+            Maintenance::Reboot => Word::Reboot,
+            Maintenance::FactoryReset => Word::FactoryReset,
+        }],
+        Announcement::NotDialled(error) => vec![not_dialled(error)],
+        Announcement::Failed(code) => vec![failed(*code)],
+        Announcement::Fault(code) => fault(*code),
+        // Above.
+        Announcement::SetUp(_) => Vec::new(),
+    };
+    words.into_iter().map(|word| (language, word)).collect()
+}
+
+/// A number, name or address, character by character.
+fn spelled(text: &str) -> impl Iterator<Item = Word> {
+    text.chars().map(Word::of)
+}
+
+fn own_number(facts: &Facts) -> Vec<Word> {
+    let Some((user, registered)) = &facts.account else {
+        return vec![Word::NoAccount];
+    };
+    let mut words = vec![Word::YourNumber];
+    words.extend(spelled(user));
+    words.push(if *registered {
+        Word::Registered
+    } else {
+        Word::NotRegistered
+    });
+    words
+}
+
+fn own_address(facts: &Facts) -> Vec<Word> {
+    let Some(address) = facts.address else {
+        return vec![Word::NoNetwork];
+    };
+    let mut words = vec![Word::YourAddress];
+    words.extend(spelled(&address.to_string()));
+    words
+}
+
+fn setting(code: StarCode, number: &str) -> Vec<Word> {
+    let (word, number) = match code {
+        StarCode::DndOn => (Word::DndOn, ""),
+        StarCode::DndOff => (Word::DndOff, ""),
+        StarCode::ForwardAlways => (Word::ForwardAlways, number),
+        StarCode::ForwardBusy => (Word::ForwardBusy, number),
+        StarCode::ForwardNoAnswer => (Word::ForwardNoAnswer, number),
+        StarCode::ForwardAlwaysOff | StarCode::ForwardBusyOff | StarCode::ForwardNoAnswerOff => {
+            (Word::ForwardOff, "")
+        }
+        StarCode::AnonymousOn => (Word::AnonymousOn, ""),
+        StarCode::AnonymousOff => (Word::AnonymousOff, ""),
+        StarCode::RejectAnonymousOn => (Word::RejectAnonymousOn, ""),
+        StarCode::RejectAnonymousOff => (Word::RejectAnonymousOff, ""),
+        // The key it is stored under is its first digit.
+        StarCode::SpeedDialSet => (Word::SpeedDialSet, number.get(..1).unwrap_or_default()),
+        // These set nothing.
+        StarCode::Redial
+        | StarCode::CallReturn
+        | StarCode::AnonymousOnce
+        | StarCode::Voicemail
+        | StarCode::Transfer
+        | StarCode::Park
+        | StarCode::PickUp
+        | StarCode::Intercom
+        | StarCode::EchoTest
+        | StarCode::OwnNumber
+        | StarCode::OwnAddress
+        | StarCode::SelfTest
+        | StarCode::Bundle
+        | StarCode::Reboot
+        | StarCode::FactoryReset => return spelled(number).collect(),
+    };
+    let mut words = vec![word];
+    words.extend(spelled(number));
+    words
+}
+
+fn not_dialled(error: &DialError) -> Word {
+    match error {
+        DialError::Nothing => Word::NothingDialled,
+        DialError::Incomplete(_) => Word::Incomplete,
+        DialError::Unknown(_) => Word::UnknownNumber,
+        DialError::Barred(BarredNumber::Emergency(_)) => Word::EmergencyByHand,
+        DialError::Barred(BarredNumber::DigitMap(_)) => Word::Barred,
+        DialError::NoRoute { why, .. } => match why {
+            RouteError::NotRegistered(_) => Word::PhoneNotRegistered,
+            RouteError::DirectOff | RouteError::NoAccount => Word::NoAccount,
+            RouteError::NoEmergencyRoute => Word::NoEmergencyRoute,
+        },
+        DialError::NothingToRedial => Word::NothingToRedial,
+        DialError::NoOneCalled => Word::NoOneCalled,
+        DialError::NothingToTransfer => Word::NothingToTransfer,
+        DialError::TooManyCalls(_) => Word::TooManyCalls,
+    }
+}
+
+/// What a status code means for who dialled.
+fn failed(code: Option<u16>) -> Word {
+    match code {
+        Some(404 | 410 | 484 | 485 | 604) => Word::UnknownNumber,
+        Some(401 | 402 | 403 | 407 | 603 | 607) => Word::ServerRefuses,
+        None | Some(408 | 503 | 504) => Word::ServerSilent,
+        Some(_) => Word::CallFailed,
+    }
+}
+
+fn fault(code: u8) -> Vec<Word> {
+    let mut words = vec![Word::Error];
+    words.extend(spelled(&code.to_string()));
+    match code {
+        1 => words.push(Word::LastGood),
+        2 => words.push(Word::Defaults),
+        3 => words.push(Word::NetworkSettings),
+        _ => {}
+    }
+    words
+}
+
+fn prompt_words(prompt: &Prompt, facts: &Facts) -> Vec<(Language, Word)> {
+    let mut words = Vec::new();
+    if prompt.refused {
+        words.push(Word::NotPossible);
+    }
+    match &prompt.question {
+        Question::Language => {
+            // Each in its own language: it is not known yet which one is understood.
+            let refused = words.into_iter().map(|word| (Language::English, word));
+            let each = Language::ALL.map(|language| (language, Word::ChooseLanguage));
+            return refused.chain(each).collect();
+        }
+        Question::Country => {
+            if facts.address.is_none() {
+                words.extend([Word::NoNetwork, Word::NoWifiByKeys]);
+            }
+            words.push(Word::AskCountry);
+        }
+        Question::Address => words.push(Word::AskAddress),
+        Question::User => words.push(Word::AskUser),
+        Question::Password => words.push(Word::AskPassword),
+        Question::Save { address, user } => {
+            words.push(Word::ServerIs);
+            words.extend(spelled(address));
+            words.push(Word::UserIs);
+            words.extend(spelled(user));
+            words.push(Word::AskSave);
+        }
+        Question::Saving => words.push(Word::Saving),
+        Question::CardFails => words.extend([Word::CardFails, Word::AskSave]),
+    }
+    let language = prompt.language;
+    words.into_iter().map(|word| (language, word)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(announcement: &Announcement, facts: &Facts) -> Vec<Word> {
+        let words = sentence(announcement, Language::English, facts);
+        words.into_iter().map(|(_, word)| word).collect()
+    }
+
+    #[test]
+    fn the_own_number_is_spelled() {
+        let facts = Facts {
+            account: Some(("10a".into(), true)),
+            address: None,
+        };
+        let words = said(&Announcement::OwnNumber, &facts);
+        let expected = [
+            Word::YourNumber,
+            Word::One,
+            Word::Zero,
+            Word::A,
+            Word::Registered,
+        ];
+        assert_eq!(words, expected);
+        let none = said(&Announcement::OwnNumber, &Facts::default());
+        assert_eq!(none, [Word::NoAccount]);
+    }
+
+    #[test]
+    fn the_own_address_is_spelled() {
+        let words = |address: &str| {
+            let facts = Facts {
+                account: None,
+                address: Some(address.parse().unwrap()),
+            };
+            said(&Announcement::OwnAddress, &facts)
+        };
+        let v4 = words("10.0.0.2");
+        assert_eq!(
+            v4[..4],
+            [Word::YourAddress, Word::One, Word::Zero, Word::Point]
+        );
+        assert_eq!(v4.len(), 9);
+        let v6 = words("fe80::1");
+        assert_eq!(
+            v6[1..6],
+            [Word::F, Word::E, Word::Eight, Word::Zero, Word::Colon]
+        );
+        assert_eq!(
+            said(&Announcement::OwnAddress, &Facts::default()),
+            [Word::NoNetwork]
+        );
+    }
+
+    #[test]
+    fn the_prompt_for_the_language_is_in_every_language() {
+        let prompt = |question, refused| {
+            Announcement::SetUp(Prompt {
+                language: Language::German,
+                refused,
+                question,
+            })
+        };
+        let words = sentence(
+            &prompt(Question::Language, false),
+            Language::English,
+            &Facts::default(),
+        );
+        assert_eq!(words, Language::ALL.map(|l| (l, Word::ChooseLanguage)));
+        let again = sentence(
+            &prompt(Question::Password, true),
+            Language::English,
+            &Facts::default(),
+        );
+        let expected = [Word::NotPossible, Word::AskPassword].map(|w| (Language::German, w));
+        assert_eq!(again, expected);
+    }
+
+    #[test]
+    fn without_a_network_the_set_up_says_how_to_get_one() {
+        let prompt = Announcement::SetUp(Prompt {
+            language: Language::English,
+            refused: false,
+            question: Question::Country,
+        });
+        let words = said(&prompt, &Facts::default());
+        assert_eq!(
+            words,
+            [Word::NoNetwork, Word::NoWifiByKeys, Word::AskCountry]
+        );
+    }
+
+    /// Every announcement there can be has words. A new variant is a new line here: the matches
+    /// above are exhaustive, and this shows that none of their arms is empty.
+    #[test]
+    fn every_announcement_has_words() {
+        let number = || "0301".to_owned();
+        let mut all = vec![Announcement::OwnNumber, Announcement::OwnAddress];
+        let codes = config::codes::CODES.iter();
+        all.extend(codes.map(|entry| Announcement::Set(entry.code, number())));
+        all.extend(
+            [
+                Maintenance::SelfTest,
+                Maintenance::Bundle,
+                Maintenance::Reboot,
+                Maintenance::FactoryReset,
+            ]
+            .map(Announcement::Maintenance),
+        );
+        let routes = [
+            RouteError::NotRegistered(number()),
+            RouteError::DirectOff,
+            RouteError::NoAccount,
+            RouteError::NoEmergencyRoute,
+        ];
+        let mut errors = vec![
+            DialError::Nothing,
+            DialError::Incomplete(number()),
+            DialError::Unknown(number()),
+            DialError::Barred(BarredNumber::Emergency(number())),
+            DialError::Barred(BarredNumber::DigitMap(number())),
+            DialError::NothingToRedial,
+            DialError::NoOneCalled,
+            DialError::NothingToTransfer,
+            DialError::TooManyCalls(number()),
+        ];
+        errors.extend(routes.map(|why| DialError::NoRoute {
+            number: number(),
+            why,
+        }));
+        all.extend(errors.into_iter().map(Announcement::NotDialled));
+        let codes = (300..700).map(Some).chain([None]);
+        all.extend(codes.map(Announcement::Failed));
+        all.extend((0..=255).map(Announcement::Fault));
+        for question in [
+            Question::Language,
+            Question::Country,
+            Question::Address,
+            Question::User,
+            Question::Password,
+            Question::Save {
+                address: "10.0.0.2".into(),
+                user: number(),
+            },
+            Question::Saving,
+            Question::CardFails,
+        ] {
+            for (language, refused) in [(Language::English, false), (Language::German, true)] {
+                all.push(Announcement::SetUp(Prompt {
+                    language,
+                    refused,
+                    question: question.clone(),
+                }));
+            }
+        }
+        let mut used = std::collections::BTreeSet::new();
+        for announcement in &all {
+            for language in Language::ALL {
+                let words = sentence(announcement, language, &Facts::default());
+                assert!(!words.is_empty(), "{announcement:?}");
+                used.extend(words.into_iter().map(|(_, word)| word));
+            }
+        }
+        let facts = Facts {
+            account: Some(("0123456789abcdefghijklmnopqrstuvwxyz.-_+*#@é".into(), true)),
+            address: "fe80::1".parse().ok(),
+        };
+        used.extend(said(&Announcement::OwnNumber, &facts));
+        used.extend(said(&Announcement::OwnAddress, &facts));
+        let facts = Facts {
+            account: Some(("1".into(), false)),
+            ..facts
+        };
+        used.extend(said(&Announcement::OwnNumber, &facts));
+        let unused: Vec<_> = Word::ALL
+            .iter()
+            .filter(|word| !used.contains(word))
+            .collect();
+        assert!(unused.is_empty(), "never said: {unused:?}");
+    }
+}
