@@ -18,7 +18,8 @@
 #                     into docs/budgets.md
 #   make docs         what is generated: the reference and the example offhook.toml, tables of
 #                     security, providers, codes and drawings of the guide
-#   make guide        docs/guide as a book in target/guide, by mdBook
+#   make guide        docs/guide as a book in target/guide, by mdBook (installed at a fixed version where
+#                     it is missing)
 #   make deny         licences, sources and advisories of every dependency
 #
 # Every target installs the Debian packages it misses and says so first (scripts/need).
@@ -73,8 +74,7 @@ docs:
 	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet --workspace --test docs
 
 guide:
-	@command -v mdbook >/dev/null || { echo "guide: mdbook is missing: cargo install mdbook" >&2; exit 1; }
-	@mdbook build docs/guide
+	@scripts/guide
 
 deny:
 	@scripts/deny

@@ -90,6 +90,11 @@ pub fn binary() -> PathBuf {
 }
 
 impl DeskPhone {
+    /// Its control socket.
+    pub fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
     /// Starts it with its files in `dir/name` and waits until its control socket answers.
     pub fn start(dir: &TestDir, name: &str, setup: Setup) -> Self {
         let dir = dir.join(name);

@@ -55,6 +55,22 @@ fn links(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// What the headings of a page are linked by.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = title.chars().filter_map(|c| match c {
+                ' ' => Some('-'),
+                c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+                _ => None,
+            });
+            kept.collect()
+        })
+        .collect()
+}
+
 #[test]
 fn every_link_and_picture_leads_somewhere() {
     let mut count = 0;
@@ -66,6 +82,11 @@ fn every_link_and_picture_leads_somewhere() {
             let file = link.split('#').next().unwrap();
             let target = page.parent().unwrap().join(file);
             assert!(target.exists(), "{}: {link}", page.display());
+            if let Some((_, anchor)) = link.split_once('#') {
+                let text = std::fs::read_to_string(&target).unwrap();
+                let is_there = anchors(&text).iter().any(|known| known == anchor);
+                assert!(is_there, "{}: {link}: no such heading", page.display());
+            }
             count += 1;
         }
     }
@@ -105,6 +126,36 @@ fn every_setting_in_the_guide_loads() {
         }
     }
     assert!(count >= 7, "{count}");
+}
+
+/// What the first call needs of a computer: the command as the page has it writes a file, and the
+/// next one finds no mistake in it.
+#[test]
+fn the_commands_of_the_first_call_run() {
+    let text = std::fs::read_to_string(guide().join("first-call.md")).unwrap();
+    let dir = testkit::process::TestDir::new("guide-first-call");
+    std::fs::write(dir.join("password.txt"), "secret\n").unwrap();
+    let mut run = 0;
+    let lines = blocks(&text, "console").join("\n");
+    for line in lines.lines() {
+        let arguments = line.strip_prefix("offhook ").unwrap();
+        // What asks at a terminal, or speaks to a server, is run where there are such
+        // (tests/tests/peers/first_hour.rs).
+        let arguments = match arguments.split_once(' ') {
+            Some(("setup", rest)) if rest.contains("--user") => format!("{arguments} --no-try"),
+            Some(("check", rest)) if !rest.contains("--try") => arguments.to_owned(),
+            _ => continue,
+        };
+        let done = Command::new(offhook_tests::desk_phone::binary())
+            .args(arguments.split_whitespace())
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "offhook {arguments}: {said}");
+        run += 1;
+    }
+    assert_eq!(run, 2);
 }
 
 /// `offhook` checks its arguments before it prints its help: what is unknown is an error.

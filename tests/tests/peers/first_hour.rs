@@ -5,14 +5,19 @@
 //! offhook setup ─▶ offhook.toml ─▶ offhook check --try ═▶ kamailio      offhook run ═▶ kamailio
 //! ```
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::pty::openpty;
 
 use offhook_tests::certificates::{Authority, Wish};
 use offhook_tests::desk_phone::{DeskPhone, Setup, binary};
 use offhook_tests::kamailio::Kamailio;
-use testkit::process::TestDir;
+use testkit::process::{ChildProcess, TestDir, port_block};
 
 fn offhook(arguments: &[&str]) -> (bool, String) {
     let Output {
@@ -128,9 +133,13 @@ fn a_wrong_domain_leads_to_the_domain() {
 fn a_closed_port_leads_to_the_port() {
     for transport in ["udp", "tcp"] {
         let dir = TestDir::new("first-hour-port");
-        let mut kamailio = Kamailio::start(&dir, "MD5");
-        kamailio.stop();
-        let path = file(&dir, &kamailio.account("101", "secret101", transport));
+        // No one has these ports.
+        let server = format!("127.0.0.1:{}", port_block());
+        let account = format!(
+            "[[account]]\nuser = \"101\"\ndomain = \"127.0.0.1\"\npassword = \"secret101\"\n\
+             registrar = {server:?}\noutbound_proxy = {server:?}\ntransport = {transport:?}\n"
+        );
+        let path = file(&dir, &account);
         assert_fault(&path, "no server listens at 127.0.0.1:", "check the port");
     }
 }
@@ -176,4 +185,329 @@ fn a_good_certificate_is_described() {
         .map(|f| &f["mark"])
         .collect();
     assert!(marks.iter().all(|mark| *mark == "good"), "{json}");
+}
+
+/// The dialogue at a terminal: each question is answered as a person would.
+#[test]
+fn the_dialogue_leads_to_a_registered_phone() {
+    let dir = TestDir::new("first-hour-dialogue");
+    let kamailio = Kamailio::start(&dir, "MD5");
+    let output = dir.join("offhook.toml");
+    let terminal = openpty(None, None).unwrap();
+    let mut child = Command::new(binary())
+        .args([
+            "setup",
+            "--board",
+            "sim",
+            "--sound",
+            "hw:NoSuchCard",
+            "--output",
+        ])
+        .arg(&output)
+        .stdin(Stdio::from(terminal.slave.try_clone().unwrap()))
+        .stdout(Stdio::from(terminal.slave.try_clone().unwrap()))
+        .stderr(Stdio::from(terminal.slave))
+        .spawn()
+        .unwrap();
+    let mut master = std::fs::File::from(terminal.master);
+    let mut said = String::new();
+    let server = format!("127.0.0.1:{}", kamailio.port);
+    for (question, answer) in [
+        ("number: ", "0"),
+        ("country, for tones and emergency numbers", "uk"),
+        ("address or SIP domain of the server: ", server.as_str()),
+        ("user name, often the extension: ", "101"),
+        ("password: ", "secret101"),
+        ("ringer, empty for the default: ", ""),
+    ] {
+        while !said.contains(question) || !said.ends_with(": ") {
+            let mut bytes = [0; 1024];
+            let length = master.read(&mut bytes).unwrap();
+            said.push_str(&String::from_utf8_lossy(&bytes[..length]));
+        }
+        said.clear();
+        master.write_all(format!("{answer}\n").as_bytes()).unwrap();
+    }
+    let status = child.wait().unwrap();
+    // What is left is read without waiting: the child is gone.
+    let mut bytes = [0; 8192];
+    while let Ok(length @ 1..) = master.read(&mut bytes) {
+        said.push_str(&String::from_utf8_lossy(&bytes[..length]));
+    }
+    assert!(!said.contains("secret101"), "the password shows:\n{said}");
+    // There is no such sound card: only the account is tried for real.
+    assert!(
+        said.contains("registered at 127.0.0.1:"),
+        "{status:?}\n{said}"
+    );
+    let written = std::fs::read_to_string(&output).unwrap();
+    assert!(written.contains("country = \"uk\""), "{written}");
+    assert!(
+        written.lines().any(|line| line.starts_with("# ")),
+        "{written}"
+    );
+}
+
+/// Runs the program with a `/etc/resolv.conf` of its own; `None` where that is not allowed here.
+fn with_name_server(dir: &TestDir, server: &str, arguments: &[&str]) -> Option<(bool, String)> {
+    let file = dir.join("resolv.conf");
+    std::fs::write(
+        &file,
+        format!("nameserver {server}\noptions timeout:1 attempts:1\n"),
+    )
+    .unwrap();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-m", "sh", "-c"]);
+    unshare.arg("mount --bind \"$0\" /etc/resolv.conf || exit 77; exec \"$@\"");
+    let done = unshare.arg(&file).arg(binary()).args(arguments).output();
+    let done = done.ok().filter(|done| done.status.code() != Some(77));
+    let Some(done) = done else {
+        testkit::skip::skipped(
+            "first_hour: name servers",
+            "no mount namespace is allowed here",
+        );
+        return None;
+    };
+    let said =
+        String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    println!("{said}");
+    Some((done.status.success(), said))
+}
+
+const NAMED: &str =
+    "[[account]]\nuser = \"101\"\ndomain = \"pbx.example.org\"\npassword = \"secret101\"\n";
+
+#[test]
+fn a_dead_name_server_leads_to_cable_and_dns() {
+    let dir = TestDir::new("first-hour-dns");
+    let path = file(&dir, NAMED);
+    // Nothing listens on port 53 of this address.
+    let arguments = ["check", path.to_str().unwrap(), "--try"];
+    let Some((good, said)) = with_name_server(&dir, "127.0.0.99", &arguments) else {
+        return;
+    };
+    assert!(!good, "{said}");
+    assert!(
+        said.contains("no name server answers (asked 127.0.0.99)")
+            && said.contains("check cable, Wi-Fi and router, or set [network] dns"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_domain_that_does_not_exist_leads_to_the_domain() {
+    let dir = TestDir::new("first-hour-nxdomain");
+    let path = file(&dir, NAMED);
+    let socket = UdpSocket::bind("127.0.0.53:53").unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes) {
+            // The question given back as a response: there is no such name.
+            bytes[2] |= 0x80;
+            bytes[3] = (bytes[3] & 0xF0) | 3;
+            let _ = socket.send_to(&bytes[..length], from);
+        }
+    });
+    let arguments = ["check", path.to_str().unwrap(), "--try"];
+    let Some((good, said)) = with_name_server(&dir, "127.0.0.53", &arguments) else {
+        return;
+    };
+    assert!(!good, "{said}");
+    assert!(
+        said.contains("there is no host pbx.example.org, or it has no address")
+            && said.contains("correct `domain` of this account"),
+        "{said}"
+    );
+}
+
+/// An echo phone at the same server: sound goes there and comes back.
+#[test]
+fn the_echo_test_shows_that_sound_goes_both_ways() {
+    let dir = TestDir::new("first-hour-echo");
+    let kamailio = Kamailio::start(&dir, "MD5");
+    let port = port_block();
+    let echo = dir.join("echo.toml");
+    let text = format!(
+        "[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\nrtp_ports = [{}, {}]\n\
+         [control]\nsocket = \"{2}/echo.sock\"\nstate_dir = \"{2}/echo\"\n{3}",
+        port + 10,
+        port + 59,
+        dir.path().display(),
+        kamailio.account("102", "secret102", "udp")
+    );
+    std::fs::write(&echo, text).unwrap();
+    let mut command = Command::new(binary());
+    command.args(["echo", "--config"]).arg(&echo);
+    let _echo = ChildProcess::start(&mut command, &dir.join("echo.log"));
+    let account = kamailio.account("101", "secret101", "udp");
+    let path = file(&dir, &format!("[dial]\necho_test = \"102\"\n{account}"));
+    // The echo phone registers meanwhile.
+    let end = Instant::now() + Duration::from_secs(10);
+    let said = loop {
+        let (good, said) = tried(&path);
+        if good && said.contains("sound goes both ways") {
+            break said;
+        }
+        assert!(Instant::now() < end, "{said}");
+        std::thread::sleep(Duration::from_millis(300));
+    };
+    assert!(
+        said.contains("echo test 102: sound goes both ways, back after "),
+        "{said}"
+    );
+    // A number no one has is a setting to correct, and no fault of the account.
+    let path = file(&dir, &format!("[dial]\necho_test = \"199\"\n{account}"));
+    let (good, said) = tried(&path);
+    assert!(
+        good && said.contains("! 101@127.0.0.1: echo test 199"),
+        "{said}"
+    );
+    assert!(said.contains("correct `dial.echo_test`"), "{said}");
+    // Nothing is sent unencrypted by an account that forbids it.
+    let path = file(
+        &dir,
+        &format!("[dial]\necho_test = \"102\"\n[encryption]\nmode = \"required\"\n{account}"),
+    );
+    let (_, said) = tried(&path);
+    assert!(said.contains("the echo test is not tried"), "{said}");
+}
+
+fn ask(socket: &Path, request: &str) -> serde_json::Value {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap_or_default()
+}
+
+fn until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + within;
+    while !holds() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// An image's phone with an empty card is set up by its keypad alone: the voice asks, the keys
+/// answer, the file is on the card, and the next start has the account.
+#[test]
+fn an_empty_card_is_set_up_by_keypad() {
+    let dir = TestDir::new("first-hour-keypad");
+    let at = |part: &str| dir.join(part);
+    for part in ["run/offhook", "lib/offhook", "card"] {
+        std::fs::create_dir_all(at(part)).unwrap();
+    }
+    std::fs::write(at("card/offhook.toml"), "# nothing is set\n").unwrap();
+    let start = |log: &str| {
+        // Where an image has its own files, and a network without anybody.
+        let mut command = Command::new("unshare");
+        command.args(["-mn", "sh", "-c"]).arg(
+            "ip link set lo up; mount --bind \"$0/run\" /run && mount --bind \"$0/lib\" /var/lib \
+             || exit 77; exec \"$@\"",
+        );
+        command.arg(dir.path()).arg(binary());
+        command
+            .args(["run", "--board", "sim", "--card"])
+            .arg(at("card"));
+        ChildProcess::start(&mut command, &at(log))
+    };
+    let socket = at("run/offhook/ctl.sock");
+    let mut phone = start("first.log");
+    let log = || std::fs::read_to_string(at("first.log")).unwrap_or_default();
+    let end = Instant::now() + Duration::from_secs(10);
+    while UnixStream::connect(&socket).is_err() {
+        if phone.has_ended() {
+            testkit::skip::skipped("first_hour: keypad", "no mount namespace is allowed here");
+            return;
+        }
+        assert!(Instant::now() < end, "{}", log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    ask(&socket, r#"{"cmd":"lift"}"#);
+    until("the voice asks", Duration::from_secs(8), || {
+        ask(&socket, r#"{"cmd":"status"}"#)["state"] == "set_up"
+    });
+    for keys in ["2", "49#", "10*0*0*2#", "101#", "4711#", "1"] {
+        ask(
+            &socket,
+            &format!("{{\"cmd\":\"press\",\"keys\":\"{keys}\"}}"),
+        );
+    }
+    let card = || std::fs::read_to_string(at("card/offhook.toml")).unwrap();
+    until("the file is written", Duration::from_secs(5), || {
+        card().contains("user = \"101\"")
+    });
+    assert!(card().contains("country = \"de\"") && card().contains("domain = \"10.0.0.2\""));
+    assert!(
+        card().lines().any(|line| line.starts_with("# ")),
+        "commented"
+    );
+    ask(&socket, r#"{"cmd":"hang-up"}"#);
+    until("the phone restarts", Duration::from_secs(8), || {
+        phone.has_ended()
+    });
+    // As the image's init does.
+    let _again = start("second.log");
+    until("the account is there", Duration::from_secs(10), || {
+        UnixStream::connect(&socket).is_ok()
+            && ask(&socket, r#"{"cmd":"status"}"#)["lines"][0]["uri"] == "sip:101@10.0.0.2"
+    });
+}
+
+/// Waits for the minute after which the phone tries an account that does not register.
+#[test]
+fn an_account_that_does_not_register_is_explained_on_the_card() {
+    let dir = TestDir::new("first-hour-card");
+    let kamailio = Kamailio::start(&dir, "MD5");
+    let card = dir.join("card");
+    std::fs::create_dir_all(&card).unwrap();
+    let port = port_block();
+    let text = format!(
+        "[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\nrtp_ports = [{}, {}]\n\
+         [control]\nsocket = \"{2}/ctl.sock\"\nstate_dir = \"{2}/state\"\n{3}",
+        port + 10,
+        port + 59,
+        dir.path().display(),
+        kamailio.account("101", "not-this", "udp")
+    );
+    std::fs::write(card.join("offhook.toml"), text).unwrap();
+    let mut command = Command::new(binary());
+    command.args(["run", "--board", "sim", "--card"]).arg(&card);
+    let _phone = ChildProcess::start(&mut command, &dir.join("log"));
+    let status = || std::fs::read_to_string(card.join("status.txt")).unwrap_or_default();
+    until("status.txt explains it", Duration::from_secs(80), || {
+        status().contains("refuses user 101 with this password")
+    });
+    assert!(status().contains("correct `password`"), "{}", status());
+    assert!(!status().contains("not-this"), "a password shows");
+}
+
+/// Each `offhook ctl …` of the guide, asked of a running phone.
+#[test]
+fn the_guides_questions_to_a_phone_are_answered() {
+    let dir = TestDir::new("first-hour-ctl");
+    let desk = DeskPhone::start(&dir, "desk", Setup::default());
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide/src");
+    let mut asked = 0;
+    for page in std::fs::read_dir(pages).unwrap().flatten() {
+        let text = std::fs::read_to_string(page.path()).unwrap_or_default();
+        for line in text.lines() {
+            let Some(verb) = line.strip_prefix("offhook ctl ") else {
+                continue;
+            };
+            let socket = desk.socket().display().to_string();
+            let mut arguments = vec!["ctl", "--socket", socket.as_str()];
+            arguments.extend(verb.split_whitespace());
+            let mut command = Command::new(binary());
+            command.args(&arguments).current_dir(dir.path());
+            let done = command.output().unwrap();
+            let said = String::from_utf8_lossy(&done.stdout).into_owned()
+                + &String::from_utf8_lossy(&done.stderr);
+            // There is no call to verify here: the phone says so.
+            let expected = done.status.success() || said.contains("there is no call");
+            assert!(expected, "{line}: {said}");
+            asked += 1;
+        }
+    }
+    assert!(asked >= 4, "{asked}");
 }
