@@ -14,6 +14,7 @@ mod client_transactions;
 mod connections;
 mod figures;
 mod incoming;
+mod network;
 mod outcomes;
 mod overtaking;
 mod placing;
@@ -256,29 +257,6 @@ impl UserAgent {
     /// A lookup found nothing; `reason` says which question was not answered, and by whom.
     pub fn handle_lookup_failed(&mut self, id: LookupId, reason: &str, now: Instant) {
         self.on_lookup(id, Err(reason), now);
-        self.finish_turn(now);
-    }
-
-    /// The phone's own addresses changed (link up, DHCP, roaming): accounts register again, calls
-    /// are re-invited.
-    pub fn handle_local_addresses(&mut self, addresses: LocalAddresses, now: Instant) {
-        self.on_local_addresses(addresses, now);
-        self.finish_turn(now);
-    }
-
-    /// There is a network again or another one (link up, another route or name server): all
-    /// accounts register now.
-    pub fn handle_network_change(&mut self, now: Instant) {
-        if !self.shutting_down {
-            self.on_network_change(now);
-        }
-        self.finish_turn(now);
-    }
-
-    /// There is no network; `reason` says why, in words a person can act on ("the cable is out").
-    /// [`UserAgent::handle_network_change`] or [`UserAgent::handle_local_addresses`] ends that.
-    pub fn handle_network_lost(&mut self, reason: &str, now: Instant) {
-        self.on_network_lost(reason, now);
         self.finish_turn(now);
     }
 
