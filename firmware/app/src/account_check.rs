@@ -22,6 +22,7 @@ mod stun;
 
 pub(crate) use finding::{Finding, Mark};
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use config::Config;
@@ -53,8 +54,30 @@ pub(crate) struct Scope<'a> {
     pub(crate) nat_silence: Option<Duration>,
     /// The number that is called to hear whether sound goes both ways.
     pub(crate) echo_test: Option<&'a str>,
-    /// The STUN server that is asked.
-    pub(crate) stun: Option<&'a str>,
+    /// Which STUN servers are asked.
+    pub(crate) stun: StunScope<'a>,
+}
+
+/// Which STUN servers are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StunScope<'a> {
+    /// None.
+    Nothing,
+    /// Those of the configuration.
+    Configured,
+    /// This one.
+    Server(&'a str),
+}
+
+impl<'a> StunScope<'a> {
+    fn servers(self, config: &'a Config) -> BTreeSet<&'a str> {
+        let accounts = || config.accounts.iter().filter_map(|a| a.stun.as_deref());
+        match self {
+            Self::Nothing => BTreeSet::new(),
+            Self::Configured => accounts().chain(config.network.stun.as_deref()).collect(),
+            Self::Server(server) => BTreeSet::from([server]),
+        }
+    }
 }
 
 impl<'a> Scope<'a> {
@@ -64,7 +87,7 @@ impl<'a> Scope<'a> {
             devices: true,
             nat_silence: Some(NAT_SILENCE),
             echo_test: config.dial.echo_test.as_deref(),
-            stun,
+            stun: stun.map_or(StunScope::Configured, StunScope::Server),
         }
     }
 
@@ -73,7 +96,7 @@ impl<'a> Scope<'a> {
         devices: false,
         nat_silence: None,
         echo_test: None,
-        stun: None,
+        stun: StunScope::Nothing,
     };
 }
 
@@ -86,7 +109,7 @@ pub(crate) fn run(
     if scope.devices {
         devices::check(config, found);
     }
-    if let Some(server) = scope.stun {
+    for server in scope.stun.servers(config) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

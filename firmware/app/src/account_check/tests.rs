@@ -19,6 +19,20 @@ fn account(more: &str) -> Account {
         .remove(0)
 }
 
+#[test]
+fn the_stun_servers_of_the_file_are_asked_or_the_one_named() {
+    let text = "[network]\nstun = \"a.example\"\n[[account]]\nname = \"desk\"\nuser = \"101\"\n\
+                domain = \"pbx.example.org\"\npassword = \"x\"\nstun = \"b.example:3479\"\n";
+    let config = config::load(text, "offhook.toml").unwrap();
+    let servers = |stun: Option<&str>| -> Vec<String> {
+        let servers = Scope::all(&config, stun).stun.servers(&config);
+        servers.into_iter().map(str::to_owned).collect()
+    };
+    assert_eq!(servers(None), ["a.example", "b.example:3479"]);
+    assert_eq!(servers(Some("c.example")), ["c.example"]);
+    assert!(Scope::ACCOUNTS.stun.servers(&config).is_empty());
+}
+
 fn lines(account: &Account) -> Vec<Finding> {
     let config = Config::default();
     let mut found = Vec::new();

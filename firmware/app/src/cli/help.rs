@@ -128,11 +128,11 @@ pub(crate) const COMMANDS: &[Page] = &[
                   lines, name servers,\n\
                   each account's server (UDP, TCP or TLS with its certificate), registration and \
                   its removal, NAT, and sound both\n\
-                  ways by a call to dial.echo_test, where that is set; --stun asks that server \
-                  what the internet sees of\n\
-                  this machine. One line each: ✓ works, ! should be known, ✗ does not work, with \
-                  what to do. --json prints one\n\
-                  object instead.\n\
+                  ways by a call to dial.echo_test, where that is set; the STUN servers are \
+                  asked what the internet\n\
+                  sees of this machine (--stun: that one instead). One line each: ✓ works, ! \
+                  should be known, ✗ does\n\
+                  not work, with what to do. --json prints one object instead.\n\
                   Exit code 0: no errors. 1: errors, one a line, or something that does not work.",
         example: "offhook check /etc/offhook/offhook.toml --try",
         values: &["stun"],
