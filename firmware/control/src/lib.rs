@@ -8,7 +8,7 @@
 //! use std::time::{Duration, Instant};
 //!
 //! use control::api::UserAction;
-//! use control::{Control, Identity, KnownPeers, Output};
+//! use control::{Control, Identity, KnownPeers, MediaAddresses, Output};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = config::load("[network]\nbind = \"192.0.2.1\"\n", "offhook.toml")?;

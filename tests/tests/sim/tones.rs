@@ -72,7 +72,9 @@ fn heard_after(tone: &str, code: u16, state: State) {
     };
     for country in &known {
         let mut world = World::new(&format!("{tone} {country}"), 2);
-        let l = world.phone(Setup::default().country(country).card(8_000, 10));
+        // The tone alone: a spoken reason takes its place in between.
+        let setup = Setup::default().country(country).card(8_000, 10);
+        let l = world.phone(setup.toml("phone", "speech = false"));
         let far = world.peer();
         world.call(l, &number_of_peer(far));
         let invite = world.expect(far, "INVITE");

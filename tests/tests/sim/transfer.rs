@@ -73,7 +73,8 @@ fn required_and_transferred_to_a_clear_peer() {
         ("transferor gone", 488, true),
     ] {
         let mut world = World::new(&format!("transfer required {name}"), 1);
-        let l = world.phone(required());
+        // The tone alone: a spoken reason takes its place in between.
+        let l = world.phone(required().toml("phone", "speech = false"));
         let (far, other) = (world.tls_peer(), world.tls_peer());
         let (mut dialog, _) = talk(&mut world, l, far, "RTP/SAVP");
         refer(&mut world, far, &mut dialog, other);
