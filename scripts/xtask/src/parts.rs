@@ -421,12 +421,22 @@ fn tools(part: &mut Running) {
     }
 }
 
-/// Modules of `tests::peers` that judge what was signalled and when, by limits of seconds, and no
-/// sound: they run beside the others, whose sound needs a processor that is free.
-const NO_SOUND: [&str; 4] = ["connections::", "first_hour::", "links::", "tls::"];
+/// Modules of `tests::peers` that wait most of their time, for timers, mappings and servers: they
+/// run beside the others, whose peers judge and make sound all the time.
+const WAITING: [&str; 9] = [
+    "conformance::",
+    "connections::",
+    "event_packages::",
+    "failover::",
+    "first_hour::",
+    "links::",
+    "nat::",
+    "roaming::",
+    "tls::",
+];
 
 fn peers(part: &mut Running) {
-    let skipped: Vec<&str> = NO_SOUND.iter().flat_map(|name| ["--skip", name]).collect();
+    let skipped: Vec<&str> = WAITING.iter().flat_map(|name| ["--skip", name]).collect();
     let with = |arguments: &[&str]| {
         let mut half = Running::default();
         let arguments = [arguments, &["--skip", ASTERISK, "--test-threads=1"]].concat();
@@ -441,7 +451,7 @@ fn peers(part: &mut Running) {
         half
     };
     let (sound, beside) = std::thread::scope(|scope| {
-        let beside = scope.spawn(|| with(&NO_SOUND));
+        let beside = scope.spawn(|| with(&WAITING));
         (with(&skipped), beside.join())
     });
     part.add(sound);
