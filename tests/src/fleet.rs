@@ -85,7 +85,8 @@ impl Fleet {
     /// one of them is not there after `limit`.
     pub fn come_back(&mut self, limit: Duration) -> Option<Return> {
         let back = Instant::now();
-        let second = back.duration_since(self.started).as_secs();
+        // From the first whole second: what was sent into the one before met no server.
+        let second = back.duration_since(self.started).as_secs() + 1;
         self.run_until_registered(back, limit).then(|| Return {
             all_back: back.elapsed(),
             peak_per_second: self

@@ -47,12 +47,20 @@ const LONG: &[LongTest] = &[
     },
     LongTest {
         program: "tests::peers",
+        filter: FLEET,
+        environment: &[],
+        in_network: true,
+    },
+    LongTest {
+        program: "tests::peers",
         filter: ASTERISK,
         environment: &[("OFFHOOK_ASTERISK", ASTERISK_FOLDER)],
         in_network: true,
     },
 ];
 
+/// Two hundred phones, which take a minute to come back to their server.
+const FLEET: &str = "fleet::";
 /// Tests with a server that Debian's stable release does not have; and where that is kept.
 const ASTERISK: &str = "asterisk::";
 const ASTERISK_FOLDER: &str = "/var/cache/offhook-tests/asterisk";
@@ -439,7 +447,8 @@ fn peers(part: &mut Running) {
     let skipped: Vec<&str> = WAITING.iter().flat_map(|name| ["--skip", name]).collect();
     let with = |arguments: &[&str]| {
         let mut half = Running::default();
-        let arguments = [arguments, &["--skip", ASTERISK, "--test-threads=1"]].concat();
+        let more = ["--skip", FLEET, "--skip", ASTERISK, "--test-threads=1"];
+        let arguments = [arguments, &more].concat();
         in_network_namespace(
             &mut half,
             "real peers",

@@ -52,8 +52,9 @@ pub(crate) fn refresh_after(lifetime: Duration, tokens: &mut Tokens) -> Duration
     let margin = (lifetime / 2)
         .min(Duration::from_secs(40))
         .max(lifetime / 10);
+    // Phones that registered together, after a power cut or a restart of their server, drift apart.
     let jitter = tokens
-        .between(Duration::from_millis(800), Duration::from_secs(1))
+        .between(Duration::from_millis(600), Duration::from_secs(1))
         .as_millis() as u32;
     (lifetime.saturating_sub(margin) * jitter / 1000).max(FIRST_REFRESH)
 }
