@@ -60,7 +60,8 @@ fn ten_thousand_datagrams_change_nothing_but_counters() {
     // changes nothing either.
     let l = world.phone(
         Setup::default()
-            .account("101", "one")
+            // No refresh falls into what is compared.
+            .account_with("101", "one", "10.0.0.100", "expires_s = 3600")
             .toml("call", "waiting = false\ndirect = true"),
     );
     let r = world.phone(Setup::default());
