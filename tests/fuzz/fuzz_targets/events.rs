@@ -36,6 +36,7 @@ fn config() -> AgentConfig {
             backup_servers: Vec::new(),
             keepalive: sip::KeepaliveMode::Off,
             gruu: false,
+            external_address: None,
             expires_s: 600,
             register: false,
             media_security: sip::media_security::MediaSecurity::default(),
