@@ -158,7 +158,7 @@ pub enum KeepaliveMode {
 /// What an account does about its mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MessageWaiting {
-    /// It takes what the server tells by itself.
+    /// It takes what the server reports by itself.
     Accept,
     /// It subscribes.
     Subscribe,

@@ -68,7 +68,7 @@ pub(crate) fn agent_config(
     }
 }
 
-/// What an account's server may tell this phone, and is asked for.
+/// What an account's server may report to this phone, and is asked for.
 fn account_events(account: &config::schema::Account) -> sip::AccountEvents {
     use config::schema::MessageWaiting;
     sip::AccountEvents {

@@ -307,15 +307,11 @@ impl Slip {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::time::test_origin;
 
     #[test]
     fn floor_forgets_after_its_window_and_drops_at_once() {
-        let start = start();
+        let start = test_origin();
         let mut floor = Floor::new(Duration::from_millis(800));
         for i in 0..100 {
             let now = after_ms(start, f64::from(i) * 20.0);
@@ -338,7 +334,7 @@ mod tests {
     #[test]
     fn skew_finds_200_ppm_under_jitter_within_minutes() {
         for sign in [-1.0, 1.0] {
-            let (start, mut skew) = (start(), Skew::new());
+            let (start, mut skew) = (test_origin(), Skew::new());
             let mut seed = 1u32;
             for i in 0..(10 * 60 * 50) {
                 let t = f64::from(i) * 20.0;
@@ -352,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_new_route_is_not_drift() {
-        let (start, mut skew) = (start(), Skew::new());
+        let (start, mut skew) = (test_origin(), Skew::new());
         for i in 0..15_000 {
             let t = f64::from(i) * 20.0;
             skew.add(if i > 7000 { 60.0 } else { 20.0 }, after_ms(start, t));
@@ -362,7 +358,7 @@ mod tests {
 
     #[test]
     fn card_clock_hides_late_wake_ups() {
-        let (start, mut clock) = (start(), CardClock::new(8000, 40));
+        let (start, mut clock) = (test_origin(), CardClock::new(8000, 40));
         for i in 0..2000 {
             let late = if i % 7 == 0 { 3.0 } else { 0.0 };
             let at = clock.tick(after_ms(start, f64::from(i) * 5.0 + late));

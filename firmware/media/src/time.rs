@@ -23,14 +23,23 @@ pub(crate) fn after_ms(at: Instant, ms: f64) -> Instant {
     moved.unwrap_or(at)
 }
 
+/// The start of time in this crate's unit tests.
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the unit tests read the clock"
+)]
+pub(crate) fn test_origin() -> Instant {
+    Instant::now()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn lengths_have_a_sign() {
-        #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
-        let start = Instant::now() + Duration::from_secs(10);
+        let start = test_origin() + Duration::from_secs(10);
         for ms in [-1500.0, -0.25, 0.0, 0.25, 1500.0] {
             let moved = after_ms(start, ms);
             assert!((ms_between(start, moved) - ms).abs() < 1e-6, "{ms}");

@@ -57,7 +57,7 @@ pub struct AccountConfig {
     /// What is wanted of the encryption of its calls: an offer that breaks it is refused before
     /// anything rings.
     pub media_security: MediaSecurity,
-    /// What its server may tell this phone, and is asked for.
+    /// What its server may report to this phone, and is asked for.
     pub events: AccountEvents,
 }
 
@@ -66,14 +66,14 @@ pub struct AccountConfig {
 pub enum MessageWaiting {
     /// Nothing: a NOTIFY of it is refused.
     Off,
-    /// What the account's server tells unasked counts.
+    /// What the account's server reports unasked counts.
     #[default]
     Accept,
     /// The same, and the phone subscribes to it.
     Subscribe,
 }
 
-/// What an account's server may tell this phone, and is asked for.
+/// What an account's server may report to this phone, and is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AccountEvents {
     /// News of the mailbox.

@@ -1,5 +1,5 @@
-//! Event packages (RFC 6665): what this phone subscribes to, what it serves, and what servers tell
-//! it unasked.
+//! Event packages (RFC 6665): what this phone subscribes to, what it serves, and what servers
+//! report to it unasked.
 //!
 //! ```text
 //! Subscription ── SUBSCRIBE ─▶ notifier      message-summary (RFC 3842), dialog (RFC 4235), reg (RFC 3680)

@@ -75,7 +75,7 @@ fn messages_at_the_server_light_the_lamp() {
     desk.wait("registration", Duration::from_secs(8), |status| {
         status["lines"][0]["registered"] == true
     });
-    // A voicemail beside the proxy, on its host, tells the phone by itself.
+    // A voicemail beside the proxy, on its host, reports to the phone by itself.
     let voicemail = UdpSocket::bind(("127.0.0.1", port_block())).unwrap();
     voicemail
         .set_read_timeout(Some(Duration::from_secs(5)))

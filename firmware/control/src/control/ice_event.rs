@@ -342,7 +342,7 @@ impl Control {
         }
     }
 
-    /// Asks for a call's addresses again, and tells them its far end: with ICE a restart.
+    /// Asks for a call's addresses again, and gives them to its far end: with ICE a restart.
     fn regather(&mut self, call: CallId, now: Instant) {
         let Some(record) = self.calls.alive(call).filter(|call| call.is_established()) else {
             return;

@@ -1,6 +1,7 @@
 //! Who gets the sound, and who is believed, packet by packet.
 
 use super::*;
+use crate::time::test_origin;
 
 /// What SDP announced, the host signalling came from, and one that has no claim.
 const ANNOUNCED: &str = "10.0.0.1:4000";
@@ -11,14 +12,6 @@ struct Far {
     latch: Latch,
     now: Instant,
     sequence: u16,
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "one reading, as the origin of virtual time"
-)]
-fn origin() -> Instant {
-    Instant::now()
 }
 
 fn at(text: &str) -> SocketAddr {
@@ -41,7 +34,7 @@ impl Far {
         );
         Self {
             latch,
-            now: origin(),
+            now: test_origin(),
             sequence: 0,
         }
     }

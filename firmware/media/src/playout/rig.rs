@@ -6,6 +6,7 @@ use types::Codec;
 
 use super::*;
 use crate::codec::g711::Law;
+use crate::time::test_origin;
 
 pub(super) const PERIOD_MS: f64 = 5.0;
 
@@ -29,11 +30,6 @@ fn say(n: i64) -> i16 {
     (sum * syllable * word * 6000.0) as i16
 }
 
-#[expect(clippy::disallowed_methods, reason = "a moment to count from")]
-fn start() -> Instant {
-    Instant::now()
-}
-
 pub(super) struct Rig {
     pub(super) playout: Playout,
     pub(super) decoders: [Decoder; 1],
@@ -55,7 +51,7 @@ impl Rig {
         Self {
             playout: Playout::new(8000, 8000, clock_hz, PERIOD_MS),
             decoders: [Decoder::new(Codec::Pcmu, 8000).unwrap()],
-            start: start(),
+            start: test_origin(),
             now_ms: 0.0,
             heard: Vec::new(),
             delays: Vec::new(),

@@ -43,12 +43,12 @@ impl Slack {
 #[expect(clippy::float_cmp, reason = "values pass unchanged")]
 mod tests {
     use super::*;
+    use crate::time::test_origin;
 
     #[test]
     fn remembers_the_least_for_a_quarter_second() {
         let mut slack = Slack::new();
-        #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
-        let start = Instant::now();
+        let start = test_origin();
         for n in 0..100_u32 {
             let after = Duration::from_millis(5) * n;
             slack.watch(if n == 10 { 3.0 } else { 20.0 }, start + after);

@@ -1,5 +1,5 @@
-//! Event packages (RFC 6665): our subscriptions, those who watch this phone, and what servers tell
-//! it unasked. What follows from each message the objects of [`crate::events`] say.
+//! Event packages (RFC 6665): our subscriptions, those who watch this phone, and what servers
+//! report to it unasked. What follows from each message the objects of [`crate::events`] say.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The calls of a phone as it, or its PBX, tells of them (RFC 4235): read for busy lamps, written
+//! The calls of a phone as it, or its PBX, reports them (RFC 4235): read for busy lamps, written
 //! for those who may watch this one.
 //!
 //! ```text

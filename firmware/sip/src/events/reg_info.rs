@@ -1,4 +1,4 @@
-//! The registrations of an address as its registrar tells of them (RFC 3680).
+//! The registrations of an address as its registrar reports them (RFC 3680).
 //!
 //! ```text
 //! <reginfo> <registration aor= state=> <contact state= event= retry-after=> <uri>sip:…</uri>

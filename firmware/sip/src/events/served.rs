@@ -1,4 +1,4 @@
-//! What this phone tells those who watch it (RFC 6665 section 4.2, RFC 4235).
+//! What this phone reports to those who watch it (RFC 6665 section 4.2, RFC 4235).
 //!
 //! ```text
 //! SUBSCRIBE from a watcher on the list ─▶ 200, NOTIFY now, one whenever a call changes, at most one a second

@@ -21,7 +21,7 @@ pub(super) struct Restoration {
 }
 
 impl Registration {
-    /// The registrar tells of the account's contacts, and this phone's is among them.
+    /// The registrar reports the account's contacts, and this phone's is among them.
     pub(crate) fn handle_binding_seen(&mut self) {
         self.restoration.seen = true;
     }
