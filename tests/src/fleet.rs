@@ -9,7 +9,6 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use sip::media_security::MediaSecurity;
 use sip::{AccountConfig, AgentConfig, Event, Flow, UserAgent};
 
 /// The longest it sleeps.
@@ -167,42 +166,12 @@ fn config(number: usize, server: &str, local: SocketAddr) -> AgentConfig {
     let user = format!("u{number}");
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&(number as u64).to_le_bytes());
-    let account = AccountConfig {
-        user: user.clone(),
-        domain: server.to_owned(),
-        auth_user: user.clone(),
-        password: format!("secret{user}"),
-        weakest_hash: sip::digest::Hash::Md5,
-        display_name: None,
-        transport: sip::Transport::Udp,
-        registrar: None,
-        outbound_proxy: None,
-        backup_servers: Vec::new(),
-        keepalive: sip::KeepaliveMode::Auto,
-        gruu: false,
-        external_address: None,
-        expires_s: 90,
-        register: true,
-        media_security: MediaSecurity::default(),
-        events: sip::AccountEvents::default(),
-    };
+    let account = AccountConfig::new(&user, server, &format!("secret{user}"));
     AgentConfig {
         accounts: vec![account],
         user,
-        display_name: String::new(),
         user_agent: "Offhook".into(),
-        instance: None,
-        ring_limit: Duration::from_secs(120),
-        direct_calls: false,
-        direct_callers: sip::DirectCallers::Listed,
-        direct_from: Vec::new(),
-        auto_answer: false,
-        codecs: Vec::new(),
-        media_security: MediaSecurity::default(),
-        session_expires_s: None,
-        events: sip::EventSettings::default(),
-        local: local.into(),
         tls_port: 0,
-        seed,
+        ..AgentConfig::new(local.into(), seed)
     }
 }

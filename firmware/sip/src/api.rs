@@ -61,6 +61,31 @@ pub struct AccountConfig {
     pub events: AccountEvents,
 }
 
+impl AccountConfig {
+    /// An account as delivered: it registers over UDP for 90 s, and takes what challenge comes.
+    pub fn new(user: &str, domain: &str, password: &str) -> Self {
+        Self {
+            user: user.into(),
+            domain: domain.into(),
+            auth_user: user.into(),
+            password: password.into(),
+            weakest_hash: Hash::Md5,
+            display_name: None,
+            transport: Transport::Udp,
+            registrar: None,
+            outbound_proxy: None,
+            backup_servers: Vec::new(),
+            keepalive: KeepaliveMode::Auto,
+            gruu: false,
+            external_address: None,
+            expires_s: 90,
+            register: true,
+            media_security: MediaSecurity::default(),
+            events: AccountEvents::default(),
+        }
+    }
+}
+
 /// What is done with news of a mailbox (RFC 3842).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MessageWaiting {
@@ -145,6 +170,31 @@ pub struct AgentConfig {
     /// Seed of every tag, branch and Call-ID; from the system's random source, or fixed in
     /// simulations.
     pub seed: [u8; 32],
+}
+
+impl AgentConfig {
+    /// A phone without accounts that neither places nor takes calls without a server.
+    pub fn new(local: LocalAddresses, seed: [u8; 32]) -> Self {
+        Self {
+            accounts: Vec::new(),
+            user: "phone".into(),
+            display_name: String::new(),
+            user_agent: "Offhook".into(),
+            instance: None,
+            ring_limit: Duration::from_secs(120),
+            direct_calls: false,
+            direct_callers: DirectCallers::Listed,
+            direct_from: Vec::new(),
+            auto_answer: false,
+            codecs: Vec::new(),
+            media_security: MediaSecurity::default(),
+            session_expires_s: None,
+            events: EventSettings::default(),
+            local,
+            tls_port: 5061,
+            seed,
+        }
+    }
 }
 
 /// How a call is placed, other than by default.

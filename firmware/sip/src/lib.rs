@@ -17,23 +17,12 @@
 //! use types::Codec;
 //!
 //! let config = |local: SocketAddr, seed| AgentConfig {
-//!     accounts: Vec::new(),
 //!     user: "desk".into(),
-//!     display_name: String::new(),
-//!     user_agent: "example".into(),
-//!     instance: None,
-//!     ring_limit: std::time::Duration::from_secs(120),
 //!     direct_calls: true,
 //!     direct_callers: DirectCallers::Everyone,
-//!     direct_from: Vec::new(),
-//!     auto_answer: false,
 //!     codecs: vec![Codec::Pcmu],
-//!     media_security: Default::default(),
 //!     session_expires_s: Some(1800),
-//!     events: Default::default(),
-//!     local: local.into(),
-//!     tls_port: 5061,
-//!     seed: [seed; 32],
+//!     ..AgentConfig::new(local.into(), [seed; 32])
 //! };
 //! let media = |port| LocalMedia {
 //!     rtp: SocketAddr::new([0, 0, 0, 0].into(), port),

@@ -8,8 +8,8 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use sip::message::{Message, Request};
 use sip::{
-    AccountConfig, AccountEvents, AgentConfig, DirectCallers, Event, EventSettings,
-    MessageWaiting, UserAgent, Watched,
+    AccountConfig, AccountEvents, AgentConfig, Event, EventSettings, MessageWaiting, UserAgent,
+    Watched,
 };
 
 const NOTIFIER: &str = "192.0.2.9:5060";
@@ -24,39 +24,19 @@ fn config() -> AgentConfig {
     let local: SocketAddr = ([192, 0, 2, 1], 5060).into();
     AgentConfig {
         accounts: vec![AccountConfig {
-            user: "alice".into(),
-            domain: "192.0.2.9".into(),
-            auth_user: "alice".into(),
-            password: String::new(),
-            weakest_hash: sip::digest::Hash::Md5,
-            display_name: None,
-            transport: sip::Transport::Udp,
-            registrar: None,
-            outbound_proxy: None,
-            backup_servers: Vec::new(),
             keepalive: sip::KeepaliveMode::Off,
-            gruu: false,
-            external_address: None,
             expires_s: 600,
             register: false,
-            media_security: sip::media_security::MediaSecurity::default(),
             events: AccountEvents {
                 messages: MessageWaiting::Subscribe,
                 ..AccountEvents::default()
             },
+            ..AccountConfig::new("alice", "192.0.2.9", "")
         }],
         user: "alice".into(),
-        display_name: String::new(),
         user_agent: String::new(),
-        instance: None,
-        ring_limit: Duration::from_secs(120),
         direct_calls: true,
-        direct_callers: DirectCallers::Listed,
-        direct_from: Vec::new(),
-        auto_answer: false,
         codecs: vec![types::Codec::Pcmu],
-        media_security: sip::media_security::MediaSecurity::default(),
-        session_expires_s: None,
         events: EventSettings {
             watched: vec![Watched {
                 account: None,
@@ -64,9 +44,7 @@ fn config() -> AgentConfig {
             }],
             watchers: Vec::new(),
         },
-        local: local.into(),
-        tls_port: 5061,
-        seed: [1; 32],
+        ..AgentConfig::new(local.into(), [1; 32])
     }
 }
 

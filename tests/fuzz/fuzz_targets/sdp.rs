@@ -15,23 +15,13 @@ const CODECS: [Codec; 4] = [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma];
 
 fn agent(now: Instant) -> UserAgent {
     let config = AgentConfig {
-        accounts: Vec::new(),
         user: "alice".into(),
-        display_name: String::new(),
         user_agent: "Offhook/fuzz".into(),
-        instance: None,
         ring_limit: std::time::Duration::from_secs(120),
         direct_calls: true,
         direct_callers: sip::DirectCallers::Everyone,
-        direct_from: Vec::new(),
-        auto_answer: false,
         codecs: CODECS.to_vec(),
-        media_security: sip::media_security::MediaSecurity::default(),
-        session_expires_s: None,
-        events: sip::EventSettings::default(),
-        local: SocketAddr::from(([192, 0, 2, 1], 5060)).into(),
-        tls_port: 5061,
-        seed: [1; 32],
+        ..AgentConfig::new(SocketAddr::from(([192, 0, 2, 1], 5060)).into(), [1; 32])
     };
     UserAgent::new(config, now)
 }

@@ -1,55 +1,28 @@
 //! Settings and messages for the unit tests of the objects.
 
 use crate::api::{AccountConfig, AgentConfig};
-use crate::digest::Hash;
 use crate::env::Env;
-use crate::flow::Transport;
 use crate::message::{Message, Request, Response};
 
 pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig {
     AccountConfig {
-        user: user.into(),
-        domain: domain.into(),
-        auth_user: user.into(),
-        password: password.into(),
-        weakest_hash: Hash::Md5,
-        display_name: None,
-        transport: Transport::Udp,
-        registrar: None,
-        outbound_proxy: None,
-        backup_servers: Vec::new(),
-        keepalive: crate::KeepaliveMode::Auto,
-        gruu: false,
-        external_address: None,
         expires_s: 600,
-        register: true,
-        media_security: crate::media_security::MediaSecurity::default(),
-        events: crate::api::AccountEvents::default(),
+        ..AccountConfig::new(user, domain, password)
     }
 }
 
 pub(crate) fn config() -> AgentConfig {
     AgentConfig {
-        accounts: Vec::new(),
         user: "alice".into(),
-        display_name: String::new(),
         user_agent: "Offhook/test".into(),
-        instance: None,
         ring_limit: std::time::Duration::from_secs(300),
         direct_calls: true,
         direct_callers: crate::admission::DirectCallers::Everyone,
-        direct_from: Vec::new(),
-        auto_answer: false,
         codecs: vec![types::Codec::Pcmu],
-        media_security: crate::media_security::MediaSecurity::default(),
-        session_expires_s: None,
-        events: crate::api::EventSettings::default(),
-        local: "192.0.2.1:5060"
-            .parse::<std::net::SocketAddr>()
-            .unwrap()
-            .into(),
-        tls_port: 5061,
-        seed: [1; 32],
+        ..AgentConfig::new(
+            std::net::SocketAddr::from(([192, 0, 2, 1], 5060)).into(),
+            [1; 32],
+        )
     }
 }
 

@@ -22,7 +22,7 @@ use testkit::network::{Datagram, Link, Network};
 use types::Codec;
 
 use sip::offer_answer::LocalMedia;
-use sip::{AccountConfig, CallHandle, ConnectionId, Event, Flow, Target, Transport, UserAgent};
+use sip::{AccountConfig, CallHandle, ConnectionId, Event, Flow, Target, UserAgent};
 
 /// One agent with its address and the events it gave its owner.
 pub(crate) struct Phone {
@@ -109,45 +109,20 @@ pub(crate) fn own(address: &str) -> sip::LocalAddresses {
 
 pub(crate) fn config(user: &str, local: &str, seed: u8) -> AgentConfig {
     AgentConfig {
-        accounts: Vec::new(),
         user: user.into(),
-        display_name: String::new(),
         user_agent: "Offhook/test".into(),
-        instance: None,
         ring_limit: Duration::from_secs(300),
         direct_calls: true,
         direct_callers: sip::DirectCallers::Everyone,
-        direct_from: Vec::new(),
-        auto_answer: false,
         codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
-        media_security: sip::media_security::MediaSecurity::default(),
-        session_expires_s: None,
-        events: sip::EventSettings::default(),
-        local: own(local),
-        tls_port: 5061,
-        seed: [seed; 32],
+        ..AgentConfig::new(own(local), [seed; 32])
     }
 }
 
 pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig {
     AccountConfig {
-        user: user.into(),
-        domain: domain.into(),
-        auth_user: user.into(),
-        password: password.into(),
-        weakest_hash: sip::digest::Hash::Md5,
-        display_name: None,
-        transport: Transport::Udp,
-        registrar: None,
-        outbound_proxy: None,
-        backup_servers: Vec::new(),
-        keepalive: sip::KeepaliveMode::Auto,
-        gruu: false,
-        external_address: None,
         expires_s: 600,
-        register: true,
-        media_security: sip::media_security::MediaSecurity::default(),
-        events: sip::AccountEvents::default(),
+        ..AccountConfig::new(user, domain, password)
     }
 }
 
