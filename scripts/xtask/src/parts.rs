@@ -2,21 +2,17 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::build::{Binary, FEATURES, test_binaries};
 use crate::libtest::{Outcome, read_json, read_text};
 use crate::run::{run, works};
 
-/// Test programs that wait for wall-clock time because they run processes, threads or sound cards
-/// in real time. They run when nothing else does; what each waits for is said where it waits.
-const IN_REAL_TIME: [&str; 6] = [
-    "app::appliance",
-    "app::audio_loop",
-    "app::command_line",
-    "app::lib",
-    "board::lib",
-    "tests::card",
-];
+/// Test programs that wait for wall-clock time, because they run processes and threads: most of
+/// their time nothing happens, so that many run at once. What each waits for is said where it waits.
+const ON_THE_CLOCK: [&str; 3] = ["app::appliance", "app::command_line", "app::lib"];
+/// Test programs that play and record in real time: they run when nothing else does.
+const IN_REAL_TIME: [&str; 3] = ["app::audio_loop", "board::lib", "tests::card"];
 
 /// A test whose thoroughness is a number: `make test` runs it briefly, `make test-long` with this.
 struct LongTest {
@@ -90,7 +86,8 @@ pub(crate) enum Part {
     Fuzz,
     /// The scripts of the image.
     Tools,
-    /// The program and the unit tests for aarch64, under qemu-aarch64.
+    /// The program and the unit tests that depend on the processor, for aarch64 under
+    /// qemu-aarch64.
     Cross,
     /// Tests of threads, processes and sound cards in real time.
     Timed,
@@ -150,9 +147,9 @@ impl Part {
     /// The package sets of scripts/need it takes.
     pub(crate) fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Lint | Self::Unit | Self::Timed | Self::Run => &["build", "test"],
-            Self::Fuzz => &["build", "test", "fuzz"],
-            Self::Long => &["build", "test", "fuzz", "peers", "asterisk"],
+            Self::Unit | Self::Timed | Self::Run => &["build", "test"],
+            Self::Lint | Self::Fuzz => &["build", "test", "fuzz"],
+            Self::Long => &["build", "test", "fuzz", "cross", "peers", "asterisk"],
             Self::Tools => &["build", "test", "flash", "overlays", "bundles", "image"],
             Self::Cross => &["build", "cross"],
             Self::Peers => &["build", "test", "peers"],
@@ -188,7 +185,12 @@ impl Part {
                 command.arg("test");
                 part.text_tests("aarch64", command);
             }
-            Self::Timed => part.binaries(|name| IN_REAL_TIME.contains(&name), &[]),
+            Self::Timed => {
+                part.binaries(ON_THE_CLOCK.len(), &["--test-threads=6"], |name| {
+                    ON_THE_CLOCK.contains(&name)
+                });
+                part.binaries(1, &[], |name| IN_REAL_TIME.contains(&name));
+            }
             Self::Run => part.check(
                 "make run without a terminal",
                 "make",
@@ -247,10 +249,15 @@ impl Running {
         self.log.push_str(text);
     }
 
-    /// What another ran beside this one.
-    fn add(&mut self, other: Self) {
-        self.note(&other.log);
-        self.outcome.add(other.outcome);
+    /// What another ran beside this one, in a thread of its own.
+    fn add_from(&mut self, what: &str, other: std::thread::Result<Self>) {
+        match other {
+            Ok(other) => {
+                self.note(&other.log);
+                self.outcome.add(other.outcome);
+            }
+            Err(_) => self.outcome.fail(what, "the thread that ran them panicked"),
+        }
     }
 
     /// Builds the test programs, if that was not done before; false, and a failure, where it fails.
@@ -263,16 +270,30 @@ impl Running {
         true
     }
 
-    /// Runs the test programs whose names are wanted.
-    fn binaries(&mut self, is_wanted: impl Fn(&str) -> bool, arguments: &[&str]) {
+    /// Runs the test programs whose names are wanted, so many at a time.
+    fn binaries(&mut self, at_a_time: usize, arguments: &[&str], is_wanted: impl Fn(&str) -> bool) {
         if !self.built() {
             return;
         }
-        for binary in test_binaries().into_iter().flatten() {
-            if is_wanted(&binary.name) {
-                self.binary(binary, &[], arguments, &[]);
+        let wanted: Vec<&Binary> = test_binaries()
+            .into_iter()
+            .flatten()
+            .filter(|binary| is_wanted(&binary.name))
+            .collect();
+        let next = AtomicUsize::new(0);
+        let run_in_turn = || {
+            let mut share = Self::default();
+            while let Some(binary) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                share.binary(binary, &[], arguments, &[]);
             }
-        }
+            share
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..at_a_time).map(|_| scope.spawn(run_in_turn)).collect();
+            for worker in workers {
+                self.add_from("test programs", worker.join());
+            }
+        });
     }
 
     /// Runs a test program, behind the words of `wrapper`, with more in its environment.
@@ -362,10 +383,12 @@ fn lint(part: &mut Running) {
 }
 
 fn unit(part: &mut Running) {
-    part.binaries(
-        |name| !IN_REAL_TIME.contains(&name) && !OWN_PART.contains(&name),
-        &[],
-    );
+    // Two at a time: where a program ends with one long test, another uses the second processor.
+    part.binaries(2, &[], |name| {
+        ![&ON_THE_CLOCK[..], &IN_REAL_TIME, &OWN_PART]
+            .iter()
+            .any(|others| others.contains(&name))
+    });
     let mut examples = Command::new("cargo");
     examples.args([
         "test",
@@ -459,17 +482,15 @@ fn peers(part: &mut Running) {
         );
         half
     };
-    let (sound, beside) = std::thread::scope(|scope| {
-        let beside = scope.spawn(|| with(&WAITING));
-        (with(&skipped), beside.join())
+    std::thread::scope(|scope| {
+        let halves = [
+            scope.spawn(|| with(&skipped)),
+            scope.spawn(|| with(&WAITING)),
+        ];
+        for half in halves {
+            part.add_from("real peers", half.join());
+        }
     });
-    part.add(sound);
-    match beside {
-        Ok(beside) => part.add(beside),
-        Err(_) => part
-            .outcome
-            .fail("real peers", "the thread beside the sound tests panicked"),
-    }
 }
 
 /// Runs the test program `name` in a network of its own, or skips it where that is not allowed.
@@ -533,6 +554,9 @@ fn long(part: &mut Running) {
         };
         part.binary(binary, &[], &[test.filter], test.environment);
     }
+    let mut cross = Command::new("scripts/cross");
+    cross.arg("test-all");
+    part.text_tests("aarch64", cross);
     let mut fuzz = Command::new("scripts/fuzz");
     fuzz.env("FUZZ_SECONDS", "600");
     part.text_tests("fuzz", fuzz);
