@@ -452,43 +452,50 @@ fn tools(part: &mut Running) {
     }
 }
 
-/// Modules of `tests::peers` that wait most of their time, for timers, mappings and servers: they
-/// run beside the others, whose peers judge and make sound all the time.
-const WAITING: [&str; 9] = [
-    "conformance::",
-    "connections::",
-    "event_packages::",
-    "failover::",
-    "first_hour::",
-    "links::",
-    "nat::",
-    "roaming::",
-    "tls::",
+/// Modules of `tests::peers` that run beside each other, each list in a network of its own; what is
+/// in none makes one more. Two of these make and judge sound all the time, as much as two processors
+/// do without a gap; the others wait most of theirs, for timers, mappings and servers.
+const SIDE_BY_SIDE: [&[&str]; 4] = [
+    &["encrypted_baresip::", "encrypted_calls::", "registrar::"],
+    &["connections::", "strangers::"],
+    &["conformance::", "first_hour::", "links::"],
+    &[
+        "event_packages::",
+        "failover::",
+        "nat::",
+        "roaming::",
+        "tls::",
+    ],
 ];
 
 fn peers(part: &mut Running) {
-    let skipped: Vec<&str> = WAITING.iter().flat_map(|name| ["--skip", name]).collect();
+    let elsewhere: Vec<&str> = SIDE_BY_SIDE
+        .iter()
+        .flat_map(|names| names.iter())
+        .flat_map(|name| ["--skip", name])
+        .collect();
     let with = |arguments: &[&str]| {
-        let mut half = Running::default();
+        let mut share = Running::default();
         let more = ["--skip", FLEET, "--skip", ASTERISK, "--test-threads=1"];
         let arguments = [arguments, &more].concat();
         in_network_namespace(
-            &mut half,
+            &mut share,
             "real peers",
             "tests::peers",
             &[],
             &arguments,
             &[],
         );
-        half
+        share
     };
     std::thread::scope(|scope| {
-        let halves = [
-            scope.spawn(|| with(&skipped)),
-            scope.spawn(|| with(&WAITING)),
-        ];
-        for half in halves {
-            part.add_from("real peers", half.join());
+        let shares: Vec<_> = SIDE_BY_SIDE
+            .into_iter()
+            .chain([&elsewhere[..]])
+            .map(|names| scope.spawn(move || with(names)))
+            .collect();
+        for share in shares {
+            part.add_from("real peers", share.join());
         }
     });
 }
