@@ -5,35 +5,50 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use testkit::namespace::Namespace;
 use testkit::process::{ChildProcess, TestDir, port_block};
 
-/// The loopback address it listens on.
+/// The loopback address it listens on where no other is given.
 const ADDRESS: &str = "127.0.0.1";
 /// Where the test's files are, as it sees them.
 const INSIDE: &str = "/mnt";
 
-/// A running Asterisk; users 101 and 102 have the passwords `secret101` and `secret102`.
-pub struct Asterisk {
+/// A running Asterisk; users 101 and 102 have the passwords `secret101` and `secret102`. User 103
+/// has `secret103`, is behind a router, and is called and answered with ICE.
+pub struct Asterisk<'a> {
     /// Its UDP and TCP port for SIP.
     pub port: u16,
+    address: &'a str,
+    namespace: Option<&'a Namespace>,
     root: PathBuf,
     files: PathBuf,
     process: ChildProcess,
 }
 
-impl Asterisk {
+impl<'a> Asterisk<'a> {
     /// Starts it out of the folder `OFFHOOK_ASTERISK` names; none where that is not set.
     pub fn start(dir: &TestDir) -> Option<Self> {
+        Self::start_at(dir, ADDRESS, None)
+    }
+
+    /// The same at another address, which may be in another network.
+    pub fn start_at(
+        dir: &TestDir,
+        address: &'a str,
+        namespace: Option<&'a Namespace>,
+    ) -> Option<Self> {
         let root = PathBuf::from(std::env::var_os("OFFHOOK_ASTERISK")?);
         let port = port_block();
         let files = dir.join("asterisk");
         std::fs::create_dir_all(&files).unwrap();
-        for (name, text) in configuration(port) {
+        for (name, text) in configuration(address, port) {
             std::fs::write(files.join(name), text).unwrap();
         }
-        let process = Self::spawn(&root, &files);
+        let process = Self::spawn(&root, &files, namespace);
         let asterisk = Self {
             port,
+            address,
+            namespace,
             root,
             files,
             process,
@@ -42,8 +57,8 @@ impl Asterisk {
         Some(asterisk)
     }
 
-    fn spawn(root: &Path, files: &Path) -> ChildProcess {
-        let mut command = inside(root, files);
+    fn spawn(root: &Path, files: &Path, namespace: Option<&Namespace>) -> ChildProcess {
+        let mut command = inside(root, files, namespace);
         command.args(["asterisk", "-f", "-C", "/mnt/asterisk.conf"]);
         ChildProcess::start(&mut command, &files.join("log"))
     }
@@ -62,13 +77,13 @@ impl Asterisk {
 
     /// Starts it again, on the same port.
     pub fn restart(&mut self) {
-        self.process = Self::spawn(&self.root, &self.files);
+        self.process = Self::spawn(&self.root, &self.files, self.namespace);
         self.wait_up();
     }
 
     /// What it says to a command of its console.
     pub fn ask(&self, command: &str) -> String {
-        let mut asking = inside(&self.root, &self.files);
+        let mut asking = inside(&self.root, &self.files, self.namespace);
         let asking = asking.args(["asterisk", "-C", "/mnt/asterisk.conf", "-rx", command]);
         let output = asking.output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -77,9 +92,9 @@ impl Asterisk {
     /// The `[[account]]` of a user.
     pub fn account(&self, user: &str, transport: &str) -> String {
         format!(
-            "[[account]]\nuser = {user:?}\ndomain = \"{ADDRESS}:{}\"\npassword = \"secret{user}\"\n\
+            "[[account]]\nuser = {user:?}\ndomain = \"{}:{}\"\npassword = \"secret{user}\"\n\
              transport = {transport:?}\n",
-            self.port
+            self.address, self.port
         )
     }
 
@@ -89,15 +104,18 @@ impl Asterisk {
     }
 }
 
-impl Drop for Asterisk {
+impl Drop for Asterisk<'_> {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
 /// A program of that folder, in a file system of its own where the test's files are, too.
-fn inside(root: &Path, files: &Path) -> Command {
-    let mut command = Command::new("unshare");
+fn inside(root: &Path, files: &Path, namespace: Option<&Namespace>) -> Command {
+    let mut command = match namespace {
+        Some(namespace) => namespace.command("unshare"),
+        None => Command::new("unshare"),
+    };
     let script = "mount -t proc proc \"$0/proc\" && mount --bind \"$1\" \"$0/mnt\" && root=$0 && \
                   shift && exec chroot \"$root\" \"$@\"";
     command
@@ -106,7 +124,7 @@ fn inside(root: &Path, files: &Path) -> Command {
     command
 }
 
-fn configuration(port: u16) -> Vec<(&'static str, String)> {
+fn configuration(address: &str, port: u16) -> Vec<(&'static str, String)> {
     let directories = format!(
         "[directories]\nastetcdir => {INSIDE}\nastdbdir => {INSIDE}\nastrundir => {INSIDE}\n\
          astlogdir => {INSIDE}\nastspooldir => {INSIDE}\nastkeydir => {INSIDE}\n\
@@ -114,14 +132,21 @@ fn configuration(port: u16) -> Vec<(&'static str, String)> {
          astvarlibdir => /var/lib/asterisk\nastdatadir => /usr/share/asterisk\n"
     );
     let mut phones = format!(
-        "[udp]\ntype = transport\nprotocol = udp\nbind = {ADDRESS}:{port}\n\
-         [tcp]\ntype = transport\nprotocol = tcp\nbind = {ADDRESS}:{port}\n"
+        "[udp]\ntype = transport\nprotocol = udp\nbind = {address}:{port}\n\
+         [tcp]\ntype = transport\nprotocol = tcp\nbind = {address}:{port}\n"
     );
-    for user in ["101", "102"] {
+    for (user, more) in [
+        ("101", ""),
+        ("102", ""),
+        (
+            "103",
+            "ice_support = yes\nforce_rport = yes\nrewrite_contact = yes\nrtp_symmetric = no\n",
+        ),
+    ] {
         // Asterisk asks every other second whether the phone is there.
         let text = format!(
             "[{user}]\ntype = endpoint\ncontext = phones\nauth = {user}\naors = {user}\n\
-             disallow = all\nallow = g722,ulaw\ndirect_media = no\n\
+             disallow = all\nallow = g722,ulaw\ndirect_media = no\n{more}\
              [{user}]\ntype = auth\nauth_type = userpass\nusername = {user}\n\
              password = secret{user}\n\
              [{user}]\ntype = aor\nmax_contacts = 1\nremove_existing = yes\nqualify_frequency = 2\n"
@@ -139,7 +164,7 @@ fn configuration(port: u16) -> Vec<(&'static str, String)> {
         ("modules.conf", modules.to_owned()),
         (
             "rtp.conf",
-            "[general]\nrtpstart = 40000\nrtpend = 40999\n".to_owned(),
+            "[general]\nrtpstart = 40000\nrtpend = 40999\nicesupport = yes\n".to_owned(),
         ),
         (
             "logger.conf",

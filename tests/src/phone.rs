@@ -528,6 +528,8 @@ impl SimPhone {
                     self.lookups
                         .push_back((now + self.lookup_delay, lookup.id, targets));
                 }
+                // No TCP in this network.
+                Output::TurnLink(link) => self.control.handle_turn_link(link.id, None),
                 Output::OpenMedia(stream) => {
                     let opened = self.ports.open(stream);
                     self.control

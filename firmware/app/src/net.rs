@@ -10,6 +10,7 @@
 //! watch  what the kernel reports of links, addresses, routes and name servers
 //! ports  pairs of media sockets out of network.rtp_ports
 //! slots  how many sockets others may open
+//! turn_link  datagrams of media sockets to a TURN server over TCP or TLS, and back
 //! ```
 
 pub(crate) mod address;
@@ -21,6 +22,7 @@ pub(crate) mod ports;
 mod slots;
 pub(crate) mod tcp;
 pub(crate) mod tls;
+pub(crate) mod turn_link;
 pub(crate) mod udp;
 pub(crate) mod watch;
 

@@ -114,6 +114,8 @@ pub struct Network {
 pub struct Turn {
     /// `host` or `host:port`.
     pub server: String,
+    /// How the phone speaks to it.
+    pub transport: Transport,
     /// User name.
     pub user: String,
     /// Password.

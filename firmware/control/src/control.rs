@@ -346,7 +346,9 @@ impl Control {
 
     /// A name lookup's answer; empty: it does not resolve.
     pub fn handle_lookup(&mut self, id: sip::LookupId, targets: &[sip::Target], now: Instant) {
-        if !self.servers.handle_lookup(id, targets, now) {
+        if self.servers.handle_lookup(id, targets, now) {
+            self.look_up_servers(now);
+        } else {
             self.agent.handle_lookup(id, targets, now);
         }
         self.drain(now);
@@ -368,7 +370,7 @@ impl Control {
         self.agent.handle_local_addresses(local, now);
         self.servers.handle_network_change(now);
         self.look_up_servers(now);
-        self.regather_all(now);
+        self.regather_all(None, now);
         self.drain(now);
     }
 

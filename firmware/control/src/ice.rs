@@ -41,6 +41,7 @@ use endpoint::{Endpoint, release};
 pub(crate) use gather::Wanted;
 use gather::{Gatherer, peer_reflexive, seed};
 pub(crate) use servers::Servers;
+pub use servers::TurnLink;
 use turn::TurnClient;
 
 /// How long a call goes on without a path once it had one: a restart takes a second or two.
@@ -90,6 +91,8 @@ fn component_of(socket: PacketKind) -> u8 {
 pub(crate) enum Event {
     /// A stream's addresses are known, as far as they came in time.
     Gathered(StreamId),
+    /// A router gave its sockets other addresses than those it gave before.
+    Remapped(StreamId),
     /// Its packets go another way: see [`IceEndpoints::path`].
     Moved(StreamId),
     /// No way to its far end was found.
@@ -359,7 +362,9 @@ impl IceEndpoints {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         for endpoint in &mut self.endpoints {
-            endpoint.gatherer.handle_timeout(now);
+            let agent = endpoint.agent.as_ref();
+            let in_use = agent.is_some_and(|agent| agent.path(PacketKind::Rtp).is_some());
+            endpoint.gatherer.handle_timeout(in_use, now);
             for client in endpoint.gatherer.turn.iter_mut().flatten() {
                 client.handle_timeout(now);
             }

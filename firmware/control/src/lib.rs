@@ -87,6 +87,7 @@ pub use call::CallDirection;
 pub use control::{BoardEvent, Control, Identity, Output, Tables};
 pub use credentials::Credentials;
 pub use event::{CallProgress, DigitTransport, Event, TimedEvent};
+pub use ice::TurnLink;
 pub use known_peers::KnownPeers;
 pub use media_addresses::MediaAddresses;
 pub use status::{

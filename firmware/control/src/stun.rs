@@ -47,6 +47,7 @@ pub(crate) enum Attribute {
     XorMappedAddress = 0x0020,
     Priority = 0x0024,
     UseCandidate = 0x0025,
+    AdditionalAddressFamily = 0x8000,
     Fingerprint = 0x8028,
     IceControlled = 0x8029,
     IceControlling = 0x802A,
@@ -218,6 +219,15 @@ impl<'a> Message<'a> {
     /// An XOR-…-ADDRESS attribute (section 14.2).
     pub(crate) fn address(&self, kind: Attribute) -> Option<SocketAddr> {
         unmask(self.attribute(kind)?, self.id)
+    }
+
+    /// All XOR-…-ADDRESS attributes of a kind.
+    pub(crate) fn addresses(&self, kind: Attribute) -> impl Iterator<Item = SocketAddr> {
+        let id = self.id;
+        let of_kind = self
+            .attributes()
+            .filter(move |(found, _)| *found == kind as u16);
+        of_kind.filter_map(move |(_, value)| unmask(value, id))
     }
 
     /// Our address as the far end sees it: XOR-MAPPED-ADDRESS, or MAPPED-ADDRESS of an old server.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use media::speech::Clip;
 use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
-    SrtpSuite, Stream, StreamId,
+    Relay, Relays, SrtpSuite, Stream, StreamId,
 };
 use pair::{Rng, babble, config};
 use testkit::heap::{CountingAllocator, untouched};
@@ -32,9 +32,35 @@ fn the_trap_works() {
     assert!(caught.is_err());
 }
 
+/// A TURN server that both streams send by.
+const SERVER: SocketAddr = SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 2)),
+    3478,
+);
+
+fn channel_of(stream: StreamId) -> u16 {
+    0x4000 + stream.0 as u16
+}
+
+/// Directly, or each by a channel of its own.
+fn relays_of(stream: StreamId, by_turn: bool) -> Relays {
+    let relay = by_turn.then(|| Relay {
+        server: SERVER,
+        channel: channel_of(stream),
+    });
+    Relays {
+        rtp: relay,
+        rtcp: relay,
+    }
+}
+
 /// One engine that talks to itself: what stream 0 sends reaches stream 1 and the other way, through
 /// a bad network.
 fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
+    storm_by(codec, (rate, frames), suite, false);
+}
+
+fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>, by_turn: bool) {
     let start = std::time::Instant::now();
     let mut random = Rng::new(u64::from(rate) + codec as u64);
     let speech = babble(rate, 4.0);
@@ -62,6 +88,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
         let (side, id, generation) = (n % 2, n as u32 % 2, n / 2);
         let mut config = config(side, codec, rate, frames, start);
         config.id = StreamId(id);
+        config.relays = relays_of(config.id, by_turn);
         config.recv_payloads.push((120, Codec::Pcma));
         config.opus_dtx = side == 1;
         if let Some(suite) = suite {
@@ -174,7 +201,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
                     id: StreamId(1),
                     remote_rtp: address(0),
                     remote_rtcp: address(0),
-                    relays: media::Relays::default(),
+                    relays: relays_of(StreamId(1), by_turn),
                     signalling: media::SignallingHosts::default(),
                     direction: Direction::SendRecv,
                 },
@@ -193,7 +220,11 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
         wire.sort_by_key(|(at, ..)| *at);
         while wire.first().is_some_and(|(at, ..)| *at <= now) {
             let (at, id, mut bytes) = wire.remove(0);
-            let from = address(1 - id.0 as u16);
+            let from = if by_turn {
+                SERVER
+            } else {
+                address(1 - id.0 as u16)
+            };
             if random.unit() < 0.02 {
                 let place = random.next_u64() as usize % bytes.len();
                 bytes[place] ^= random.next_u64() as u8;
@@ -226,17 +257,22 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
             if random.unit() < 0.1 {
                 continue;
             }
+            let mut bytes = transmit.bytes.to_vec();
+            let receiver = StreamId(1 - transmit.stream.0);
+            if by_turn {
+                // What the server makes of one channel's data is the other's.
+                assert_eq!(transmit.to, SERVER);
+                let channel = channel_of(transmit.stream).to_be_bytes();
+                assert_eq!(bytes[..2], channel);
+                bytes[..2].copy_from_slice(&channel_of(receiver).to_be_bytes());
+            }
             let late = Duration::from_secs_f64(0.002 + random.unit() * random.unit() * 0.08);
             let late = if n / 300 % 5 == 4 {
                 Duration::from_millis(300)
             } else {
                 late
             };
-            wire.push((
-                now + late,
-                StreamId(1 - transmit.stream.0),
-                transmit.bytes.to_vec(),
-            ));
+            wire.push((now + late, receiver, bytes));
         }
         while let Some(event) = untouched("poll_event", || engine.poll_event()) {
             match event {
@@ -307,6 +343,14 @@ fn g722_touches_no_heap() {
 fn opus_touches_no_heap() {
     storm(Codec::Opus, 48_000, 240, None);
     storm(Codec::Opus, 16_000, 160, None);
+}
+
+#[test]
+fn no_turn_channel_touches_the_heap() {
+    storm_by(Codec::Pcmu, (8000, 40), None, true);
+    storm_by(Codec::Opus, (48_000, 240), None, true);
+    let suite = Some(SrtpSuite::AesCm128HmacSha1_80);
+    storm_by(Codec::G722, (16_000, 80), suite, true);
 }
 
 #[test]

@@ -582,6 +582,9 @@ impl UserAgent {
             let outcome = Outcome::Failed(failure.code, &failure.reason);
             self.on_outcome(failure.purpose, 0, outcome, now);
         }
+        while let Some(displaced) = self.transport.displaced.pop() {
+            self.close_connection(displaced, "too many connections are open", now);
+        }
         let expiry = self.transport.connections.poll_timeout();
         self.deadlines.set(Waiter::Connections, expiry);
     }

@@ -264,6 +264,13 @@ pub enum Event {
         /// Why not, in words a person can act on.
         error: Option<String>,
     },
+    /// A router on the way to an account's server gave this phone another address. Calls by the
+    /// account are re-invited; those whose media addresses the owner finds out wait for
+    /// [`move_media`](crate::UserAgent::move_media).
+    MappingChanged {
+        /// Which account.
+        account: AccountId,
+    },
     /// Somebody calls; 100 is sent, the owner decides what next.
     Incoming {
         /// The new call.

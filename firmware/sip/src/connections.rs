@@ -1,7 +1,9 @@
 //! The table of TCP and TLS connections: who may hold one open, how many, and for how long.
 //!
 //! ```text
-//! dial ────▶ Own: opening ─▶ open; ends when one side closes it, never to make room for others
+//! dial ────▶ Own (an account's server): opening ─▶ open; ends when one side closes it
+//!      └───▶ Dialled (an address the far end of a call named, or the user): as Own, but idle ones
+//!            make room for newer ones of their kind
 //! accepted ▶ Unproven ─ a request was accepted ─▶ Admitted | Known (an account's server, a proven name)
 //!              └ closed: first message late, idle, never accepted, or displaced by a newer one
 //! ```
@@ -19,11 +21,15 @@ use crate::ids::ConnectionId;
 use crate::keepalive::Keepalive;
 use crate::stream::{Frame, StreamError, StreamReader};
 
-/// Most connections that this phone dialled for requests of its own.
+/// Most connections that this phone dialled to its accounts' servers.
 pub(crate) const MAX_OWN: usize = 32;
+/// Most connections that it dialled to others: a far end says where requests for it go, so these
+/// take nothing from the servers.
+pub(crate) const MAX_DIALLED: usize = 32;
 /// Most connections accepted from others.
 pub(crate) const MAX_ACCEPTED: usize = 32;
-/// Most connections accepted from one host; an account's servers are not counted.
+/// Most connections accepted from one host, and most dialled to one; an account's servers are not
+/// counted.
 pub(crate) const MAX_PER_HOST: usize = 8;
 /// How long an accepted connection may take to deliver its first whole message.
 const FIRST_MESSAGE: Duration = Duration::from_secs(8);
@@ -59,7 +65,9 @@ pub(crate) enum Standing {
     Admitted,
     /// Its far end is an account's server or has proved its name.
     Known,
-    /// This phone dialled it for a request of its own.
+    /// This phone dialled it for a request of its own, to no server of an account.
+    Dialled,
+    /// This phone dialled it to a server of an account.
     Own,
 }
 
@@ -82,8 +90,11 @@ pub(crate) enum Expiry {
 pub(crate) enum Dial {
     /// One that is open or being opened.
     Existing(Flow),
-    /// A new one, which the owner must open.
-    New(Flow),
+    /// A new one, which the owner must open; `displaced` must be closed in its favour.
+    New {
+        flow: Flow,
+        displaced: Option<ConnectionId>,
+    },
 }
 
 /// What became of bytes for a connection.
@@ -155,7 +166,7 @@ impl Connection {
             (self.since + FIRST_MESSAGE, Expiry::FirstMessage)
         };
         match self.standing {
-            Standing::Own => None,
+            Standing::Own | Standing::Dialled => None,
             Standing::Known | Standing::Admitted => unfinished,
             Standing::Unproven => [Some(unproven), unfinished]
                 .into_iter()
@@ -202,31 +213,60 @@ impl Connections {
 
     /// The connection to an address for a request of this phone's: one that is open or being
     /// opened, else a new one. `None` where there are too many. With TLS the far end must prove to
-    /// be one of `names`.
+    /// be one of `names`. `server`: the address is one of an account's servers.
     pub(crate) fn dial(
         &mut self,
         remote: SocketAddr,
         transport: Transport,
         names: &[String],
+        server: bool,
         now: Instant,
     ) -> Option<Dial> {
-        let own = self.count(|c| c.standing == Standing::Own);
+        let (standing, most) = if server {
+            (Standing::Own, MAX_OWN)
+        } else {
+            (Standing::Dialled, MAX_DIALLED)
+        };
+        let is_full = self.count(|c| c.standing == standing) >= most;
         if let Some((id, found)) = self
             .table
             .iter_mut()
             .find(|(_, c)| c.serves(remote, transport, names))
         {
-            if found.dialled && own < MAX_OWN {
-                found.standing = Standing::Own;
+            let earned = if found.dialled && !is_full {
+                standing
             } else {
-                found.standing = found.standing.max(Standing::Admitted);
-            }
+                Standing::Admitted
+            };
+            found.standing = found.standing.max(earned);
             return Some(Dial::Existing(found.flow(*id)));
         }
-        if own >= MAX_OWN {
-            return None;
+        let displaced = match (server, is_full) {
+            (true, true) => return None,
+            (true, false) => None,
+            (false, _) => self.displaced_by_dial(host_of(remote.ip()), is_full, now)?,
+        };
+        let flow = self.insert_dialled(remote, transport, names, standing, now);
+        Some(Dial::New { flow, displaced })
+    }
+
+    /// The connection that makes room for another to this host; `None`: there is none to spare.
+    fn displaced_by_dial(
+        &self,
+        host: IpAddr,
+        is_full: bool,
+        now: Instant,
+    ) -> Option<Option<ConnectionId>> {
+        let dialled = |c: &Connection| c.standing == Standing::Dialled;
+        let of_host = |c: &Connection| dialled(c) && host_of(c.remote.ip()) == host;
+        let host_is_full = self.count(of_host) >= MAX_PER_HOST;
+        if !host_is_full && !is_full {
+            return Some(None);
         }
-        Some(self.insert_dialled(remote, transport, names, Standing::Own, now))
+        let idle = self.table.iter().filter(|(_, c)| {
+            dialled(c) && (!host_is_full || of_host(c)) && c.used + ADMITTED_IDLE <= now
+        });
+        Some(Some(*idle.min_by_key(|(_, c)| c.used)?.0))
     }
 
     /// The connection to an address for a response whose own connection is gone (RFC 3261 section
@@ -246,12 +286,14 @@ impl Connections {
             return Some(Dial::Existing(found.flow(*id)));
         }
         let host = host_of(remote.ip());
-        if self.count(|c| c.standing != Standing::Own) >= MAX_ACCEPTED
+        if self.count(|c| c.standing < Standing::Dialled) >= MAX_ACCEPTED
             || self.count_of_host(host) >= MAX_PER_HOST
         {
             return None;
         }
-        Some(self.insert_dialled(remote, transport, names, Standing::Unproven, now))
+        let flow = self.insert_dialled(remote, transport, names, Standing::Unproven, now);
+        let displaced = None;
+        Some(Dial::New { flow, displaced })
     }
 
     fn insert_dialled(
@@ -261,7 +303,7 @@ impl Connections {
         names: &[String],
         standing: Standing,
         now: Instant,
-    ) -> Dial {
+    ) -> Flow {
         let id = ConnectionId(self.next);
         self.next += 1;
         let connection = Connection {
@@ -282,7 +324,7 @@ impl Connections {
         };
         let flow = connection.flow(id);
         self.table.insert(id, connection);
-        Dial::New(flow)
+        flow
     }
 
     /// A connection that was dialled is open: what waited for it. `None`: it was never dialled.
@@ -311,7 +353,7 @@ impl Connections {
     ) -> Result<Option<ConnectionId>, Full> {
         let known = known || !names.is_empty();
         let host = host_of(remote.ip());
-        let full = self.count(|c| c.standing != Standing::Own) >= MAX_ACCEPTED;
+        let full = self.count(|c| c.standing < Standing::Dialled) >= MAX_ACCEPTED;
         let displaced = if !known && self.count_of_host(host) >= MAX_PER_HOST {
             Some(self.least_useful(now, |c| host_of(c.remote.ip()) == host)?)
         } else if full {
@@ -358,7 +400,7 @@ impl Connections {
             .filter(|(_, c)| match c.standing {
                 Standing::Unproven => true,
                 Standing::Admitted => c.used + ADMITTED_IDLE <= now,
-                Standing::Known | Standing::Own => false,
+                Standing::Known | Standing::Dialled | Standing::Own => false,
             })
             .min_by_key(|(_, c)| {
                 (

@@ -161,6 +161,23 @@ pub(crate) struct LineIce {
     pub(crate) lite: bool,
     /// Their answer says that our addresses were changed on the way (RFC 8839 section 4.2.5).
     pub(crate) mismatch: bool,
+    /// Which of our addresses checks chose, by component (section 5.2).
+    pub(crate) chosen: Vec<(u8, SocketAddr)>,
+}
+
+/// Reads the value of `a=remote-candidates`; empty where it is none.
+fn read_chosen(value: &str) -> Vec<(u8, SocketAddr)> {
+    let words: Vec<&str> = value.split_ascii_whitespace().collect();
+    let one = |words: &[&str]| {
+        let [component, ip, port] = words else {
+            return None;
+        };
+        let ip: IpAddr = ip.parse().ok()?;
+        let address = SocketAddr::new(ip.to_canonical(), port.parse().ok()?);
+        Some((component.parse().ok()?, address))
+    };
+    let all: Option<Vec<_>> = words.chunks(3).take(2).map(one).collect();
+    all.unwrap_or_default()
 }
 
 impl LineIce {
@@ -184,6 +201,7 @@ impl LineIce {
                 .collect(),
             lite: attribute("ice-lite").is_some(),
             mismatch: attribute("ice-mismatch").is_some(),
+            chosen: attribute("remote-candidates").map_or_else(Vec::new, read_chosen),
         })
     }
 
@@ -245,6 +263,28 @@ mod tests {
             "123456789012345678901234567890123 1 UDP 1 192.0.2.1 4000 typ host",
         ] {
             assert_eq!(Candidate::read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn chosen_candidates_are_read_whole_or_not() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert_eq!(
+            read_chosen("1 192.0.2.1 4000 2 2001:db8::1 4001 3 192.0.2.1 9"),
+            [
+                (1, address("192.0.2.1:4000")),
+                (2, address("[2001:db8::1]:4001"))
+            ]
+        );
+        for bad in [
+            "",
+            "1",
+            "1 192.0.2.1",
+            "1 host 4000",
+            "1 192.0.2.1 4000 2",
+            "x 1.2.3.4 5",
+        ] {
+            assert_eq!(read_chosen(bad), [], "{bad}");
         }
     }
 

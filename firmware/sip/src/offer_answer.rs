@@ -228,6 +228,7 @@ impl Session {
         self.local.rtcp = media.rtcp;
         self.local.ice.clone_from(&media.ice);
         self.local.owner_moves = media.owner_moves;
+        self.forget_chosen();
     }
 
     /// Whether the owner gives our addresses after a change of network.

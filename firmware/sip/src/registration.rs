@@ -430,7 +430,8 @@ impl Registration {
         let transport = env.transport_of(self.account);
         self.back_off.failures = 0;
         self.lifetime.handle_agreed();
-        let grant = Grant::read(response, self.contact.user(), self.lifetime.seconds());
+        let contact = self.contact.uri(transport);
+        let grant = Grant::read(response, &contact, self.lifetime.seconds());
         let granted = grant.lifetime_s;
         if granted == 0 {
             let reason = "the registrar keeps no binding for this phone";
@@ -463,7 +464,11 @@ impl Registration {
         }
         // A server cannot open a TLS connection to a phone behind a firewall; with the address this
         // one comes from in the contact it can use this one.
-        let corrects = transport != Transport::Tcp && !self.flow.is_bound();
+        // What the owner says of the address outside is not for the server to correct.
+        let fixed = env
+            .account(self.account)
+            .is_some_and(|account| account.external_address.is_some());
+        let corrects = transport != Transport::Tcp && !self.flow.is_bound() && !fixed;
         let seen = grant.seen.filter(|_| corrects);
         if seen.is_some_and(|seen| self.contact.correct(seen, transport)) {
             return self.send(env);
@@ -480,7 +485,13 @@ impl Registration {
             until: Some(until),
             error: None,
         };
-        keep_alive.into_iter().chain([report]).collect()
+        let moved = self.flow.take_moved();
+        let moved = moved.then_some(RegistrationAction::MappingChanged);
+        keep_alive
+            .into_iter()
+            .chain([report])
+            .chain(moved)
+            .collect()
     }
 
     fn handle_refusal(

@@ -25,6 +25,8 @@ pub(crate) struct TransportLayer {
     queue: VecDeque<Transmit>,
     pub(crate) connections: Connections,
     pub(crate) counters: Counters,
+    /// Connections that others took the place of: the owner closes them.
+    pub(crate) displaced: Vec<ConnectionId>,
     /// Keys of media may stand in messages that go in clear: the configuration says so.
     keys_in_clear: bool,
 }
@@ -34,6 +36,7 @@ impl TransportLayer {
         Self {
             keys_in_clear,
             queue: VecDeque::new(),
+            displaced: Vec::new(),
             connections: Connections::new(),
             counters: Counters::default(),
         }
@@ -67,19 +70,29 @@ impl TransportLayer {
     }
 
     /// The connection to an address for a request of ours; with TLS the far end must prove to be
-    /// one of `names`. `None` when there are too many, and for UDP.
+    /// one of `names`. `server`: it is an account's. `None` when there are too many, and for UDP.
     pub(crate) fn connect(
         &mut self,
         remote: SocketAddr,
         transport: Transport,
-        names: &[String],
+        (names, server): (&[String], bool),
         events: &mut VecDeque<Event>,
         now: Instant,
     ) -> Option<Flow> {
         if transport == Transport::Udp {
             return None;
         }
-        let dial = self.connections.dial(remote, transport, names, now)?;
+        let dial = self
+            .connections
+            .dial(remote, transport, names, server, now)?;
+        if let Dial::New {
+            displaced: Some(displaced),
+            ..
+        } = dial
+            && !self.displaced.contains(&displaced)
+        {
+            self.displaced.push(displaced);
+        }
         Some(dialled(dial, names, events))
     }
 
@@ -130,7 +143,7 @@ impl TransportLayer {
 fn dialled(dial: Dial, names: &[String], events: &mut VecDeque<Event>) -> Flow {
     match dial {
         Dial::Existing(flow) => flow,
-        Dial::New(flow) => {
+        Dial::New { flow, .. } => {
             if let Some(connection) = flow.connection() {
                 events.push_back(Event::Connect {
                     connection,

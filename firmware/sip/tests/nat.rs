@@ -159,6 +159,88 @@ fn another_mapping_is_noticed_within_a_minute_and_a_half() {
 }
 
 #[test]
+fn calls_report_another_mapping_to_their_far_ends() {
+    let mut world = with(line());
+    accept(&mut world, OUTSIDE, &[]);
+    accept(&mut world, OUTSIDE, &[]);
+    let now = world.now;
+    let agent = &mut world.phones[0].agent;
+    let by = Some(AccountId(0));
+    agent.invite(by, "555", media(20_000), now).unwrap();
+    let invite = world.request(&Method::Invite);
+    let contact = |request: &Request| request.headers.sip_contact().unwrap().uri.to_string();
+    assert!(contact(&invite).contains(OUTSIDE), "{}", contact(&invite));
+    let body = world::sdp("192.0.2.9", "");
+    let party = [("Contact", "<sip:555@192.0.2.9>")];
+    world.answer(&invite, 200, Some("p"), REGISTRAR, &party, Some(&body));
+    world.request(&Method::Ack);
+    world.run_ms(50);
+    // A refresh that shows the same address changes nothing.
+    while world.inbox.is_empty() {
+        world.run_ms(500);
+    }
+    let options = world.request(&Method::Options);
+    let seen = seen_from(&options, OUTSIDE);
+    world.answer(&seen, 200, Some("k"), REGISTRAR, &[], None);
+    world.run_ms(50);
+    assert!(world.inbox.is_empty(), "{:?}", world.inbox);
+    world.events(0);
+    // The router restarts in the middle of the call.
+    let moved = "203.0.113.77:50999";
+    while world.inbox.is_empty() {
+        world.run_ms(500);
+    }
+    let options = world.request(&Method::Options);
+    let seen = seen_from(&options, moved);
+    world.answer(&seen, 200, Some("k"), REGISTRAR, &[], None);
+    accept(&mut world, moved, &[]);
+    accept(&mut world, moved, &[]);
+    let reinvite = world.request(&Method::Invite);
+    assert!(contact(&reinvite).contains(moved), "{}", contact(&reinvite));
+    assert!(reinvite.headers.to().unwrap().tag().is_some());
+    world.answer(&reinvite, 200, None, REGISTRAR, &party, Some(&body));
+    world.request(&Method::Ack);
+    let reported = world.events(0);
+    let of_call = |event: &&Event| matches!(event, Event::MappingChanged { .. });
+    assert_eq!(reported.iter().filter(of_call).count(), 1, "{reported:?}");
+    world.run_ms(500);
+    assert!(world.inbox.is_empty(), "once: {:?}", world.inbox);
+}
+
+#[test]
+fn the_address_an_account_has_outside_is_the_owners_to_say() {
+    let mut config = config("alice", "192.168.1.20:5060", 1);
+    config.accounts.push(AccountConfig {
+        external_address: Some("203.0.113.5".parse().unwrap()),
+        ..line()
+    });
+    let mut world = World::new(vec![config]);
+    world.run_ms(1);
+    let contact = |request: &Request| request.headers.sip_contact().unwrap().uri.to_string();
+    let outside = |request: &Request| contact(request).ends_with("@203.0.113.5:5060");
+    // Neither its router's choice of a port nor a server inside of the network changes it.
+    for seen in [OUTSIDE, "192.168.1.20:5060"] {
+        let register = accept(&mut world, seen, &[]);
+        assert!(outside(&register), "{}", contact(&register));
+        assert_eq!(register.headers.values("Contact").count(), 1);
+        let via = register.headers.top_via().unwrap().to_string();
+        assert!(via.contains("192.168.1.20"), "{via}");
+        assert_eq!(world.sent("REGISTER"), 1, "{seen}");
+        let now = world.now;
+        let (by, media) = (Some(AccountId(0)), media(20_000));
+        let agent = &mut world.phones[0].agent;
+        let call = agent.invite(by, "555", media, now).unwrap();
+        let invite = world.request(&Method::Invite);
+        assert!(outside(&invite), "{}", contact(&invite));
+        world.answer(&invite, 486, Some("b"), REGISTRAR, &[], None);
+        world.request(&Method::Ack);
+        world.with(0, |alice, now| alice.end(call, now));
+        world.log.clear();
+        world.with(0, sip::UserAgent::handle_network_change);
+    }
+}
+
+#[test]
 fn a_server_that_stops_answering_keepalives_is_lost() {
     let mut world = with(line());
     accept(&mut world, OUTSIDE, &[]);

@@ -154,7 +154,30 @@ fn we_refresh_by_reinvite_where_update_is_not_known() {
     let body = String::from_utf8(refresh.body.to_vec()).unwrap();
     assert!(body.contains("m=audio 20000") && before.contains("m=audio 20000"));
     assert_eq!(expires(&refresh.headers), "90;refresher=uac");
-    // A refresh that is refused is no failed hold, and is tried again until the call expires.
+    // Whatever it answers it is there, and nothing runs out at its end: the next is due as always.
+    let mut refresh = refresh;
+    for (code, sent) in [(500, 2), (488, 3), (403, 4)] {
+        world.answer(&refresh, code, None, PEER, &[], None);
+        world.request(&Method::Ack);
+        world.run_ms(44_000);
+        assert!(world.events(0).is_empty(), "{code}");
+        assert_eq!(world.sent("INVITE"), sent, "{code}");
+        world.run_ms(1_500);
+        refresh = world.request(&Method::Invite);
+    }
+}
+
+#[test]
+fn refused_refresh_is_tried_again_until_the_session_expires() {
+    let mut world = alice(Some(90));
+    let timer = [
+        ("Allow", "INVITE, ACK, BYE"),
+        ("Session-Expires", "90;refresher=uac"),
+    ];
+    calling(&mut world, &timer);
+    world.run_ms(45_000);
+    let refresh = world.request(&Method::Invite);
+    // A refresh that is refused is no failed hold.
     world.answer(&refresh, 500, None, PEER, &[], None);
     world.run_ms(5_000);
     assert!(world.events(0).is_empty());

@@ -1,9 +1,10 @@
 //! Transport protocols of SIP.
 
 /// Transport protocol of a SIP message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Transport {
     /// UDP; a request above 1300 bytes goes over TCP (RFC 3261 section 18.1.1).
+    #[default]
     Udp,
     /// TCP.
     Tcp,

@@ -10,7 +10,7 @@ use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::speech::{Speaker, assert_heard, speech};
 use testkit::process::TestDir;
 
-fn asterisk(test: &str, dir: &TestDir) -> Option<Asterisk> {
+fn asterisk(test: &str, dir: &TestDir) -> Option<Asterisk<'static>> {
     let asterisk = Asterisk::start(dir);
     if asterisk.is_none() {
         testkit::skipped(test, "OFFHOOK_ASTERISK is not set (make test-long)");
@@ -20,7 +20,7 @@ fn asterisk(test: &str, dir: &TestDir) -> Option<Asterisk> {
 
 fn phone(
     dir: &TestDir,
-    asterisk: &Asterisk,
+    asterisk: &Asterisk<'_>,
     user: &str,
     transport: &str,
     says: &Path,
@@ -114,4 +114,60 @@ fn phones_are_back_after_a_restart_of_asterisk() {
     l.call("600#");
     l.hang_up();
     l.assert_usable();
+}
+
+/// A phone behind a router finds its way to Asterisk by ICE: Asterisk takes sound from, and sends
+/// it to, nothing but what signalling named or a check has proved (`rtp_symmetric = no`).
+fn by_ice(test: &str, calls_us: bool) {
+    let dir = TestDir::new(&format!("asterisk-ice-{calls_us}"));
+    if std::env::var_os("OFFHOOK_ASTERISK").is_none() {
+        return testkit::skipped(test, "OFFHOOK_ASTERISK is not set (make test-long)");
+    }
+    let Some(networks) = crate::ice::symmetric_nat(&dir) else {
+        return testkit::skipped(test, "no network namespaces here");
+    };
+    let far = Some(&networks.far);
+    let asterisk = Asterisk::start_at(&dir, crate::ice::FAR, far).unwrap();
+    let alice = speech(&dir, Speaker::Alice, 16000, 1);
+    let setup = Setup {
+        codecs: "\"g722\", \"pcmu\"",
+        direct: Some(false),
+        microphone: Some(alice.clone()),
+        bind: "192.168.77.2".into(),
+        command: Some(networks.home.command(offhook_tests::desk_phone::binary())),
+        network: if calls_us { "" } else { "ice = true\n" },
+        more: asterisk.account("103", "udp"),
+        ..Setup::default()
+    };
+    let phone = DeskPhone::start(&dir, "103", setup);
+    phone.wait("registered", Duration::from_secs(10), |status| {
+        status["lines"][0]["registered"] == true
+    });
+    if calls_us {
+        asterisk.ask("channel originate PJSIP/103 extension 600@phones");
+        phone.wait_state("ringing");
+        phone.lift();
+        phone.wait_state("talking");
+    } else {
+        phone.call("600#");
+    }
+    std::thread::sleep(Duration::from_secs(6));
+    let (ear, log) = (phone.ear_now(), phone.log());
+    phone.hang_up();
+    assert!(
+        log.contains("media goes to"),
+        "no way was found by checks: {log}"
+    );
+    assert_heard(&dir, "the echo", &alice, &ear);
+    phone.assert_usable();
+}
+
+#[test]
+fn we_call_asterisk_by_ice_from_behind_a_nat() {
+    by_ice("we_call_asterisk_by_ice_from_behind_a_nat", false);
+}
+
+#[test]
+fn asterisk_calls_us_by_ice_behind_a_nat() {
+    by_ice("asterisk_calls_us_by_ice_behind_a_nat", true);
 }

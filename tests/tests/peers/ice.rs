@@ -10,6 +10,7 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use offhook_tests::certificates::{Authority, Issued, Wish};
 use offhook_tests::desk_phone::{DeskPhone, Setup, binary};
 use offhook_tests::null_sink::NullSink;
 use offhook_tests::speech::{Speaker, assert_heard, speech};
@@ -20,14 +21,14 @@ use crate::baresip::Baresip;
 
 /// Long enough for two seconds of undisturbed speech at the end of each recording.
 const TALK: Duration = Duration::from_secs(5);
-const FAR: &str = "203.0.113.1";
+pub(crate) const FAR: &str = "203.0.113.1";
 const OUTER: &str = "203.0.113.2";
 
 /// The networks of this page.
-struct Networks {
-    home: Namespace,
+pub(crate) struct Networks {
+    pub(crate) home: Namespace,
     router: Namespace,
-    far: Namespace,
+    pub(crate) far: Namespace,
     _coturn: ChildProcess,
 }
 
@@ -49,8 +50,18 @@ struct Nat {
     input: &'static str,
 }
 
+/// Those with a router that draws another port for each far end.
+pub(crate) fn symmetric_nat(dir: &TestDir) -> Option<Networks> {
+    networks(dir, &SYMMETRIC)
+}
+
 /// Lays them, and starts coturn; none where this machine does not allow it.
 fn networks(dir: &TestDir, nat: &Nat) -> Option<Networks> {
+    networks_with(dir, nat, None)
+}
+
+/// The same, where coturn has this certificate.
+fn networks_with(dir: &TestDir, nat: &Nat, tls: Option<&Issued>) -> Option<Networks> {
     let (home, router, far) = (Namespace::new()?, Namespace::new()?, Namespace::new()?);
     home.cable("h0", &router, "r0");
     router.cable("r1", &far, "f0");
@@ -68,7 +79,7 @@ fn networks(dir: &TestDir, nat: &Nat) -> Option<Networks> {
     );
     let loaded = router.command("nft").arg(rules).status().unwrap();
     assert!(loaded.success(), "nft: {loaded}");
-    let coturn = coturn(dir, &far);
+    let coturn = coturn(dir, &far, tls);
     Some(Networks {
         home,
         router,
@@ -78,12 +89,19 @@ fn networks(dir: &TestDir, nat: &Nat) -> Option<Networks> {
 }
 
 /// STUN and TURN at the far address, and waits until they answer.
-fn coturn(dir: &TestDir, far: &Namespace) -> ChildProcess {
+fn coturn(dir: &TestDir, far: &Namespace, tls: Option<&Issued>) -> ChildProcess {
     let mut command = far.command("turnserver");
     command.args(["-n", "--listening-ip", FAR, "--relay-ip", FAR]);
     command.args(["--listening-port", "3478", "--lt-cred-mech"]);
     command.args(["--user", "desk:secret", "--realm", "example.net"]);
-    command.args(["--no-tls", "--no-dtls", "--no-cli", "--simple-log"]);
+    match tls {
+        Some(Issued { chain, key, .. }) => {
+            command.args(["--tls-listening-port", "5349"]);
+            command.arg("--cert").arg(chain).arg("--pkey").arg(key)
+        }
+        None => command.arg("--no-tls"),
+    };
+    command.args(["--no-dtls", "--no-cli", "--simple-log"]);
     command.args(["--min-port", "50000", "--max-port", "50099"]);
     command.args(["--log-file", "stdout", "--verbose"]);
     command.arg("--userdb").arg(dir.join("turndb"));
@@ -180,6 +198,63 @@ fn sound_passes_by_coturn_where_nothing_else_does() {
     ] {
         assert!(log.contains(done), "{done}: {log}");
     }
+}
+
+#[test]
+fn sound_passes_by_coturn_over_tls_where_no_udp_does() {
+    let dir = TestDir::new("ice-coturn-tls");
+    let authority = Authority::new(&dir.join("ca"), "turn");
+    let issued = authority.issue(
+        "turn",
+        &Wish {
+            addresses: vec![FAR.to_owned()],
+            ..Wish::default()
+        },
+    );
+    let Some(networks) = networks_with(&dir, &SYMMETRIC, Some(&issued)) else {
+        return println!("no network namespace is allowed here");
+    };
+    let alice = speech(&dir, Speaker::Alice, 48000, 1);
+    let bob = speech(&dir, Speaker::Bob, 48000, 1);
+    let far = phone(&dir, "far", (&networks.far, FAR), "", &bob, vec![]);
+    // From home nothing but signalling comes by UDP, neither to the far phone nor to coturn.
+    let rules = format!(
+        "table ip closed {{ chain input {{ type filter hook input priority 0; \
+         iifname \"f0\" udp dport != {} drop; }}; }}",
+        far.sip_port
+    );
+    let loaded = networks.far.command("nft").arg(rules).status().unwrap();
+    assert!(loaded.success(), "nft: {loaded}");
+    let setup = Setup {
+        microphone: Some(alice.clone()),
+        bind: "192.168.77.2".into(),
+        command: Some(networks.home.command(binary())),
+        network: "ice = true\nturn = \"203.0.113.1\"\nturn_transport = \"tls\"\n\
+                  turn_user = \"desk\"\nturn_password = \"secret\"\n",
+        speed: vec![("1".into(), format!("sip:phone@{FAR}:{}", far.sip_port))],
+        more: format!("[tls]\nca = {:?}\n", authority.file()),
+        ..Setup::default()
+    };
+    let desk = DeskPhone::start(&dir, "desk", setup);
+    desk.lift();
+    desk.press("1#");
+    far.wait_state("ringing");
+    far.lift();
+    desk.wait_state("talking");
+    std::thread::sleep(TALK);
+    let (ours, theirs) = (desk.ear_now(), far.ear_now());
+    desk.hang_up();
+    desk.wait_state("idle");
+    far.hang_up();
+    far.wait_state("idle");
+    let log = || std::fs::read_to_string(dir.join("coturn.log")).unwrap();
+    assert!(
+        log().contains("CHANNEL_BIND processed, success"),
+        "{}",
+        log()
+    );
+    assert_heard(&dir, "the far phone heard us", &alice, &theirs);
+    assert_heard(&dir, "we heard the far phone", &bob, &ours);
 }
 
 #[test]

@@ -25,6 +25,7 @@ impl Driver {
                     .connect(connection, remote, transport, &names, &mut self.control),
                 Output::Disconnect(connection) => self.network.disconnect(connection),
                 Output::Lookup(lookup) => self.network.look_up(lookup, &mut self.control),
+                Output::TurnLink(link) => self.network.link_turn(link, &mut self.control),
                 Output::OpenMedia(stream) => self.sound.open_media(stream, &mut self.control),
                 Output::CloseMedia(stream) => self.sound.close_media(stream),
                 Output::Media(command) => self.sound.command(command),

@@ -6,6 +6,8 @@
 //! Control ─▶ send, connect, look_up                    └─▶ Trace (the last messages, for the support bundle)
 //! ```
 
+mod secured;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,13 +20,15 @@ use sip::LocalAddresses;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use self::secured::{AwaitingAnchors, TlsConnect};
 use super::{state_dir, wait};
 use crate::bundle::trace::Trace;
 use crate::net::address::canonical;
 use crate::net::dns::{Dns, Machine, last_good};
 use crate::net::local::Snapshot;
+use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
-use crate::net::tls::{Anchors, AnchorsError, Tls};
+use crate::net::turn_link::TurnLink;
 use crate::net::watch::{self, Change};
 use crate::net::{NetworkEvent, mdns, tcp, tls, udp};
 use crate::storage::Storage;
@@ -47,13 +51,6 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// A TLS connection to be opened.
-struct TlsConnect {
-    connection: sip::ConnectionId,
-    remote: SocketAddr,
-    names: Vec<String>,
-}
-
 /// The network as SIP sees it.
 pub(super) struct Network {
     bind: IpAddr,
@@ -61,14 +58,17 @@ pub(super) struct Network {
     external: Option<IpAddr>,
     sip_port: u16,
     sip_dscp: u8,
+    rtp_dscp: u8,
     /// The TLS port, where the configuration opens it.
     tls_port: Option<u16>,
     udp: Option<UdpSocket>,
     /// What waits to be written on each connection.
     connections: HashMap<sip::ConnectionId, mpsc::Sender<Vec<u8>>>,
     tls: Tls,
-    /// Connections that wait for the certificates to trust, while those are read.
-    awaiting_anchors: Option<Vec<TlsConnect>>,
+    /// What waits for the certificates to trust, while those are read.
+    awaiting_anchors: Option<Vec<AwaitingAnchors>>,
+    /// The links to TURN servers, by their numbers.
+    turn_links: HashMap<usize, TurnLink>,
     storage: Storage,
     dns: Dns,
     /// Says to the task of mDNS that the network is another one; none: it does not run.
@@ -120,12 +120,14 @@ impl Network {
             external: network.external_address,
             sip_port: network.sip_port,
             sip_dscp: network.sip_dscp,
+            rtp_dscp: network.rtp_dscp,
             tls_port: listens.then_some(config.tls.sip_port_tls),
             udp: None,
             connections: HashMap::new(),
             clock: Watch::new(now, system, trust),
             tls,
             awaiting_anchors: None,
+            turn_links: HashMap::new(),
             storage,
             dns: Dns::start(
                 Machine { bind: network.bind },
@@ -405,62 +407,14 @@ impl Network {
         }
     }
 
-    /// Opens a TLS connection, once the certificates to trust are read.
-    fn connect_tls(&mut self, connect: TlsConnect, control: &mut Control) {
-        let TlsConnect {
-            connection, remote, ..
-        } = connect;
-        if let Some(source) = self.tls.unread_anchors(&connect.names, remote) {
-            if let Some(waiting) = &mut self.awaiting_anchors {
-                waiting.push(connect);
-                return;
-            }
-            self.awaiting_anchors = Some(vec![connect]);
-            let reading = self.storage.run(move |_| Ok(source.read()));
-            let events = self.events.clone();
-            tokio::spawn(async move {
-                let anchors = match reading.await {
-                    Ok(anchors) => anchors.map_err(AnchorsError::File),
-                    Err(error) => Err(AnchorsError::Storage(error)),
-                };
-                let _ = events.send(NetworkEvent::Anchors(anchors)).await;
-            });
-            return;
-        }
-        match self.tls.client(&connect.names, remote) {
-            Ok(side) => {
-                tls::connection::connect(connection, side, self.sip_dscp, self.events.clone());
-            }
-            Err(error) => {
-                control.handle_connect_failed(connection, &error.to_string(), Instant::now());
-            }
-        }
-    }
-
-    /// The certificates to trust were read: connections that waited for them are opened.
-    fn handle_anchors(&mut self, anchors: Result<Anchors, AnchorsError>, control: &mut Control) {
-        let waiting = self.awaiting_anchors.take().unwrap_or_default();
-        match anchors {
-            Ok(anchors) => {
-                self.tls.set_anchors(anchors);
-                for connect in waiting {
-                    self.connect_tls(connect, control);
-                }
-            }
-            Err(error) => {
-                let (why, now) = (error.to_string(), Instant::now());
-                for connect in waiting {
-                    control.handle_connect_failed(connect.connection, &why, now);
-                }
-            }
-        }
-    }
-
     /// Closes a connection: its task ends when nothing can be sent any more.
     pub(super) fn disconnect(&mut self, connection: sip::ConnectionId) {
         self.connections.remove(&connection);
         if let Some(waiting) = &mut self.awaiting_anchors {
-            waiting.retain(|waiting| waiting.connection != connection);
+            waiting.retain(|waiting| match waiting {
+                AwaitingAnchors::Connect(connect) => connect.connection != connection,
+                AwaitingAnchors::TurnLink(_) => true,
+            });
         }
     }
 

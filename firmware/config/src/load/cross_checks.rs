@@ -152,18 +152,19 @@ impl Reader {
         document: &DeTable<'_>,
         span_of: &dyn Fn(&str, &str) -> Option<usize>,
     ) {
-        if !self.right(&["turn", "turn_user", "turn_password"]) {
+        if !self.right(&["turn", "turn_transport", "turn_user", "turn_password"]) {
             return;
         }
         let half = |turn: &Option<Turn>| {
             let without = turn.as_ref().is_some_and(|turn| turn.server.is_empty());
             without.then_some((
-                "there is a user or password of a TURN server, but no `turn`",
+                "there is a transport, user or password of a TURN server, but no `turn`",
                 "add `turn = \"HOST\"` or remove this line",
             ))
         };
         if let Some((what, help)) = half(&self.config.network.turn) {
-            let at = span_of("network", "turn_user").or(span_of("network", "turn_password"));
+            let keys = ["turn_user", "turn_password", "turn_transport"];
+            let at = keys.iter().find_map(|key| span_of("network", key));
             self.problem(at.unwrap_or(0), what, help);
         }
         let accounts: Vec<_> = self.config.accounts.iter().map(|a| half(&a.turn)).collect();

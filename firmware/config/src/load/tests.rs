@@ -181,10 +181,10 @@ fn every_key_is_effective() {
         let with = |line: &str| match (setting.section, setting.name) {
             (Section::Account, "user") => format!("[[account]]\n{line}\ndomain = \"d\"\n"),
             (Section::Account, "domain") => format!("[[account]]\n{line}\nuser = \"u\"\n"),
-            (Section::Account, "turn_user" | "turn_password") if !line.is_empty() => {
+            (Section::Account, name) if name.starts_with("turn_") && !line.is_empty() => {
                 format!("[[account]]\nuser = \"u\"\ndomain = \"d\"\nturn = \"t\"\n{line}\n")
             }
-            (Section::Network, "turn_user" | "turn_password") if !line.is_empty() => {
+            (Section::Network, name) if name.starts_with("turn_") && !line.is_empty() => {
                 format!("[network]\nturn = \"t\"\n{line}\n")
             }
             (Section::Account, _) => format!("[[account]]\nuser = \"u\"\ndomain = \"d\"\n{line}\n"),
@@ -261,13 +261,13 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[network]\nturn_user = \"u\"",
-            "f:2:13: there is a user or password of a TURN server, but no `turn`; add `turn = \
-             \"HOST\"` or remove this line",
+            "f:2:13: there is a transport, user or password of a TURN server, but no `turn`; \
+             add `turn = \"HOST\"` or remove this line",
         ),
         (
             "[[account]]\nuser = \"u\"\ndomain = \"d\"\nturn_password = \"p\"",
-            "f:1:1: there is a user or password of a TURN server, but no `turn`; add `turn = \
-             \"HOST\"` or remove this line",
+            "f:1:1: there is a transport, user or password of a TURN server, but no `turn`; \
+             add `turn = \"HOST\"` or remove this line",
         ),
         (
             "[phone]\nbind = \"::\"",

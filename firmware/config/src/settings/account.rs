@@ -6,7 +6,7 @@ use super::{MODES, Section, Set, Setting, WhenUnset};
 use crate::schema::{Account, DigestPolicy, KeepaliveMode, MessageWaiting, Secret};
 use crate::value::{TextFormat, Value, ValueKind};
 
-const TRANSPORTS: &[&str] = &[
+pub(super) const TRANSPORTS: &[&str] = &[
     Transport::Udp.as_str(),
     Transport::Tcp.as_str(),
     Transport::Tls.as_str(),
@@ -98,6 +98,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         "\"turn.example.net\"",
         |a, v| a.turn.get_or_insert_default().server = v.text(),
         "TURN server for calls by this account."),
+    account("turn_transport", ValueKind::Choice(TRANSPORTS), WhenUnset::Means("`udp`"),
+        "\"tls\"",
+        |a, v| a.turn.get_or_insert_default().transport =
+            Transport::from_name(&v.text()).unwrap_or_default(),
+        "How the phone speaks to that server."),
     account("turn_user", ValueKind::Text(128, false), WhenUnset::Means("none"), "\"u-83110\"",
         |a, v| a.turn.get_or_insert_default().user = v.text(),
         "User name at that server."),

@@ -1,5 +1,8 @@
 //! Addresses and ports: `[network]`.
 
+use types::Transport;
+
+use super::account::TRANSPORTS;
 use super::{Section, Setting, WhenUnset, setting};
 use crate::schema::{Ipv4Config, Ipv6Config, Secret};
 use crate::value::{TextFormat, Value, ValueKind};
@@ -40,8 +43,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Network, "turn", ValueKind::Host, WhenUnset::Means("none"),
         "\"turn.example.net:3478\"",
         |c, v| c.network.turn.get_or_insert_default().server = v.text(),
-        "TURN server, over UDP: sound of calls with ICE goes through it where no direct way is \
-         found."),
+        "TURN server: sound of calls with ICE goes through it where no direct way is found. \
+         Without a port it is 3478, or 5349 over TLS."),
+    setting(Section::Network, "turn_transport", ValueKind::Choice(TRANSPORTS),
+        WhenUnset::Means("`udp`"), "\"tls\"",
+        |c, v| c.network.turn.get_or_insert_default().transport =
+            Transport::from_name(&v.text()).unwrap_or_default(),
+        "How the phone speaks to the TURN server. `tcp` and `tls` are for networks that let no UDP \
+         out; sound that is lost on the way then comes late."),
     setting(Section::Network, "turn_user", ValueKind::Text(128, false), WhenUnset::Means("none"),
         "\"phone-12\"",
         |c, v| c.network.turn.get_or_insert_default().user = v.text(),

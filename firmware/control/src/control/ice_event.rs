@@ -62,6 +62,14 @@ impl Control {
         while let Some(lookup) = self.servers.poll_lookup(now) {
             self.outbox.push(Output::Lookup(lookup));
         }
+        while let Some(link) = self.servers.poll_link() {
+            self.outbox.push(Output::TurnLink(link));
+        }
+    }
+
+    /// The answer to [`Output::TurnLink`]: the address on this machine that leads to the server.
+    pub fn handle_turn_link(&mut self, id: usize, local: Option<SocketAddr>) {
+        self.servers.handle_link(id, local);
     }
 
     /// What leaves by media sockets and is no media.
@@ -102,7 +110,9 @@ impl Control {
                 let record = self.calls.alive(*call);
                 (record.and_then(|record| record.account), false)
             }
-            AwaitingSockets::Answer { call } | AwaitingSockets::EarlyMedia { call } => {
+            AwaitingSockets::Answer { call }
+            | AwaitingSockets::EarlyMedia { call }
+            | AwaitingSockets::Prepare { call } => {
                 let record = self.calls.alive(*call);
                 record.map_or((None, false), |record| (record.account, record.offers_ice))
             }
@@ -130,6 +140,20 @@ impl Control {
                 .turn(&self.config, account)
                 .filter(|_| with_ice),
         })
+    }
+
+    /// A call rings: what its answer will say of addresses is found out meanwhile, so that lifting
+    /// the handset does not wait for a server. Strangers make no one be asked.
+    pub(super) fn prepare_answer(&mut self, call: CallId) {
+        let record = self.calls.alive(call);
+        let Some((account, offers_ice)) = record.and_then(|r| Some((r.account?, r.offers_ice)))
+        else {
+            return;
+        };
+        let wanted = self.wanted(Some(account), offers_ice);
+        if wanted.is_some_and(|wanted| !wanted.stun.is_empty() || wanted.turn.is_some()) {
+            self.open_media(AwaitingSockets::Prepare { call });
+        }
     }
 
     fn ice_setting(&self, account: Option<&config::schema::Account>) -> Option<bool> {
@@ -273,6 +297,7 @@ impl Control {
 
     pub(super) fn on_ice_event(&mut self, event: ice::Event, now: Instant) {
         let (ice::Event::Gathered(stream)
+        | ice::Event::Remapped(stream)
         | ice::Event::Moved(stream)
         | ice::Event::Failed(stream)
         | ice::Event::ConsentLost(stream)
@@ -289,6 +314,12 @@ impl Control {
         let _span = call_span(call);
         match event {
             ice::Event::Gathered(_) => self.move_media(call, now),
+            ice::Event::Remapped(_) if record.is_established() => {
+                tracing::info!("call {}: a router gave its sound another address", call.0);
+                self.move_media(call, now);
+            }
+            // What was offered cannot be changed before there is an answer.
+            ice::Event::Remapped(_) => {}
             ice::Event::Moved(_) => {
                 let path = self.ice.path(stream);
                 if let Some(rtp) = path.rtp {
@@ -329,16 +360,29 @@ impl Control {
         }
     }
 
-    /// The network changed: the addresses of every call are others.
-    pub(super) fn regather_all(&mut self, now: Instant) {
+    /// The network changed: the addresses of every call, or of those by one account, are others.
+    pub(super) fn regather_all(&mut self, by: Option<usize>, now: Instant) {
         let calls: Vec<CallId> = self
             .calls
             .iter()
-            .filter(|call| call.is_established())
+            .filter(|call| call.is_established() && (by.is_none() || call.account == by))
             .map(|call| call.id)
             .collect();
         for call in calls {
             self.regather(call, now);
+        }
+        // What ringing calls would be answered with is old, too.
+        let prepared: Vec<_> = self
+            .calls
+            .iter()
+            .filter(|call| by.is_none() || call.account == by)
+            .filter(|call| call.setup.is_none() && call.media.is_none() && !call.is_ended())
+            .filter_map(|call| Some((call.stream?, call.account, call.offers_ice)))
+            .collect();
+        for (stream, account, offers_ice) in prepared {
+            if let Some(wanted) = self.wanted(account, offers_ice) {
+                self.ice.reopen(stream, wanted, now);
+            }
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) enum AwaitingSockets {
     Answer { call: CallId },
     /// An incoming call that rings: its caller is to hear this phone already.
     EarlyMedia { call: CallId },
+    /// An incoming call that rings, and whose addresses are found out before it is answered.
+    Prepare { call: CallId },
 }
 
 /// Something that goes on when the sockets of its stream are open and their addresses known.
@@ -199,17 +201,37 @@ impl Control {
                 }
                 true
             }
+            AwaitingSockets::Prepare { call } => {
+                let ringing = self.calls.alive(call).filter(|call| call.stream.is_none());
+                let Some(record) = ringing else { return false };
+                record.stream = Some(stream);
+                record.sockets = Some(addresses);
+                true
+            }
         }
     }
 
-    /// Answers an incoming call: with the sockets of its early media, if it has any.
+    /// Answers an incoming call: with the sockets it rang with, if it has any.
     pub(super) fn answer(&mut self, call: CallId, now: Instant) {
-        let early = self.calls.alive(call).and_then(|record| {
-            let media = record.early_media.take()?;
-            Some((record.sip, media))
-        });
-        match early {
-            Some((sip, media)) => self.agent.answer(sip, media, now),
+        let Some(record) = self.calls.alive(call) else {
+            return self.open_media(AwaitingSockets::Answer { call });
+        };
+        let sip = record.sip;
+        if let Some(media) = record.early_media.take() {
+            return self.agent.answer(sip, media, now);
+        }
+        if let (Some(stream), Some(addresses)) = (record.stream, record.sockets) {
+            let account = record.account;
+            let outside = self.comes_from_outside(sip);
+            let media = self.local_media(account, stream, addresses, outside, now);
+            return self.agent.answer(sip, media, now);
+        }
+        let mut waiting = self.awaiting_sockets.iter_mut();
+        let prepared = waiting.find(
+            |waiting| matches!(waiting.awaiting, AwaitingSockets::Prepare { call: c } if c == call),
+        );
+        match prepared {
+            Some(waiting) => waiting.awaiting = AwaitingSockets::Answer { call },
             None => self.open_media(AwaitingSockets::Answer { call }),
         }
     }
@@ -250,7 +272,7 @@ impl Control {
                 self.could_not(call, reason, now);
             }
             // It rings on; the answer asks for sockets again.
-            AwaitingSockets::EarlyMedia { .. } => {}
+            AwaitingSockets::EarlyMedia { .. } | AwaitingSockets::Prepare { .. } => {}
             AwaitingSockets::Answer { call } => {
                 if let Some(sip) = self.sip_of(call) {
                     self.outbox.note(&Note::Refused {

@@ -31,6 +31,9 @@ pub enum Output {
     Disconnect(sip::ConnectionId),
     /// Resolve a name.
     Lookup(sip::agent::Lookup),
+    /// Make, or replace, the link to a TURN server;
+    /// [`Control::handle_turn_link`](super::Control::handle_turn_link) wants to know its address.
+    TurnLink(crate::TurnLink),
     /// Open the RTP and the RTCP socket of a stream;
     /// [`Control::handle_media_sockets`](super::Control::handle_media_sockets) wants to know their
     /// addresses.

@@ -48,6 +48,8 @@ impl Control {
                     self.agent.ring(sip, now);
                     if self.config.call.early_media {
                         self.open_media(AwaitingSockets::EarlyMedia { call });
+                    } else {
+                        self.prepare_answer(call);
                     }
                 }
             }

@@ -61,6 +61,7 @@ impl Control {
                         .handle(Input::AccountStatus { account, usable }, now);
                 }
             }
+            sip::Event::MappingChanged { account } => self.regather_all(Some(account.0), now),
             sip::Event::Incoming {
                 call,
                 account,

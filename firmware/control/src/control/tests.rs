@@ -117,6 +117,7 @@ impl Desk {
                 Output::Connect { .. }
                 | Output::Disconnect(_)
                 | Output::Lookup(_)
+                | Output::TurnLink(_)
                 | Output::Datagram(_) => {
                     panic!("no TCP, no names, no DTLS here")
                 }

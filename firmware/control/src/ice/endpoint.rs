@@ -142,6 +142,9 @@ impl Endpoint {
         if self.gatherer.is_done() && !std::mem::replace(&mut self.gathered_reported, true) {
             self.events.push_back(Event::Gathered(stream));
         }
+        if self.gatherer.take_remapped(now) {
+            self.events.push_back(Event::Remapped(stream));
+        }
         if let Some(agent) = &mut self.agent {
             while let Some(outgoing) = agent.poll_outgoing() {
                 let turn = match outgoing.component {

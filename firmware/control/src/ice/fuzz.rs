@@ -32,6 +32,7 @@ impl Endpoint {
             stun: vec![server],
             turn: Some(TurnServer {
                 address: server,
+                by_stream: false,
                 user: "u".to_owned(),
                 password: config::schema::Secret("p".to_owned()),
             }),

@@ -3,6 +3,7 @@
 //! ```text
 //! both sockets: Binding ─▶ STUN server ─▶ mapped address      Allocate ─▶ TURN server ─▶ relayed address
 //!       all answered, or 500 ms ─▶ candidates, default addresses
+//!       every 15 s while no checked way is in use: Binding again ─▶ still the same?
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,12 +20,21 @@ use crate::stun::{Class, Message, Method, TransactionId, Writer};
 
 /// The longest a call waits for its addresses.
 pub(crate) const LONGEST: Duration = Duration::from_millis(500);
+/// The same with a TURN server over TCP or TLS, whose handshakes come first.
+const LONGEST_BY_STREAM: Duration = Duration::from_millis(1500);
 /// When a question is repeated, after it was first asked.
 const REPEATS: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(220),
     Duration::from_millis(360),
 ];
+
+/// How often a server is asked again (RFC 8445 section 11): routers forget in 30 s, and a call may
+/// ring for a minute.
+pub(super) const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// A router that forgot one socket forgot the other, too: both are reported together.
+const TOGETHER: Duration = Duration::from_millis(200);
 
 /// Type preferences (section 5.1.2.2).
 const HOST: u32 = 126;
@@ -52,6 +62,8 @@ struct Question {
     id: TransactionId,
     sends: usize,
     mapped: Option<SocketAddr>,
+    /// It is asked once more, to keep the router's mapping.
+    again: bool,
 }
 
 /// The addresses of one stream's sockets.
@@ -63,7 +75,12 @@ pub(super) struct Gatherer {
     questions: Vec<Question>,
     pub(super) turn: [Option<TurnClient>; 2],
     began: Instant,
+    longest: Duration,
     is_done: bool,
+    next_keepalive: Option<Instant>,
+    /// A router gave a socket another address: when that is reported.
+    remapped: Option<Instant>,
+    rng: ChaCha20Rng,
 }
 
 const SOCKETS: [PacketKind; 2] = [PacketKind::Rtp, PacketKind::Rtcp];
@@ -100,21 +117,31 @@ impl Gatherer {
                     id: TransactionId(id),
                     sends: 0,
                     mapped: None,
+                    again: false,
                 });
             }
         }
-        let server = wanted.turn.as_ref().filter(|turn| reaches(&turn.address));
+        let server = wanted.turn.as_ref();
+        let server = server.filter(|turn| turn.by_stream || reaches(&turn.address));
+        let longest = match server {
+            Some(server) if server.by_stream => LONGEST_BY_STREAM,
+            Some(_) | None => LONGEST,
+        };
         let turn = SOCKETS.map(|_| {
             let rng = ChaCha20Rng::from_seed(seed(rng));
             server.map(|server| TurnClient::new(server.clone(), rng, now))
         });
         let is_done = questions.is_empty() && server.is_none();
         Self {
+            next_keepalive: (!questions.is_empty()).then_some(now + KEEPALIVE),
+            remapped: None,
+            rng: ChaCha20Rng::from_seed(seed(rng)),
             wanted,
             sockets,
             questions,
             turn,
             began: now,
+            longest,
             is_done,
         }
     }
@@ -137,7 +164,16 @@ impl Gatherer {
         });
         let answered = message.method == Method::Binding && message.class == Class::Success;
         if let Some(question) = question.filter(|_| answered) {
-            question.mapped = question.mapped.or(message.mapped_address());
+            let mapped = message.mapped_address();
+            if !self.is_done {
+                question.mapped = question.mapped.or(mapped);
+            } else if mapped.is_some() {
+                // What was not known in time is no change, and no news for who has our offer.
+                if question.mapped.is_some() && question.mapped != mapped {
+                    self.remapped.get_or_insert(now + TOGETHER);
+                }
+                question.mapped = mapped;
+            }
             self.finish(now);
             return true;
         }
@@ -151,15 +187,28 @@ impl Gatherer {
             .iter()
             .any(|question| question.mapped.is_none())
             || self.turn.iter().flatten().any(TurnClient::is_asking);
-        if !waits || self.began + LONGEST <= now {
+        if !waits || self.began + self.longest <= now {
             self.is_done = true;
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
+    /// `in_use`: checks have found a way and keep it open.
+    pub(super) fn handle_timeout(&mut self, in_use: bool, now: Instant) {
         if !self.is_done {
             self.finish(now);
         }
+        if self.next_keepalive.is_some_and(|at| at <= now) {
+            self.next_keepalive = Some(now + KEEPALIVE);
+            for question in self.questions.iter_mut().filter(|_| !in_use) {
+                self.rng.fill_bytes(&mut question.id.0);
+                question.again = true;
+            }
+        }
+    }
+
+    /// Whether a router gave one of the sockets another address, once.
+    pub(super) fn take_remapped(&mut self, now: Instant) -> bool {
+        self.remapped.take_if(|at| *at <= now).is_some()
     }
 
     /// A question to be asked now.
@@ -171,16 +220,19 @@ impl Gatherer {
         let due = 1 + REPEATS.iter().filter(|at| **at <= elapsed).count();
         let done = self.is_done;
         let mut questions = self.questions.iter_mut();
-        let question = questions
-            .find(|question| !done && question.mapped.is_none() && question.sends < due)?;
-        question.sends = if question.sends == 0 { 1 } else { due };
+        let question = questions.find(|question| {
+            question.again || !done && question.mapped.is_none() && question.sends < due
+        })?;
+        if !std::mem::take(&mut question.again) {
+            question.sends = if question.sends == 0 { 1 } else { due };
+        }
         let bytes = Writer::new(Method::Binding, Class::Request, question.id).finish(None);
         Some((question.socket, question.server, bytes))
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         if self.is_done {
-            return None;
+            return self.next_keepalive.into_iter().chain(self.remapped).min();
         }
         let sent = self
             .questions
@@ -190,7 +242,7 @@ impl Gatherer {
             let at = REPEATS.get(question.sends.saturating_sub(1))?;
             Some(self.began + *at)
         });
-        repeats.chain([self.began + LONGEST]).min()
+        repeats.chain([self.began + self.longest]).min()
     }
 
     fn mapped(&self, socket: PacketKind) -> impl Iterator<Item = SocketAddr> {
@@ -264,10 +316,11 @@ impl Gatherer {
             let kind = CandidateKind::ServerReflexive;
             add(kind, mapped, base(mapped), format!("s{index}"), index);
         }
-        let turn = self.turn[index_of(socket)].as_ref();
-        if let Some((client, relayed)) = turn.and_then(|turn| Some((turn, turn.relayed()?))) {
-            let related = client.mapped();
-            add(CandidateKind::Relayed, relayed, related, "r".into(), 0);
+        if let Some(client) = &self.turn[index_of(socket)] {
+            for (index, relayed) in client.relayed().enumerate() {
+                let kind = CandidateKind::Relayed;
+                add(kind, relayed, client.mapped(), format!("r{index}"), index);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Config ─▶ names ─▶ Lookup … ─▶ handle_lookup ─▶ addresses (kept until the next answer) ─▶ of(account)
+//!                 TCP, TLS: TurnLink ─▶ handle_link ─▶ the address of this machine that leads there ─┘
 //! ```
 
 use std::net::{IpAddr, SocketAddr};
@@ -13,18 +14,34 @@ use sip::{Lookup, LookupId, Target, Transport};
 
 use super::turn::TurnServer;
 
-/// Port of both protocols (RFC 8489 section 18.6, RFC 8656 section 18).
+/// Port of both protocols, and over TLS (RFC 8489 section 18.6, RFC 8656 section 18).
 const PORT: u16 = 3478;
+const TLS_PORT: u16 = 5349;
 /// Lookups here have these numbers; the user agent counts from 1.
 const FIRST_LOOKUP: u64 = 1 << 48;
 /// After an answer, and after none.
 const AGAIN: Duration = Duration::from_secs(600);
 const RETRY: Duration = Duration::from_secs(20);
 
+/// A TURN server that is to be reached by TCP or TLS: whoever owns sockets binds one of UDP on this
+/// machine, and passes on what media sockets send there, each by a connection of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TurnLink {
+    /// Which server.
+    pub id: usize,
+    /// Its address.
+    pub remote: SocketAddr,
+    /// TLS: who its certificate must be for. `None`: TCP.
+    pub name: Option<String>,
+}
+
 /// One server.
 #[derive(Debug)]
 struct Server {
     text: String,
+    transport: Transport,
+    /// TCP and TLS: the server's address a link leads to, and the link's own.
+    link: Option<(SocketAddr, Option<SocketAddr>)>,
     host: String,
     port: u16,
     addresses: Vec<SocketAddr>,
@@ -38,19 +55,46 @@ pub(crate) struct Servers(Vec<Server>);
 
 impl Servers {
     pub(crate) fn new(config: &Config, now: Instant) -> Self {
-        let turn = |turn: &Option<Turn>| turn.as_ref().map(|turn| turn.server.clone());
+        let turn = |turn: &Option<Turn>| {
+            let turn = turn.as_ref()?;
+            Some((turn.server.clone(), turn.transport))
+        };
+        let stun = |stun: &Option<String>| Some((stun.clone()?, Transport::Udp));
         let network = &config.network;
-        let mut names = vec![network.stun.clone(), turn(&network.turn)];
+        let mut names = vec![stun(&network.stun), turn(&network.turn)];
         for account in &config.accounts {
-            names.extend([account.stun.clone(), turn(&account.turn)]);
+            names.extend([stun(&account.stun), turn(&account.turn)]);
         }
         let mut servers: Vec<Server> = Vec::new();
-        for text in names.into_iter().flatten().filter(|text| !text.is_empty()) {
-            if !servers.iter().any(|known| known.text == text) {
-                servers.push(Server::new(text, now));
+        for (text, transport) in names.into_iter().flatten() {
+            let known = |known: &Server| known.text == text && known.transport == transport;
+            if !text.is_empty() && !servers.iter().any(known) {
+                servers.push(Server::new(text, transport, now));
             }
         }
         Self(servers)
+    }
+
+    /// A link that is needed now, or one in place of the one there was.
+    pub(crate) fn poll_link(&mut self) -> Option<TurnLink> {
+        let mut servers = self.0.iter_mut().enumerate();
+        servers.find_map(|(id, server)| {
+            let remote = server.preferred()?;
+            let linked = server.link.is_some_and(|(to, _)| to == remote);
+            if server.transport == Transport::Udp || linked {
+                return None;
+            }
+            server.link = Some((remote, None));
+            let name = (server.transport == Transport::Tls).then(|| server.host.clone());
+            Some(TurnLink { id, remote, name })
+        })
+    }
+
+    /// The link has this address; `None`: it cannot be had.
+    pub(crate) fn handle_link(&mut self, id: usize, local: Option<SocketAddr>) {
+        if let Some((_, link)) = self.0.get_mut(id).and_then(|server| server.link.as_mut()) {
+            *link = local;
+        }
     }
 
     /// Names to be looked up now.
@@ -63,7 +107,7 @@ impl Servers {
             id: LookupId(FIRST_LOOKUP + index as u64),
             host: server.host.clone(),
             port: Some(server.port),
-            transport: Some(Transport::Udp),
+            transport: Some(server.transport),
         })
     }
 
@@ -102,37 +146,43 @@ impl Servers {
     pub(crate) fn stun(&self, config: &Config, account: Option<&Account>) -> Vec<SocketAddr> {
         let own = account.and_then(|account| account.stun.as_ref());
         let name = own.or(config.network.stun.as_ref());
-        name.map(|name| self.addresses(name).to_vec())
-            .unwrap_or_default()
+        let server = name.and_then(|name| self.server(name, Transport::Udp));
+        server.map_or_else(Vec::new, |server| server.addresses.clone())
     }
 
     /// The TURN server for calls by an account.
     pub(crate) fn turn(&self, config: &Config, account: Option<&Account>) -> Option<TurnServer> {
         let own = account.and_then(|account| account.turn.as_ref());
         let turn = own.or(config.network.turn.as_ref())?;
-        let addresses = self.addresses(&turn.server);
+        let server = self.server(&turn.server, turn.transport)?;
+        let by_stream = turn.transport != Transport::Udp;
         Some(TurnServer {
-            address: *addresses
-                .iter()
-                .find(|a| a.is_ipv4())
-                .or(addresses.first())?,
+            address: if by_stream {
+                server.link?.1?
+            } else {
+                server.preferred()?
+            },
+            by_stream,
             user: turn.user.clone(),
             password: turn.password.clone(),
         })
     }
 
-    fn addresses(&self, name: &str) -> &[SocketAddr] {
+    fn server(&self, name: &str, transport: Transport) -> Option<&Server> {
         let mut servers = self.0.iter();
-        let found = servers.find(|server| server.text == name);
-        found.map_or(&[], |server| &server.addresses)
+        servers.find(|server| server.text == name && server.transport == transport)
     }
 }
 
 impl Server {
-    fn new(text: String, now: Instant) -> Self {
+    fn new(text: String, transport: Transport, now: Instant) -> Self {
+        let default = match transport {
+            Transport::Udp | Transport::Tcp => PORT,
+            Transport::Tls => TLS_PORT,
+        };
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(PORT)),
-            _ => (text.as_str(), PORT),
+            Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(default)),
+            _ => (text.as_str(), default),
         };
         let host = host
             .trim_start_matches('[')
@@ -146,9 +196,18 @@ impl Server {
                 .collect(),
             due: address.is_none().then_some(now),
             text,
+            transport,
+            link: None,
             host,
             port,
         }
+    }
+
+    /// The address that is used where one is enough: of IPv4, where there is one.
+    fn preferred(&self) -> Option<SocketAddr> {
+        let mut addresses = self.addresses.iter();
+        let v4 = addresses.find(|address| address.is_ipv4());
+        v4.or(self.addresses.first()).copied()
     }
 }
 
@@ -182,6 +241,52 @@ mod tests {
         let turn = servers.turn(&config, config.accounts.first()).unwrap();
         assert_eq!(turn.address, address("[2001:db8::1]:9"));
         assert_eq!((turn.user.as_str(), turn.password.0.as_str()), ("u", "p"));
+    }
+
+    #[test]
+    fn a_server_over_tls_is_behind_a_link() {
+        let now = crate::test_origin();
+        let text = "[network]\nturn = \"turn.example.net\"\nturn_transport = \"tls\"\n\
+                    turn_user = \"u\"\nturn_password = \"p\"\n[[account]]\nuser = \"a\"\n\
+                    domain = \"example.net\"\npassword = \"x\"\nturn = \"192.0.2.2\"\n\
+                    turn_transport = \"tcp\"\n";
+        let (config, mut servers) = servers(text, now);
+        let by_tcp = TurnLink {
+            id: 1,
+            remote: address("192.0.2.2:3478"),
+            name: None,
+        };
+        assert_eq!(servers.poll_link(), Some(by_tcp));
+        assert_eq!(servers.poll_link(), None, "the other has no address yet");
+        let lookup = servers.poll_lookup(now).unwrap();
+        assert_eq!(
+            (lookup.port, lookup.transport),
+            (Some(5349), Some(Transport::Tls))
+        );
+        let target = |text: &str| Target {
+            transport: Transport::Tls,
+            address: text.parse().unwrap(),
+        };
+        servers.handle_lookup(lookup.id, &[target("192.0.2.1:5349")], now);
+        let link = servers.poll_link().unwrap();
+        assert_eq!(link.name.as_deref(), Some("turn.example.net"));
+        assert_eq!(servers.turn(&config, None), None, "no link yet");
+        servers.handle_link(link.id, Some(address("127.0.0.1:40000")));
+        let turn = servers.turn(&config, None).unwrap();
+        assert_eq!(
+            (turn.address, turn.by_stream),
+            (address("127.0.0.1:40000"), true)
+        );
+        assert_eq!(servers.turn(&config, config.accounts.first()), None);
+        // The same again is the same link; another address is another one.
+        servers.handle_lookup(lookup.id, &[target("192.0.2.1:5349")], now);
+        assert_eq!(servers.poll_link(), None);
+        servers.handle_lookup(lookup.id, &[target("192.0.2.9:5349")], now);
+        assert_eq!(
+            servers.poll_link().unwrap().remote,
+            address("192.0.2.9:5349")
+        );
+        assert_eq!(servers.turn(&config, None), None);
     }
 
     #[test]

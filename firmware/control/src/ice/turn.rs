@@ -1,4 +1,6 @@
-//! A TURN client (RFC 8656) over UDP: one allocation, from one media socket.
+//! A TURN client (RFC 8656): one allocation, from one media socket, of an address of each
+//! family where the server has both. A server over TCP or TLS is behind an address of this machine,
+//! whose owner passes everything on (`app::net::turn_link`).
 //!
 //! ```text
 //! Allocate ─▶ 401: realm, nonce ─▶ Allocate, signed ─▶ relayed address ─▶ Refresh …    438 ─▶ again with the new nonce
@@ -19,6 +21,8 @@ use crate::stun::{Attribute, Class, Message, Method, TransactionId, Writer};
 
 /// Protocol number of UDP, in REQUESTED-TRANSPORT.
 const UDP: [u8; 4] = [17, 0, 0, 0];
+/// The family of IPv6, in ADDITIONAL-ADDRESS-FAMILY: without that a server gives an IPv4 address.
+const IPV6: [u8; 4] = [2, 0, 0, 0];
 /// Lifetime asked for, and the shortest that is believed.
 const LIFETIME: Duration = Duration::from_secs(600);
 const SHORTEST: Duration = Duration::from_secs(60);
@@ -38,7 +42,10 @@ const FIRST_CHANNEL: u16 = 0x4000;
 /// Where the server is, and who we are there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TurnServer {
+    /// Where datagrams for it go.
     pub(crate) address: SocketAddr,
+    /// From there they go by TCP or TLS: nothing is lost, and it does not see our socket.
+    pub(crate) by_stream: bool,
     pub(crate) user: String,
     pub(crate) password: config::schema::Secret,
 }
@@ -79,7 +86,8 @@ struct Grant<T> {
 enum State {
     Asking,
     Allocated {
-        relayed: SocketAddr,
+        /// Of IPv4 and IPv6, at least one.
+        relayed: [Option<SocketAddr>; 2],
         renew: Instant,
     },
     /// There is none, or none any more.
@@ -101,6 +109,8 @@ pub(super) struct TurnClient {
     authentication: Option<Authentication>,
     state: State,
     mapped: Option<SocketAddr>,
+    /// The server is asked for an IPv6 address besides.
+    asks_ipv6: bool,
     open: Vec<Transaction>,
     permissions: Vec<Grant<IpAddr>>,
     channels: Vec<Grant<(SocketAddr, u16)>>,
@@ -116,6 +126,7 @@ impl TurnClient {
             authentication: None,
             state: State::Asking,
             mapped: None,
+            asks_ipv6: true,
             open: Vec::new(),
             permissions: Vec::new(),
             channels: Vec::new(),
@@ -130,17 +141,24 @@ impl TurnClient {
         self.server.address
     }
 
-    /// The address of the server that stands for us.
-    pub(super) fn relayed(&self) -> Option<SocketAddr> {
-        match self.state {
-            State::Allocated { relayed, .. } => Some(relayed),
-            State::Asking | State::Over => None,
-        }
+    /// The addresses of the server that stand for us, at most one of each family.
+    pub(super) fn relayed(&self) -> impl Iterator<Item = SocketAddr> {
+        let relayed = match self.state {
+            State::Allocated { relayed, .. } => relayed,
+            State::Asking | State::Over => [None, None],
+        };
+        relayed.into_iter().flatten()
     }
 
-    /// Our address as the server sees it.
+    /// Whether one of them can send to this host (RFC 8656 section 11: 443 otherwise).
+    fn reaches(&self, host: IpAddr) -> bool {
+        self.relayed()
+            .any(|relayed| relayed.is_ipv4() == host.is_ipv4())
+    }
+
+    /// Our socket's address as the server sees it.
     pub(super) fn mapped(&self) -> Option<SocketAddr> {
-        self.mapped
+        self.mapped.filter(|_| !self.server.by_stream)
     }
 
     /// Whether the answer to the first request is still to come.
@@ -151,7 +169,7 @@ impl TurnClient {
     /// Lets a host send to us by the server.
     pub(super) fn permit(&mut self, host: IpAddr, now: Instant) {
         let known = self.permissions.iter().any(|given| given.what == host);
-        if !known && self.permissions.len() < MOST && self.relayed().is_some() {
+        if !known && self.permissions.len() < MOST && self.reaches(host) {
             self.permissions.push(Grant {
                 what: host,
                 is_given: false,
@@ -164,7 +182,7 @@ impl TurnClient {
     /// Asks for a channel to a far end, for its media.
     pub(super) fn bind(&mut self, peer: SocketAddr, now: Instant) {
         let known = self.channels.iter().any(|channel| channel.what.0 == peer);
-        if !known && self.channels.len() < MOST && self.relayed().is_some() {
+        if !known && self.channels.len() < MOST && self.reaches(peer.ip()) {
             let number = FIRST_CHANNEL + self.channels.len() as u16;
             self.channels.push(Grant {
                 what: (peer, number),
@@ -244,6 +262,13 @@ impl TurnClient {
             return self.ask(request, transaction.challenges + 1, now);
         }
         let code = message.error_code().unwrap_or_default();
+        // A server of one family may mind being asked for the other.
+        if request == Request::Allocate
+            && matches!(code, 400 | 420 | 440 | 508)
+            && std::mem::take(&mut self.asks_ipv6)
+        {
+            return self.ask(request, transaction.challenges, now);
+        }
         tracing::info!(
             "the TURN server {} refuses {request:?}: {code}",
             self.server()
@@ -287,9 +312,11 @@ impl TurnClient {
         match request {
             Request::Allocate => {
                 self.mapped = message.mapped_address();
-                self.state = match message.address(Attribute::XorRelayedAddress) {
-                    Some(relayed) => State::Allocated { relayed, renew },
-                    None => State::Over,
+                let all: Vec<_> = message.addresses(Attribute::XorRelayedAddress).collect();
+                let of = |v4: bool| all.iter().copied().find(|a| a.is_ipv4() == v4);
+                self.state = match [of(true), of(false)] {
+                    [None, None] => State::Over,
+                    relayed => State::Allocated { relayed, renew },
                 };
             }
             Request::Refresh => {
@@ -330,7 +357,7 @@ impl TurnClient {
 
     /// Gives the allocation back; the datagram for that, which no one waits for.
     pub(super) fn close(mut self, now: Instant) -> Option<Vec<u8>> {
-        self.relayed()?;
+        self.relayed().next()?;
         self.outgoing.clear();
         self.ask(Request::Release, 0, now);
         self.outgoing.pop_back()
@@ -341,9 +368,16 @@ impl TurnClient {
         let writer = |method| Writer::new(method, Class::Request, id);
         let lifetime = |duration: Duration| (duration.as_secs() as u32).to_be_bytes();
         let mut writer = match request {
-            Request::Allocate => writer(Method::Allocate)
-                .attribute(Attribute::RequestedTransport, &UDP)
-                .attribute(Attribute::Lifetime, &lifetime(LIFETIME)),
+            Request::Allocate => {
+                let writer = writer(Method::Allocate)
+                    .attribute(Attribute::RequestedTransport, &UDP)
+                    .attribute(Attribute::Lifetime, &lifetime(LIFETIME));
+                if self.asks_ipv6 {
+                    writer.attribute(Attribute::AdditionalAddressFamily, &IPV6)
+                } else {
+                    writer
+                }
+            }
             Request::Refresh => {
                 writer(Method::Refresh).attribute(Attribute::Lifetime, &lifetime(LIFETIME))
             }
@@ -394,7 +428,9 @@ impl TurnClient {
             }
             transaction.next = now + FIRST_WAIT * (1 << transaction.sends);
             transaction.sends += 1;
-            self.outgoing.push_back(transaction.bytes.clone());
+            if !self.server.by_stream {
+                self.outgoing.push_back(transaction.bytes.clone());
+            }
         }
         for id in unanswered {
             if let Some(index) = self.open.iter().position(|open| open.id == id) {

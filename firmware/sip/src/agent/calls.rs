@@ -112,13 +112,17 @@ impl UserAgent {
         self.on_call(call, now, |call, turn| call.hang_up(reason, turn));
     }
 
-    /// The phone has another address: calls use it from now on.
-    pub(super) fn on_calls_moved(&mut self, now: Instant) {
+    /// The phone has another address, or (`by`) is seen at another one by an account's server: its
+    /// calls use it from now on.
+    pub(super) fn on_calls_moved(&mut self, by: Option<usize>, now: Instant) {
         let calls: Vec<CallHandle> = self.calls.keys().copied().collect();
         for handle in calls {
             let Some(call) = self.calls.get(&handle) else {
                 continue;
             };
+            if by.is_some() && call.account() != by {
+                continue;
+            }
             let (transport, sips) = call.contact_needs().unwrap_or((None, false));
             let contact = self.contact(call.account(), transport, sips);
             self.on_call(handle, now, |call, turn| {

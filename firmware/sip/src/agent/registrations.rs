@@ -62,6 +62,13 @@ impl UserAgent {
                     });
                     self.on_account_bound(account, until.is_some(), now);
                 }
+                RegistrationAction::MappingChanged => {
+                    tracing::info!("the router gave this phone another address; calls say so");
+                    self.on_calls_moved(Some(account), now);
+                    self.on_subscriptions_moved(Some(account), now);
+                    let account = AccountId(account);
+                    self.events.push_back(Event::MappingChanged { account });
+                }
                 RegistrationAction::KeepAlive(connection) => self.keep_alive(connection, now),
                 RegistrationAction::LineEnd(target) => {
                     let remote = target.address;
@@ -286,8 +293,8 @@ impl UserAgent {
             registration.handle_local_address(changed, env)
         });
         if changed {
-            self.on_calls_moved(now);
-            self.on_subscriptions_moved(now);
+            self.on_calls_moved(None, now);
+            self.on_subscriptions_moved(None, now);
         }
     }
 

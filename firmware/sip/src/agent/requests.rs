@@ -264,10 +264,16 @@ impl UserAgent {
                 let registration = request.account().and_then(|a| self.registrations.get(a));
                 let servers = registration.map(crate::registration::Registration::servers);
                 let names = request.expected_identities(servers, remote);
+                let server = servers.is_some_and(|servers| servers.has_address(remote.ip()));
                 let reuse = prepared.reuse.filter(|flow| self.transport.is_alive(*flow));
                 reuse.or_else(|| {
-                    self.transport
-                        .connect(remote, transport, &names, &mut self.events, now)
+                    self.transport.connect(
+                        remote,
+                        transport,
+                        (&names, server),
+                        &mut self.events,
+                        now,
+                    )
                 })
             }
         };

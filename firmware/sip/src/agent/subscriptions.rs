@@ -72,11 +72,14 @@ impl UserAgent {
     }
 
     /// The phone has another address: notifiers and watchers use it from now on.
-    pub(super) fn on_subscriptions_moved(&mut self, now: Instant) {
+    pub(super) fn on_subscriptions_moved(&mut self, by: Option<usize>, now: Instant) {
         for index in 0..self.watching.len() {
             let Some(subscription) = self.watching.get(index) else {
                 continue;
             };
+            if by.is_some() && subscription.account() != by {
+                continue;
+            }
             let contact = self.contact(subscription.account(), None, false);
             self.on_subscription(index, now, |subscription, env| {
                 subscription.handle_contact(&contact, env, now);

@@ -5,7 +5,9 @@
 //!                         └ 422: Min-SE ─▶ INVITE again        └ theirs: no refresh in time ─▶ BYE
 //! ```
 //!
-//! Any re-INVITE or UPDATE that is answered counts as a refresh, whoever sent it.
+//! Any re-INVITE or UPDATE that is answered counts as a refresh, whoever sent it. A far end without
+//! timers is asked all the same, as nothing else shows that it is still there; any answer of it but
+//! 408 and 481 does, and ends no call.
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,8 @@ const TAG: &str = "timer";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refresher {
     Ours,
+    /// Ours, as the far end knows no timer: nothing runs out there.
+    Alone,
     Theirs,
 }
 
@@ -118,7 +122,7 @@ impl SessionTimer {
         let value = match (self.running, self.wanted_s) {
             (Some(running), _) => {
                 let role = match running.refresher {
-                    Refresher::Ours => "uac",
+                    Refresher::Ours | Refresher::Alone => "uac",
                     Refresher::Theirs => "uas",
                 };
                 let interval = running.interval_s.max(self.min_s);
@@ -134,7 +138,7 @@ impl SessionTimer {
     }
 
     /// A 2xx to a request of ours (section 7.2). Where the far end knows no timer we refresh
-    /// ourselves: that it still answers is worth knowing.
+    /// ourselves.
     pub(super) fn handle_accepted(&mut self, response: &Response, now: Instant) {
         self.raises = 0;
         self.learn(&response.headers);
@@ -142,8 +146,8 @@ impl SessionTimer {
             Some((interval, Some("uas"))) => (interval, Refresher::Theirs),
             Some((interval, _)) => (interval, Refresher::Ours),
             None => match (self.running, self.wanted_s) {
-                (Some(running), _) => (running.interval_s, Refresher::Ours),
-                (None, Some(wanted)) => (wanted.max(self.min_s), Refresher::Ours),
+                (Some(running), _) => (running.interval_s, Refresher::Alone),
+                (None, Some(wanted)) => (wanted.max(self.min_s), Refresher::Alone),
                 (None, None) => return,
             },
         };
@@ -185,17 +189,20 @@ impl SessionTimer {
 
     /// Our refresh was refused, or did not get through: the next one may work otherwise or later.
     pub(super) fn handle_refused(&mut self, code: u16, now: Instant) {
-        if matches!(code, 405 | 501) {
-            self.updates = false;
-        }
-        let wait = match code {
-            405 | 422 | 501 => Duration::ZERO,
-            _ => RETRY,
+        let no_update = matches!(code, 405 | 501) && std::mem::take(&mut self.updates);
+        let wait = if no_update || code == 422 {
+            Duration::ZERO
+        } else {
+            RETRY
         };
-        if let Some(running) = &mut self.running
-            && running.refresher == Refresher::Ours
-        {
-            running.refresh_at = Some(now + wait);
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        match running.refresher {
+            // A change of theirs that crosses ours says nothing yet.
+            Refresher::Alone if !no_update && !matches!(code, 422 | 491) => self.restart(now),
+            Refresher::Alone | Refresher::Ours => running.refresh_at = Some(now + wait),
+            Refresher::Theirs => {}
         }
     }
 
@@ -224,7 +231,7 @@ impl SessionTimer {
             interval_s,
             refresher,
             refresh_at: match refresher {
-                Refresher::Ours => Some(now + interval / 2),
+                Refresher::Ours | Refresher::Alone => Some(now + interval / 2),
                 Refresher::Theirs => None,
             },
             expires_at: now + interval.saturating_sub(margin),
@@ -244,7 +251,7 @@ impl Answer {
         };
         // Roles are those of this request: its sender is the client.
         let (role, required) = match refresher {
-            Refresher::Ours => ("uas", false),
+            Refresher::Ours | Refresher::Alone => ("uas", false),
             Refresher::Theirs => ("uac", knows),
         };
         let reply = reply.with("Session-Expires", format!("{interval};refresher={role}"));
@@ -397,7 +404,8 @@ mod tests {
     fn refresh_that_fails_is_tried_again_until_it_expires() {
         let now = crate::timer::epoch();
         let mut session = SessionTimer::new(Some(90));
-        let accepted = response(&invite(""), 200, &[("Allow", "UPDATE")]);
+        let timer = [("Allow", "UPDATE"), ("Session-Expires", "90;refresher=uac")];
+        let accepted = response(&invite(""), 200, &timer);
         session.handle_accepted(&accepted, now);
         assert_eq!(
             next(&mut session, now),
@@ -414,6 +422,44 @@ mod tests {
             (50, SessionStep::Refresh { update: false })
         );
         assert_eq!(next(&mut session, now), (60, SessionStep::Expired));
+    }
+
+    #[test]
+    fn any_answer_of_a_far_end_without_timers_is_enough() {
+        let start = crate::timer::epoch();
+        let mut session = SessionTimer::new(Some(1800));
+        let accepted = response(&invite(""), 200, &[("Allow", "INVITE, UPDATE")]);
+        session.handle_accepted(&accepted, start);
+        for (due, code, step) in [
+            (900, 488, SessionStep::Refresh { update: true }),
+            (1800, 403, SessionStep::Refresh { update: true }),
+            (2700, 501, SessionStep::Refresh { update: true }),
+            // It knows no UPDATE: the re-INVITE follows at once, and its refusal counts.
+            (2700, 405, SessionStep::Refresh { update: false }),
+            (3600, 500, SessionStep::Refresh { update: false }),
+        ] {
+            assert_eq!(next(&mut session, start), (due, step), "{code}");
+            session.handle_refused(code, start + Duration::from_secs(due));
+        }
+        // Silence is no answer.
+        assert_eq!(next(&mut session, start).0, 4500);
+        assert_eq!(next(&mut session, start), (5368, SessionStep::Expired));
+    }
+
+    #[test]
+    fn refused_methods_are_not_repeated_at_once_for_ever() {
+        let start = crate::timer::epoch();
+        let mut session = SessionTimer::new(Some(1800));
+        let timer = [
+            ("Session-Expires", "1800;refresher=uac"),
+            ("Allow", "UPDATE"),
+        ];
+        session.handle_accepted(&response(&invite(""), 200, &timer), start);
+        for (due, update) in [(900, true), (900, false), (905, false), (910, false)] {
+            let step = SessionStep::Refresh { update };
+            assert_eq!(next(&mut session, start), (due, step));
+            session.handle_refused(405, start + Duration::from_secs(due));
+        }
     }
 
     #[test]

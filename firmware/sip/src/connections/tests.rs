@@ -50,8 +50,21 @@ impl Bench {
     }
 
     fn dial(&mut self, host: &str) -> Option<Dial> {
-        let remote = SocketAddr::new(host.parse().unwrap(), 5060);
-        self.connections.dial(remote, Transport::Tcp, &[], self.now)
+        self.dial_to(host, 5060, true)
+    }
+
+    fn dial_to(&mut self, host: &str, port: u16, server: bool) -> Option<Dial> {
+        let remote = SocketAddr::new(host.parse().unwrap(), port);
+        let (connections, now) = (&mut self.connections, self.now);
+        let dial = connections.dial(remote, Transport::Tcp, &[], server, now);
+        if let Some(Dial::New {
+            displaced: Some(displaced),
+            ..
+        }) = dial
+        {
+            connections.handle_closed(displaced);
+        }
+        dial
     }
 
     /// How many whole messages these bytes complete.
@@ -90,7 +103,7 @@ impl Bench {
 
 fn id_of(dial: Option<Dial>) -> ConnectionId {
     match dial.unwrap() {
-        Dial::Existing(flow) | Dial::New(flow) => flow.connection().unwrap(),
+        Dial::Existing(flow) | Dial::New { flow, .. } => flow.connection().unwrap(),
     }
 }
 
@@ -110,6 +123,33 @@ fn own_survive_any_number_of_accepted() {
     assert!(bench.connections.is_open(own));
     assert_eq!(bench.connections.table.len(), 1 + MAX_ACCEPTED);
     assert!(bench.lives(own, |_| {}).is_none());
+}
+
+#[test]
+fn dials_to_others_take_nothing_from_the_servers() {
+    let mut bench = Bench::new();
+    // A far end names a new address for every request, and keeps every connection open.
+    for n in 0..200_u16 {
+        let dial = bench.dial_to("198.51.100.66", 10_000 + n, false);
+        assert_eq!(dial.is_some(), usize::from(n) < MAX_PER_HOST, "{n}");
+    }
+    for n in 0..200 {
+        bench.dial_to(&format!("198.51.101.{n}"), 5060, false);
+    }
+    assert_eq!(bench.connections.table.len(), MAX_DIALLED);
+    assert!(bench.dial("192.0.2.2").is_some());
+    assert_eq!(bench.dial_to("203.0.113.1", 5060, false), None);
+    // What is idle makes room; a server's connection never does.
+    bench.pass(30);
+    for n in 0..200 {
+        let dial = bench.dial_to(&format!("198.51.102.{n}"), 5060, false);
+        assert_eq!(dial.is_some(), n < MAX_DIALLED, "{n}");
+    }
+    let server = id_of(bench.dial("192.0.2.2"));
+    assert_eq!(bench.connections.table.len(), 1 + MAX_DIALLED);
+    assert!(bench.connections.get(server).is_some());
+    // Neither does it take room from those who call.
+    assert!(bench.accept("203.0.113.9").is_ok());
 }
 
 #[test]
@@ -286,7 +326,7 @@ fn responses_use_no_slot_of_ours() {
     }
     assert_eq!(new, MAX_PER_HOST);
     let own = bench.dial("192.0.2.2");
-    assert!(matches!(own, Some(Dial::New(_))));
+    assert!(matches!(own, Some(Dial::New { .. })));
     assert_eq!(
         bench.dial("192.0.2.2").map(|d| id_of(Some(d))),
         Some(id_of(own))

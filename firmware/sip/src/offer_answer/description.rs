@@ -38,7 +38,7 @@ impl Session {
         ptime: u8,
         mux: bool,
     ) -> Vec<u8> {
-        let ip = self.local.rtp.ip();
+        let ip = self.default_destinations().0.ip();
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         let mut body = Zeroizing::new(String::with_capacity(2048));
         let _ = write!(body, "s=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n");
@@ -83,7 +83,8 @@ impl Session {
         ptime: u8,
         mux: bool,
     ) -> std::fmt::Result {
-        write!(body, "m=audio {} {proto}", self.local.rtp.port())?;
+        let port = self.default_destinations().0.port();
+        write!(body, "m=audio {port} {proto}")?;
         for pt in codecs
             .iter()
             .map(|(pt, _)| pt)
@@ -93,7 +94,7 @@ impl Session {
         }
         body.push_str("\r\n");
         // RFC 4091 section 3: media of one family goes to an address of the same.
-        if let Some(source) = self.media_source() {
+        if let Some(source) = self.chosen_host().or_else(|| self.media_source()) {
             let family = if source.is_ipv4() { "IP4" } else { "IP6" };
             write!(body, "c=IN {family} {source}\r\n")?;
         }
@@ -126,7 +127,7 @@ impl Session {
 
     /// The port of RTCP, where it is not the one after RTP's (RFC 3605).
     fn describe_rtcp(&self, body: &mut String) -> std::fmt::Result {
-        let (rtp, rtcp) = (self.local.rtp, self.local.rtcp);
+        let (rtp, rtcp) = self.default_destinations();
         if rtcp.ip() != rtp.ip() {
             let family = if rtcp.is_ipv4() { "IP4" } else { "IP6" };
             write!(body, "a=rtcp:{} IN {family} {}\r\n", rtcp.port(), rtcp.ip())

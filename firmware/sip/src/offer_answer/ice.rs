@@ -6,6 +6,7 @@
 //! ```
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use super::Session;
 use crate::ice::{AgreedIce, IceCredentials, LineIce};
@@ -26,6 +27,9 @@ pub(super) struct LegIce {
     in_use: Option<bool>,
     /// Theirs, in force.
     remote: Option<IceCredentials>,
+    /// Our addresses that checks chose, as the end that leads says: from then on our descriptions
+    /// name these and no others (RFC 8839 section 4.4.1.2.2).
+    chosen: Option<(SocketAddr, SocketAddr)>,
 }
 
 /// What our description says.
@@ -52,6 +56,43 @@ impl Session {
         self.ice.writes = if wanted { Writes::Ice } else { Writes::Nothing };
     }
 
+    /// Where RTP and RTCP are to be sent to, as our descriptions say.
+    pub(super) fn default_destinations(&self) -> (SocketAddr, SocketAddr) {
+        let chosen = self.ice.chosen.filter(|_| self.writes_ice());
+        chosen.unwrap_or((self.local.rtp, self.local.rtcp))
+    }
+
+    /// The host of those, where checks chose it: it stays, whatever leads to the signalling.
+    pub(super) fn chosen_host(&self) -> Option<std::net::IpAddr> {
+        let chosen = self.ice.chosen.filter(|_| self.writes_ice());
+        chosen.map(|(rtp, _)| rtp.ip())
+    }
+
+    /// Our addresses and candidates are others.
+    pub(super) fn forget_chosen(&mut self) {
+        self.ice.chosen = None;
+    }
+
+    /// The addresses of ours that an offer says were chosen, if they are ours.
+    fn chosen_of(&self, theirs: &LineIce) -> Option<(SocketAddr, SocketAddr)> {
+        let ours = &self.local.ice.as_ref()?.candidates;
+        let of = |component: u8| {
+            let mut chosen = theirs.chosen.iter();
+            let (_, address) = chosen.find(|(of, _)| *of == component)?;
+            let known = |ours: &crate::ice::Candidate| {
+                ours.component == component && ours.address == *address
+            };
+            ours.iter().any(known).then_some(*address)
+        };
+        let rtp = of(1)?;
+        let rtcp = if self.mux {
+            Some(self.local.rtcp)
+        } else {
+            of(2)
+        };
+        Some((rtp, rtcp?))
+    }
+
     /// The answer to our offer.
     pub(super) fn accept_ice(&mut self, line: &SdpLine) -> Option<AgreedIce> {
         let agreed = usable(line).filter(|_| self.writes_ice());
@@ -76,11 +117,14 @@ impl Session {
             return None;
         };
         self.ice.writes = Writes::Ice;
+        let chosen = self.chosen_of(&theirs);
+        self.ice.chosen = chosen.or(self.ice.chosen);
         // Other credentials are a restart (section 4.4.1.1.1): it wants other ones of ours.
         let restarted = self.ice.remote.replace(theirs.credentials.clone());
         if restarted.is_some_and(|before| before != theirs.credentials)
             && let Some(ice) = &mut self.local.ice
         {
+            self.ice.chosen = None;
             ice.credentials = IceCredentials {
                 ufrag: tokens.word(UFRAG),
                 password: tokens.word(PASSWORD),
@@ -115,8 +159,12 @@ impl Session {
             (Writes::Ice, Some(ice)) => {
                 let IceCredentials { ufrag, password } = &ice.credentials;
                 write!(body, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n")?;
+                let chosen = self.ice.chosen;
                 for candidate in &ice.candidates {
-                    if candidate.component == 1 || !self.mux {
+                    let is_chosen = chosen.is_none_or(|(rtp, rtcp)| {
+                        candidate.address == if candidate.component == 1 { rtp } else { rtcp }
+                    });
+                    if is_chosen && (candidate.component == 1 || !self.mux) {
                         write!(body, "a=candidate:{candidate}\r\n")?;
                     }
                 }

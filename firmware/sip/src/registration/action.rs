@@ -23,6 +23,9 @@ pub(crate) enum RegistrationAction {
         until: Option<Instant>,
         error: Option<String>,
     },
+    /// A router on the way gave this phone another address: calls by the account tell their far
+    /// ends.
+    MappingChanged,
     /// The binding needs this connection: keep it open.
     KeepAlive(ConnectionId),
     /// Send a line end to this address: it keeps the way there open.

@@ -32,6 +32,8 @@ pub(crate) struct FlowState {
     server: Option<Target>,
     /// Our address as the registrar saw it last.
     seen: Option<SocketAddr>,
+    /// That was another one before: calls have the old one in their dialogs.
+    moved: bool,
     /// Flows are named by `reg-id` (RFC 5626), unless the first hop cannot do that.
     named: bool,
     /// The registrar sends calls along the flow, whatever the contact says.
@@ -46,6 +48,7 @@ impl FlowState {
             options: OptionsAnswers::Unknown,
             server: None,
             seen: None,
+            moved: false,
             named,
             bound: false,
         }
@@ -78,6 +81,8 @@ impl FlowState {
         if self.server != server {
             self.server = server;
             self.options = OptionsAnswers::Unknown;
+            // Routers may show another port to each server.
+            self.seen = None;
         } else if self.options == OptionsAnswers::Missing {
             self.options = OptionsAnswers::Ignored;
         }
@@ -99,7 +104,12 @@ impl FlowState {
         tokens: &mut Tokens,
         now: Instant,
     ) {
-        self.seen = grant.seen;
+        let seen_before = std::mem::replace(&mut self.seen, grant.seen);
+        if let (Some(before), Some(seen)) = (seen_before, grant.seen) {
+            // A phone that is not behind a router dials TCP from a new port each time.
+            let by_port = account.transport == Transport::Udp || seen.ip() != here.ip();
+            self.moved |= seen.ip() != before.ip() || by_port && seen != before;
+        }
         self.bound = self.named && grant.binds_flow;
         let translated = grant.seen.is_some_and(|seen| seen != here);
         let need = match (account.transport, account.keepalive) {
@@ -120,6 +130,11 @@ impl FlowState {
     pub(crate) fn handle_seen(&mut self, seen: Option<SocketAddr>) -> bool {
         self.options = OptionsAnswers::Given;
         seen.is_some() && self.seen.is_some() && seen != self.seen
+    }
+
+    /// Whether the server sees us at another address than before, and did not at the last call.
+    pub(crate) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// When to call [`FlowState::handle_timeout`].

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::flow::Transport;
 use crate::message::{NameAddr, Response, SipUri, Uri};
 
 /// Most values of Service-Route kept (RFC 3608).
@@ -27,21 +28,22 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    /// Reads what is granted to our contact, which has this user part; `asked_s` is the lifetime
-    /// that was asked for.
-    pub(crate) fn read(response: &Response, user: &str, asked_s: u32) -> Self {
+    /// Reads what is granted to our contact, which was registered as this; `asked_s` is the
+    /// lifetime that was asked for.
+    pub(crate) fn read(response: &Response, contact: &SipUri, asked_s: u32) -> Self {
         let headers = &response.headers;
+        let user = contact.user().unwrap_or_default();
         let mut service_route = headers.addresses("Service-Route").unwrap_or_default();
         service_route.truncate(MAX_SERVICE_ROUTES);
         let flow_timer = headers.number("Flow-Timer");
         Self {
             // The registrar may only shorten what was asked for (section 10.3).
-            lifetime_s: granted(response, user).unwrap_or(asked_s).min(asked_s),
+            lifetime_s: granted(response, contact).unwrap_or(asked_s).min(asked_s),
             service_route,
             seen: seen_by(response),
             binds_flow: headers.has_token("Require", "outbound"),
             flow_timer: flow_timer.map(|s| Duration::from_secs(u64::from(s.max(MIN_FLOW_TIMER_S)))),
-            gruu: gruu(response, user),
+            gruu: gruu(response, &user),
         }
     }
 }
@@ -67,22 +69,26 @@ fn gruu(response: &Response, user: &str) -> Option<SipUri> {
 
 /// The lifetime the registrar grants, in seconds: our own contact's `expires`, otherwise the
 /// header.
-fn granted(response: &Response, user: &str) -> Option<u32> {
+fn granted(response: &Response, contact: &SipUri) -> Option<u32> {
+    let port = |uri: &SipUri| uri.port().unwrap_or(Transport::Udp.default_port());
+    // A registrar behind a router may show it otherwise than we wrote it.
+    let is_exact = |uri: &Uri| {
+        uri.as_sip()
+            .is_some_and(|uri| uri.host().matches(contact.host()) && port(uri) == port(contact))
+    };
     let contacts = response
         .headers
         .values("Contact")
         .filter_map(|v| NameAddr::parse(v).ok());
     let ours = contacts
-        .filter(|c| c.uri.user().as_deref() == Some(user))
+        .filter(|c| c.uri.user() == contact.user())
         .filter_map(|c| {
-            c.params
-                .get("expires")?
-                .trim_matches('"')
-                .trim()
-                .parse()
-                .ok()
+            let expires = c.params.get("expires")?.trim_matches('"').trim();
+            Some((is_exact(&c.uri), expires.parse().ok()?))
         })
-        // A contact just taken away may still be listed, with nothing left.
+        // One of ours before the last correction may still be listed, with more or nothing left.
         .max();
-    ours.or_else(|| response.headers.expires())
+    let ours: Option<(bool, u32)> = ours;
+    ours.map(|(_, granted)| granted)
+        .or_else(|| response.headers.expires())
 }

@@ -23,6 +23,7 @@ enum Did {
     Error(String),
     KeptAlive,
     Asked,
+    Moved,
 }
 
 impl Desk {
@@ -58,6 +59,7 @@ impl Desk {
                 } => Did::Error(error),
                 RegistrationAction::Report { .. } => Did::Registered,
                 RegistrationAction::KeepAlive(_) => Did::KeptAlive,
+                RegistrationAction::MappingChanged => Did::Moved,
                 RegistrationAction::Probe { .. }
                 | RegistrationAction::Keepalive { .. }
                 | RegistrationAction::LineEnd(_) => Did::Asked,
@@ -128,6 +130,57 @@ fn lifetime_is_what_the_registrar_grants() {
         desk.registration.bound_until,
         Some(desk.now + Duration::from_secs(60))
     );
+}
+
+#[test]
+fn of_several_contacts_of_ours_the_one_just_registered_counts() {
+    for (listed, granted) in [
+        // The one before the last correction has more left, or nothing.
+        (
+            "<sip:U@203.0.113.5:40123>;expires=500, <sip:U@192.0.2.1>;expires=60",
+            60,
+        ),
+        (
+            "<sip:U@203.0.113.5:40123>;expires=0, <sip:U@192.0.2.1:5060>;expires=\" 90 \"",
+            90,
+        ),
+        // Rewritten on the way: whichever it is.
+        ("<sip:U@203.0.113.5:40123>;expires=70", 70),
+        // Somebody else's, and no word of ours.
+        ("<sip:other@192.0.2.1>;expires=30", 600),
+        ("<sip:U@192.0.2.1>;expires=4294967296", 600),
+        ("*", 600),
+    ] {
+        let mut desk = Desk::new();
+        let (_, register) = desk.timeout();
+        let user = desk.registration.contact_user().to_owned();
+        let contact = listed.replace("U@", &format!("{user}@"));
+        desk.answer(&register.unwrap(), 200, &[("Contact", &contact)]);
+        let until = desk.registration.bound_until.unwrap();
+        assert_eq!(until - desk.now, Duration::from_secs(granted), "{listed}");
+    }
+}
+
+#[test]
+fn a_tiny_lifetime_is_refreshed_every_two_seconds_at_most() {
+    for (granted, longest) in [(1, 2), (2, 2), (3, 2), (5, 3)] {
+        let mut desk = Desk::new();
+        let (_, register) = desk.timeout();
+        let mut register = register.unwrap();
+        let user = desk.registration.contact_user().to_owned();
+        let contact = format!("<sip:{user}@192.0.2.1>;expires={granted}");
+        for _ in 0..20 {
+            desk.answer(&register, 200, &[("Contact", &contact)]);
+            let refresh = desk.registration.next_at.unwrap() - desk.now;
+            let fits = Duration::from_secs(2)..=Duration::from_secs(longest);
+            assert!(fits.contains(&refresh), "{granted}: {refresh:?}");
+            register = loop {
+                if let (_, Some(register)) = desk.timeout() {
+                    break register;
+                }
+            };
+        }
+    }
 }
 
 #[test]

@@ -22,6 +22,8 @@ const AGAIN: [Duration; 3] = [
     Duration::from_millis(1200),
     Duration::from_millis(2800),
 ];
+/// How long TCP is waited for where a part of the answer came by UDP: firewalls drop it.
+const REST: Duration = Duration::from_millis(700);
 /// Largest answer.
 const MAX_ANSWER: usize = 65_535;
 /// Wrong answers read before a socket is given up: somebody is guessing.
@@ -100,10 +102,16 @@ async fn exchange(
     };
     let reply = timeout_at(deadline, by_udp(&question, id, &bytes, server)).await;
     let reply = match reply {
-        Ok(Ok(Reply::Truncated)) => {
-            match timeout_at(deadline, by_tcp(&question, id, &bytes, server)).await {
-                Ok(reply) => reply,
-                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        Ok(Ok(Reply::Truncated(part))) => {
+            let until = if part.records.is_empty() {
+                deadline
+            } else {
+                deadline.min(Instant::now() + REST)
+            };
+            let rest = timeout_at(until, by_tcp(&question, id, &bytes, server)).await;
+            match rest.unwrap_or(Err(io::ErrorKind::TimedOut.into())) {
+                Err(_) if !part.records.is_empty() => Ok(Reply::Answer(part)),
+                rest => rest,
             }
         }
         Ok(reply) => reply,
@@ -121,7 +129,7 @@ async fn exchange(
             server,
             code,
         }),
-        Reply::Foreign | Reply::Truncated => Err(AskError::Refused {
+        Reply::Foreign | Reply::Truncated(_) => Err(AskError::Refused {
             question,
             server,
             code: "nothing that can be read".to_owned(),

@@ -25,8 +25,8 @@ const NEGATIVE: Duration = Duration::from_secs(60);
 pub(crate) enum Reply {
     /// Not the answer to this question.
     Foreign,
-    /// The rest must be fetched by TCP.
-    Truncated,
+    /// The rest must be fetched by TCP; what came of it.
+    Truncated(Answer),
     /// The server does not answer: SERVFAIL, REFUSED, NOTIMP, FORMERR.
     Refused(String),
     /// The answer.
@@ -60,14 +60,23 @@ pub(crate) fn read(question: &Question, id: u16, bytes: &[u8]) -> Reply {
     let asked = |query: &Query| {
         query.query_type == record_type(question.kind) && is_name(&query.name, &question.name)
     };
-    if message.metadata.id != id
-        || message.metadata.message_type != MessageType::Response
-        || !message.queries.first().is_some_and(asked)
-    {
+    if message.metadata.id != id || message.metadata.message_type != MessageType::Response {
+        return Reply::Foreign;
+    }
+    // Who understood nothing repeats nothing.
+    let refuses = !matches!(
+        message.metadata.response_code,
+        ResponseCode::NoError | ResponseCode::NXDomain
+    );
+    let is_ours = match message.queries.first() {
+        Some(query) => asked(query),
+        None => refuses,
+    };
+    if !is_ours {
         return Reply::Foreign;
     }
     if message.metadata.truncation {
-        return Reply::Truncated;
+        return Reply::Truncated(answer(question, &message));
     }
     match message.metadata.response_code {
         ResponseCode::NoError | ResponseCode::NXDomain => Reply::Answer(answer(question, &message)),
@@ -148,5 +157,60 @@ fn value(kind: Kind, data: &RData) -> Option<Record> {
             }))
         }
         (_, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::Record as DnsRecord;
+    use hickory_proto::rr::rdata::{A, CNAME};
+
+    use super::*;
+
+    const ADDRESS: std::net::Ipv4Addr = std::net::Ipv4Addr::new(192, 0, 2, 1);
+
+    /// An answer with these aliases, and an address of the last name.
+    fn answered(aliases: &[(&str, &str, u32)], owner: &str, ttl: u32) -> Answer {
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        let question = Question::new("a.example", Kind::A);
+        let mut message = Message::new(7, MessageType::Response, OpCode::Query);
+        message.add_query(Query::query(name("a.example."), RecordType::A));
+        for (from, to, ttl) in aliases {
+            let alias = RData::CNAME(CNAME(name(to)));
+            message.add_answer(DnsRecord::from_rdata(name(from), *ttl, alias));
+        }
+        message.add_answer(DnsRecord::from_rdata(
+            name(owner),
+            ttl,
+            RData::A(A(ADDRESS)),
+        ));
+        match read(&question, 7, &message.to_vec().unwrap()) {
+            Reply::Answer(answer) => answer,
+            reply => panic!("{reply:?}"),
+        }
+    }
+
+    #[test]
+    fn aliases_are_followed_and_loops_end() {
+        let found = [Record::Address(ADDRESS.into())];
+        let chain = [
+            ("b.example.", "c.example.", 30),
+            ("A.Example.", "b.example.", 60),
+        ];
+        let answer = answered(&chain, "c.example.", 300);
+        // In whatever order; the shortest lifetime counts.
+        assert_eq!(answer.records, found);
+        assert_eq!(answer.ttl, Duration::from_secs(30));
+        let circle = [
+            ("a.example.", "b.example.", 60),
+            ("b.example.", "a.example.", 60),
+        ];
+        assert_eq!(answered(&circle, "c.example.", 60).records, []);
+        let itself = [("a.example.", "a.example.", 60)];
+        assert_eq!(answered(&itself, "a.example.", 60).records, found);
+        // What no alias leads to is somebody else's.
+        assert_eq!(answered(&[], "c.example.", 60).records, []);
+        // A record may be for this once (RFC 1035 section 3.2.1).
+        assert_eq!(answered(&[], "a.example.", 0).ttl, Duration::ZERO);
     }
 }

@@ -41,9 +41,10 @@ pub(super) fn services(
 }
 
 /// RFC 2782: lowest priority first; within one, each next server is drawn with a chance in
-/// proportion to its weight. The root as target means that there is no such service.
+/// proportion to its weight. The root as target means that there is no such service; a port 0 leads
+/// nowhere.
 pub(super) fn drawn(mut found: Vec<Srv>, chance: &mut dyn FnMut() -> u32) -> Vec<(String, u16)> {
-    found.retain(|server| !server.target.is_empty());
+    found.retain(|server| !server.target.is_empty() && server.port != 0);
     found.sort_by_key(|server| (server.priority, server.weight));
     let mut order = Vec::with_capacity(found.len());
     while let Some(priority) = found.first().map(|first| first.priority) {
@@ -106,6 +107,28 @@ mod tests {
             assert_eq!(order.len(), 2);
         }
         assert!((870..=930).contains(&first[0]), "{first:?}");
+    }
+
+    #[test]
+    fn weights_of_nothing_and_ports_of_nothing_do_no_harm() {
+        let found = vec![server(1, 0, "a"), server(1, 0, "b"), server(1, 0, "c")];
+        for chance in [0, 1, u32::MAX] {
+            assert_eq!(names(found.clone(), || chance).len(), 3);
+        }
+        // A weight of 0 beside others is drawn seldom, and never lost (RFC 2782).
+        let found = vec![server(1, 0, "seldom"), server(1, u16::MAX, "often")];
+        assert_eq!(names(found.clone(), || 0), ["seldom", "often"]);
+        assert_eq!(names(found, || 1), ["often", "seldom"]);
+        let many: Vec<Srv> = (0..200).map(|_| server(1, u16::MAX, "x")).collect();
+        assert_eq!(names(many, || u32::MAX).len(), 200);
+        let nowhere = Srv {
+            port: 0,
+            ..server(1, 1, "x")
+        };
+        assert_eq!(
+            names(vec![nowhere, server(9, 1, "")], || 0),
+            [] as [&str; 0]
+        );
     }
 
     #[test]

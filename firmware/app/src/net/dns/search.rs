@@ -9,7 +9,7 @@
 //! ```
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use sip::{Families, Lookup, Target, Transport};
@@ -135,6 +135,10 @@ impl Search {
     }
 
     fn want_addresses(&mut self, host: &str) {
+        // Some write a number where an SRV record has a name.
+        if host.parse::<IpAddr>().is_ok() {
+            return;
+        }
         for (usable, kind) in [(self.families.v4, Kind::A), (self.families.v6, Kind::Aaaa)] {
             if usable {
                 self.want(Question::new(host, kind));
@@ -321,6 +325,12 @@ impl Search {
         transport: Transport,
         late: bool,
     ) -> Part<Vec<Target>> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            let address = SocketAddr::new(ip, port);
+            let usable = self.families.reach(ip) && is_host(ip);
+            let target = usable.then_some(Target { transport, address });
+            return Part::Known(target.into_iter().collect());
+        }
         self.want_addresses(host);
         let mut found = Vec::new();
         for (usable, kind) in [(self.families.v4, Kind::A), (self.families.v6, Kind::Aaaa)] {
@@ -331,11 +341,11 @@ impl Search {
                 Some(known) => {
                     let records = known.as_deref().unwrap_or_default();
                     found.extend(records.iter().filter_map(|record| match record {
-                        Record::Address(ip) => Some(Target {
+                        Record::Address(ip) if is_host(*ip) => Some(Target {
                             transport,
                             address: SocketAddr::new(*ip, port),
                         }),
-                        Record::Srv(_) | Record::Naptr(_) => None,
+                        Record::Address(_) | Record::Srv(_) | Record::Naptr(_) => None,
                     }));
                 }
                 None if late || !found.is_empty() => {}
@@ -344,6 +354,13 @@ impl Search {
         }
         Part::Known(found)
     }
+}
+
+/// Whether an address is one host's. Resolvers that block names answer with 0.0.0.0, which would be
+/// this phone itself.
+fn is_host(ip: IpAddr) -> bool {
+    let broadcast = ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
 /// Names of this link (RFC 6762).

@@ -1,6 +1,6 @@
 //! What the system says about names: `/etc/resolv.conf` and `/etc/hosts`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 
 /// Name servers asked (resolv.conf(5) knows three).
@@ -31,6 +31,7 @@ impl System {
         Self::parse(
             &text(Path::new("/etc/resolv.conf")),
             &text(Path::new("/etc/hosts")),
+            interface,
         )
     }
 
@@ -47,18 +48,16 @@ impl System {
         found
     }
 
-    fn parse(resolv_conf: &str, hosts: &str) -> Self {
+    /// `interface`: the number of a network interface.
+    fn parse(resolv_conf: &str, hosts: &str, interface: impl Fn(&str) -> Option<u32>) -> Self {
         let mut system = Self::default();
         for line in resolv_conf.lines() {
             let mut words = line.split_ascii_whitespace();
             match words.next() {
                 Some("nameserver") => {
-                    // A link-local server has its interface behind a percent sign.
-                    let address = words.next().and_then(|word| word.parse::<IpAddr>().ok());
+                    let server = words.next().and_then(|word| server(word, &interface));
                     if system.servers.len() < MAX_SERVERS {
-                        system
-                            .servers
-                            .extend(address.map(|ip| SocketAddr::new(ip, PORT)));
+                        system.servers.extend(server);
                     }
                 }
                 // The last line counts.
@@ -89,6 +88,25 @@ impl System {
     }
 }
 
+/// The address of a name server. A link-local one has its interface behind a percent sign, by name
+/// or number (RFC 4007 section 11); without one it leads nowhere.
+fn server(word: &str, interface: impl Fn(&str) -> Option<u32>) -> Option<SocketAddr> {
+    let (address, scope) = match word.split_once('%') {
+        Some((address, scope)) => (address, scope.parse().ok().or_else(|| interface(scope))?),
+        None => (word, 0),
+    };
+    Some(match address.parse::<IpAddr>().ok()? {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() && scope == 0 => return None,
+        IpAddr::V6(v6) => SocketAddrV6::new(v6, PORT, 0, scope).into(),
+        v4 @ IpAddr::V4(_) => SocketAddr::new(v4, PORT),
+    })
+}
+
+/// The number of an interface of this machine.
+fn interface(name: &str) -> Option<u32> {
+    nix::net::if_::if_nametoindex(name).ok()
+}
+
 fn text(path: &Path) -> String {
     let bytes = board::files::read_start(path, MAX_FILE).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
@@ -105,16 +123,35 @@ mod tests {
              nameserver 2001:db8::53\nnameserver 9.9.9.9\nnameserver 1.1.1.1\n\
              search Home.Example. lan\noptions timeout:1\n",
             "127.0.0.1 localhost\n10.0.0.5\tpbx PBX.example # ours\nnonsense x\n",
+            |name| (name == "eth0").then_some(2),
         );
         let servers: Vec<String> = system.servers.iter().map(ToString::to_string).collect();
         assert_eq!(
             servers,
-            ["192.168.1.1:53", "[2001:db8::53]:53", "9.9.9.9:53"]
+            ["192.168.1.1:53", "[fe80::1%2]:53", "[2001:db8::53]:53"]
         );
         assert_eq!(system.search, ["home.example", "lan"]);
         let address: IpAddr = "10.0.0.5".parse().unwrap();
         assert_eq!(system.addresses("pbx.example"), [address]);
         assert_eq!(system.addresses("other"), [] as [IpAddr; 0]);
         assert_eq!(System::default().addresses("localhost").len(), 2);
+    }
+
+    #[test]
+    fn a_link_local_server_has_an_interface_or_is_none() {
+        for (word, found) in [
+            ("fe80::1%eth0", Some("[fe80::1%2]:53")),
+            ("fe80::1%7", Some("[fe80::1%7]:53")),
+            ("fe80::1%wlan9", None),
+            ("fe80::1%", None),
+            ("fe80::1", None),
+            ("2001:db8::53", Some("[2001:db8::53]:53")),
+            ("nonsense%eth0", None),
+        ] {
+            let server = server(word, |name| (name == "eth0").then_some(2));
+            assert_eq!(server.map(|s| s.to_string()).as_deref(), found, "{word}");
+        }
+        assert_eq!(interface("lo"), Some(1));
+        assert_eq!(interface("no such name"), None);
     }
 }

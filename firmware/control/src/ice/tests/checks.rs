@@ -2,7 +2,7 @@
 
 use sip::ice::CandidateKind;
 
-use super::network::{Nat, STREAM, World};
+use super::network::{Nat, STREAM, World, end};
 use super::*;
 
 fn connected(left: Nat, right: Nat, with_turn: bool, muxed: bool) -> World {
@@ -109,6 +109,98 @@ fn candidates_are_what_was_found() {
     assert_eq!((rtp, rtcp), (mapped(1), mapped(2)));
     let inside = world.ends[0].ice.default_addresses(STREAM, false).unwrap();
     assert_eq!(inside.0, SocketAddr::new(world.ends[0].host, 4000));
+}
+
+#[test]
+fn ipv6_is_a_way_where_ipv4_has_none() {
+    // No relay, and routers that show another port to everyone.
+    let mut world = World::of([
+        end(1, Nat::Symmetric).with_ipv6("2001:db8::1"),
+        end(2, Nat::Symmetric).with_ipv6("2001:db8::2"),
+    ]);
+    world.gather(false);
+    world.agree(false);
+    world.connect();
+    world.run(ms(3000));
+    for side in [0, 1] {
+        let path = world.path(side);
+        let far = if side == 0 {
+            "[2001:db8::2]"
+        } else {
+            "[2001:db8::1]"
+        };
+        assert_eq!(path.rtp, Some(address(&format!("{far}:4000"))));
+        assert_eq!(path.rtcp, Some(address(&format!("{far}:4001"))));
+        assert!(world.media_flows(side));
+    }
+}
+
+#[test]
+fn a_relay_joins_the_families() {
+    for muxed in [true, false] {
+        let mut world = World::of([
+            end(1, Nat::PortRestricted),
+            end(2, Nat::None).only_ipv6("2001:db8::2"),
+        ]);
+        world.gather(true);
+        world.agree(muxed);
+        world.connect();
+        world.run(ms(3000));
+        let path = world.path(0);
+        assert_eq!(path.rtp, Some(address("[2001:db8::2]:4000")));
+        assert!(path.relays.rtp.is_some());
+        let relay: std::net::IpAddr = network::TURN_IPV6.parse().unwrap();
+        assert_eq!(world.path(1).rtp.map(|to| to.ip()), Some(relay));
+        assert!(world.media_flows(0) && world.media_flows(1));
+        world.run(ms(1_300_000));
+        assert!(world.media_flows(0) && world.media_flows(1));
+    }
+}
+
+#[test]
+fn a_server_that_minds_being_asked_for_ipv6_serves_ipv4() {
+    let mut world = World::new(Nat::Symmetric, Nat::Symmetric);
+    world.refuses_ipv6 = true;
+    world.gather(true);
+    world.agree(true);
+    world.connect();
+    assert!(world.media_flows(0) && world.media_flows(1));
+}
+
+#[test]
+fn mappings_are_kept_open_and_a_new_one_is_noticed() {
+    let mut world = World::new(Nat::PortRestricted, Nat::None);
+    world.gather(false);
+    let default = |world: &World| world.ends[0].ice.default_addresses(STREAM, true).unwrap();
+    let (before, asked) = (default(&world), world.ends[0].asked);
+    world.ends[0].events.clear();
+    // A call rings, or goes on without checks: both sockets ask at least every fifteen seconds.
+    world.run(ms(90_000));
+    assert_eq!(world.ends[0].asked - asked, 12);
+    assert_eq!(default(&world), before);
+    // Lost answers are no news.
+    world.servers_dead = true;
+    world.run(ms(60_000));
+    world.servers_dead = false;
+    assert_eq!(world.ends[0].events, []);
+    world.ends[0].forget();
+    world.run(ms(16_000));
+    assert_eq!(world.ends[0].events, [Event::Remapped(STREAM)]);
+    let after = default(&world);
+    assert!(
+        after.0 != before.0 && after.1 != before.1,
+        "{before:?} {after:?}"
+    );
+    world.run(ms(60_000));
+    assert_eq!(world.ends[0].events.len(), 1, "once");
+}
+
+#[test]
+fn a_way_in_use_needs_no_server() {
+    let mut world = connected(Nat::PortRestricted, Nat::FullCone, false, true);
+    let asked = world.ends[0].asked;
+    world.run(ms(100_000));
+    assert_eq!(world.ends[0].asked, asked);
 }
 
 #[test]

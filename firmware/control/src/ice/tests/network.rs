@@ -13,6 +13,8 @@ pub(super) const STREAM: StreamId = StreamId(7);
 const DELAY: Duration = ms(20);
 pub(super) const STUN: &str = "198.51.100.1:3478";
 pub(super) const TURN: &str = "198.51.100.2:3478";
+/// Where its relayed addresses of IPv6 are.
+pub(super) const TURN_IPV6: &str = "2001:db8:ffff::2";
 
 /// What a router does with UDP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +76,14 @@ impl Router {
 pub(super) struct End {
     pub(super) ice: IceEndpoints,
     pub(super) host: IpAddr,
+    /// Its address of IPv6, which no one translates.
+    pub(super) ipv6: Option<IpAddr>,
     router: Router,
     pub(super) events: Vec<Event>,
     pub(super) dtls: Vec<Vec<u8>>,
+    /// Datagrams to the far end or by the TURN server, and questions to the STUN server.
     pub(super) sent: usize,
+    pub(super) asked: usize,
 }
 
 #[derive(Default)]
@@ -99,6 +105,8 @@ pub(super) struct World {
     pub(super) servers_dead: bool,
     allocations: BTreeMap<u16, Allocation>,
     pub(super) stale_nonce: bool,
+    /// The TURN server refuses to be asked for IPv6.
+    pub(super) refuses_ipv6: bool,
 }
 
 pub(super) fn end(number: u8, nat: Nat) -> End {
@@ -109,6 +117,7 @@ pub(super) fn end(number: u8, nat: Nat) -> End {
     End {
         ice: IceEndpoints::new([number; 32]),
         host,
+        ipv6: None,
         router: Router {
             nat,
             outer: IpAddr::from([203, 0, 113, number]),
@@ -119,17 +128,39 @@ pub(super) fn end(number: u8, nat: Nat) -> End {
         events: Vec::new(),
         dtls: Vec::new(),
         sent: 0,
+        asked: 0,
     }
 }
 
 impl End {
+    /// Besides its address of IPv4 it has one of IPv6.
+    pub(super) fn with_ipv6(mut self, host: &str) -> Self {
+        self.ipv6 = Some(host.parse().unwrap());
+        self
+    }
+
+    /// It has an address of IPv6 and no other.
+    pub(super) fn only_ipv6(mut self, host: &str) -> Self {
+        self.host = host.parse().unwrap();
+        self.router.nat = Nat::None;
+        self.router.outer = self.host;
+        self
+    }
+
+    /// Its router restarts.
+    pub(super) fn forget(&mut self) {
+        self.router.ports.clear();
+        self.router.sent_to.clear();
+    }
+
     pub(super) fn wanted(&self, with_turn: bool) -> Wanted {
         Wanted {
-            hosts: vec![self.host],
+            hosts: [self.host].into_iter().chain(self.ipv6).collect(),
             external: None,
             stun: vec![address(STUN)],
             turn: with_turn.then(|| TurnServer {
                 address: address(TURN),
+                by_stream: false,
                 user: "user".into(),
                 password: config::schema::Secret("secret".into()),
             }),
@@ -139,15 +170,20 @@ impl End {
 
 impl World {
     pub(super) fn new(left: Nat, right: Nat) -> Self {
+        Self::of([end(1, left), end(2, right)])
+    }
+
+    pub(super) fn of(ends: [End; 2]) -> Self {
         Self {
             now: crate::test_origin(),
-            ends: [end(1, left), end(2, right)],
+            ends,
             flights: Vec::new(),
             order: 0,
             cut: false,
             servers_dead: false,
             allocations: BTreeMap::new(),
             stale_nonce: false,
+            refuses_ipv6: false,
         }
     }
 
@@ -155,7 +191,12 @@ impl World {
     pub(super) fn gather(&mut self, with_turn: bool) {
         for end in &mut self.ends {
             let wanted = end.wanted(with_turn);
-            let sockets = [4000, 4001].map(|port| SocketAddr::new(end.host, port));
+            let bound = if end.ipv6.is_some() {
+                IpAddr::from([0; 16])
+            } else {
+                end.host
+            };
+            let sockets = [4000, 4001].map(|port| SocketAddr::new(bound, port));
             end.ice.open(STREAM, sockets, wanted, self.now);
         }
         self.run(ms(600));
@@ -256,8 +297,23 @@ impl World {
             PacketKind::Rtp => 4000,
             PacketKind::Rtcp => 4001,
         };
-        let inner = SocketAddr::new(self.ends[side].host, port);
-        self.ends[side].sent += 1;
+        let end = &mut self.ends[side];
+        let hosts = [Some(end.host), end.ipv6].into_iter().flatten();
+        let Some(host) = hosts
+            .into_iter()
+            .find(|host| host.is_ipv4() == transmit.to.is_ipv4())
+        else {
+            return;
+        };
+        let inner = SocketAddr::new(host, port);
+        if transmit.to == address(STUN) {
+            end.asked += 1;
+        } else {
+            end.sent += 1;
+        }
+        if host.is_ipv6() {
+            return self.fly(inner, transmit.to, transmit.bytes, now);
+        }
         // A private address leads nowhere.
         let private = matches!(transmit.to.ip(), IpAddr::V4(v4) if v4.is_private());
         if private && self.ends[side].router.nat != Nat::None {
@@ -284,19 +340,24 @@ impl World {
         let Flight {
             from, to, bytes, ..
         } = flight;
-        if to == address(STUN) || to == address(TURN) || to.ip() == address(TURN).ip() {
+        let relay: IpAddr = TURN_IPV6.parse().unwrap();
+        if to == address(STUN) || to.ip() == address(TURN).ip() || to.ip() == relay {
             if !self.servers_dead {
                 self.serve(from, to, &bytes);
             }
             return;
         }
-        let side = usize::from(to.ip() == IpAddr::from([203, 0, 113, 2]));
-        let end = &mut self.ends[side];
+        let at = |end: &&mut End| end.router.outer == to.ip() || end.ipv6 == Some(to.ip());
+        let Some(end) = self.ends.iter_mut().find(at) else {
+            return;
+        };
         let inner = match end.router.nat {
             Nat::None => Some(to),
+            _ if to.is_ipv6() => Some(to),
             Nat::FullCone | Nat::PortRestricted | Nat::Symmetric => end.router.inward(from, to),
         };
-        let Some(inner) = inner.filter(|inner| inner.ip() == end.host) else {
+        let ours = |inner: &SocketAddr| inner.ip() == end.host || Some(inner.ip()) == end.ipv6;
+        let Some(inner) = inner.filter(ours) else {
             return;
         };
         let socket = if inner.port() == 4000 {
@@ -341,7 +402,7 @@ impl World {
             let port = self.port_of(from).unwrap();
             let number = u16::from_be_bytes([bytes[0], bytes[1]]);
             let peer = self.allocations[&port].channels[&number];
-            let relayed = SocketAddr::new(turn.ip(), port);
+            let relayed = relayed_at(port, peer);
             return self.fly(relayed, peer, bytes[4..].to_vec(), now);
         }
         let message = Message::parse(bytes).unwrap();
@@ -355,7 +416,7 @@ impl World {
             let data = message.attribute(Attribute::Data).unwrap().to_vec();
             let port = self.port_of(from).unwrap();
             if self.allocations[&port].permissions.contains(&peer.ip()) {
-                self.fly(SocketAddr::new(turn.ip(), port), peer, data, now);
+                self.fly(relayed_at(port, peer), peer, data, now);
             }
             return;
         }
@@ -374,6 +435,13 @@ impl World {
         if message.attribute(Attribute::Nonce) != Some(nonce) {
             return self.fly(to, from, challenge(438), now);
         }
+        let asks_ipv6 = message
+            .attribute(Attribute::AdditionalAddressFamily)
+            .is_some();
+        if asks_ipv6 && self.refuses_ipv6 {
+            let refusal = answer(Class::Error).error(440, "");
+            return self.fly(to, from, refusal.finish(Some(&key)), now);
+        }
         let mut success = answer(Class::Success);
         let peer = message.address(Attribute::XorPeerAddress);
         match message.method {
@@ -388,6 +456,10 @@ impl World {
                     )
                     .address(Attribute::XorMappedAddress, from)
                     .attribute(Attribute::Lifetime, &600_u32.to_be_bytes());
+                if asks_ipv6 {
+                    let relayed = SocketAddr::new(TURN_IPV6.parse().unwrap(), port);
+                    success = success.address(Attribute::XorRelayedAddress, relayed);
+                }
             }
             Method::Refresh => {
                 if message.number(Attribute::Lifetime) == Some(0) {
@@ -423,4 +495,14 @@ impl World {
     pub(super) fn allocations(&self) -> usize {
         self.allocations.len()
     }
+}
+
+/// The relayed address with this port that sends to a peer.
+fn relayed_at(port: u16, peer: SocketAddr) -> SocketAddr {
+    let ip = if peer.is_ipv4() {
+        address(TURN).ip()
+    } else {
+        TURN_IPV6.parse().unwrap()
+    };
+    SocketAddr::new(ip, port)
 }

@@ -71,6 +71,67 @@ fn both_ends_learn_what_the_other_said() {
 }
 
 #[test]
+fn the_candidates_that_checks_chose_are_answered_alone() {
+    let mut media = local(&[Codec::Pcmu]);
+    let mut ice = local_ice("bbbb", false);
+    for component in [1, 2_u16] {
+        ice.candidates.push(Candidate {
+            foundation: "s0".into(),
+            component: component as u8,
+            priority: 1_694_498_816 - u32::from(component),
+            address: format!("203.0.113.5:{}", 40_000 + component)
+                .parse()
+                .unwrap(),
+            kind: CandidateKind::ServerReflexive,
+            related: Some("192.0.2.9:20000".parse().unwrap()),
+        });
+    }
+    media.ice = Some(ice);
+    let mut session = Session::new(media, "192.0.2.9".parse().unwrap(), 7);
+    let (answer, first) = session.answer(&sdp(OFFER), &mut tokens()).unwrap();
+    assert_eq!(text(&answer).matches("a=candidate:").count(), 4);
+    // Checks are done: the end that leads says what it goes by.
+    let chosen = "a=remote-candidates:1 203.0.113.5 40001 2 203.0.113.5 40002\r\n";
+    let (answer, again) = session
+        .answer(&sdp(&format!("{OFFER}{chosen}")), &mut tokens())
+        .unwrap();
+    let answer = text(&answer);
+    assert!(answer.contains("m=audio 40001 RTP/AVP"), "{answer}");
+    assert!(answer.contains("\r\nc=IN IP4 203.0.113.5\r\n"), "{answer}");
+    assert_eq!(answer.matches("a=candidate:s0 ").count(), 2, "{answer}");
+    assert_eq!(answer.matches("a=candidate:").count(), 2, "{answer}");
+    assert_eq!(
+        first.ice.unwrap().local,
+        again.ice.unwrap().local,
+        "no restart"
+    );
+    // Our own later offer says the same.
+    let offer = session.offer(&mut tokens()).unwrap();
+    let offer = text(&offer);
+    assert!(
+        offer.contains("m=audio 40001 ") && offer.contains("a=candidate:s0 1 "),
+        "{offer}"
+    );
+    assert_eq!(offer.matches("a=candidate:").count(), 2, "{offer}");
+    // What is not ours is not said.
+    for not_ours in [
+        "1 198.51.100.66 40001 2 198.51.100.66 40002",
+        "1 203.0.113.5 40001 2 203.0.113.5 9",
+        "1 203.0.113.5 40001",
+    ] {
+        let mut fresh = with_ice("bbbb", false);
+        let offer = format!("{OFFER}a=remote-candidates:{not_ours}\r\n");
+        let (answer, _) = fresh.answer(&sdp(&offer), &mut tokens()).unwrap();
+        let answer = text(&answer);
+        assert!(answer.contains("m=audio 20000 "), "{not_ours}: {answer}");
+    }
+    // A restart begins again with all of them.
+    let restart = OFFER.replace("ufrag:their", "ufrag:other");
+    let (answer, _) = session.answer(&sdp(&restart), &mut tokens()).unwrap();
+    assert_eq!(text(&answer).matches("a=candidate:").count(), 4);
+}
+
+#[test]
 fn it_is_offered_only_where_wanted() {
     let offer = with_ice("aaaa", false).offer(&mut tokens()).unwrap();
     assert!(!text(&offer).contains("ice-"), "{}", text(&offer));

@@ -19,6 +19,10 @@ enum Manner {
     NxDomain,
     /// Says that the answer is too long; TCP has it.
     Truncates,
+    /// The same, but TCP leads nowhere; the first records are in the datagram.
+    TruncatesAndHasNoTcp,
+    /// FORMERR, and nothing else in it.
+    UnderstandsNothing,
     /// Answers with another number first.
     WrongId,
     /// Answers another question first.
@@ -71,6 +75,16 @@ async fn server(manner: Manner) -> SocketAddr {
                     cut.metadata.truncation = true;
                     messages.push(cut);
                 }
+                Manner::TruncatesAndHasNoTcp => {
+                    let mut cut = good;
+                    cut.metadata.truncation = true;
+                    messages.push(cut);
+                }
+                Manner::UnderstandsNothing => {
+                    let mut short = reply(query, ResponseCode::FormErr, None);
+                    short.queries.clear();
+                    messages.push(short);
+                }
                 Manner::WrongId => {
                     let mut wrong = reply(query, ResponseCode::NoError, Some(WRONG));
                     wrong.metadata.id = wrong.metadata.id.wrapping_add(1);
@@ -94,6 +108,9 @@ async fn server(manner: Manner) -> SocketAddr {
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = tcp.accept().await.unwrap();
+            if manner == Manner::TruncatesAndHasNoTcp {
+                std::future::pending::<()>().await;
+            }
             let length = usize::from(stream.read_u16().await.unwrap());
             let mut query = vec![0; length];
             stream.read_exact(&mut query).await.unwrap();
@@ -138,8 +155,19 @@ async fn whatever_else_a_server_sends_the_answer_counts() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_answer_serves_where_tcp_leads_nowhere() {
+    let (answer, took) = asked(&[Manner::TruncatesAndHasNoTcp]).await;
+    assert_eq!(answer.unwrap().records, [Record::Address(RIGHT.into())]);
+    assert!(took < Duration::from_millis(1000), "{took:?}");
+}
+
+#[tokio::test]
 async fn a_second_server_helps_where_the_first_does_not() {
-    for (first, longest) in [(Manner::ServFail, 350), (Manner::IsSilent, 900)] {
+    for (first, longest) in [
+        (Manner::ServFail, 350),
+        (Manner::UnderstandsNothing, 350),
+        (Manner::IsSilent, 900),
+    ] {
         let (answer, took) = asked(&[first, Manner::Answers]).await;
         assert_eq!(answer.unwrap().records.len(), 1, "{first:?}");
         assert!(took < Duration::from_millis(longest), "{first:?}: {took:?}");
@@ -156,15 +184,20 @@ async fn a_name_that_is_not_there_is_an_answer() {
 
 #[tokio::test]
 async fn what_fails_is_named() {
-    let (answer, took) = asked(&[Manner::ServFail]).await;
-    let error = answer.unwrap_err().to_string();
-    assert!(
-        error.contains("127.0.0.1")
-            && error.contains("Server Failure")
-            && error.contains("A record of pbx.example"),
-        "{error}"
-    );
-    assert!(took < Duration::from_millis(350), "{took:?}");
+    for (manner, code) in [
+        (Manner::ServFail, "Server Failure"),
+        (Manner::UnderstandsNothing, "Form Error"),
+    ] {
+        let (answer, took) = asked(&[manner]).await;
+        let error = answer.unwrap_err().to_string();
+        assert!(
+            error.contains("127.0.0.1")
+                && error.contains(code)
+                && error.contains("A record of pbx.example"),
+            "{error}"
+        );
+        assert!(took < Duration::from_millis(350), "{took:?}");
+    }
     let error = ask(question(), Vec::new()).await.unwrap_err().to_string();
     assert!(error.contains("no DNS server"), "{error}");
     let free = {

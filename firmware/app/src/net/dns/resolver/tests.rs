@@ -346,6 +346,36 @@ fn the_last_good_addresses_serve_while_dns_is_gone() {
 }
 
 #[test]
+fn odd_records_lead_to_what_is_meant() {
+    // A number where an SRV record has a name.
+    let mut world = World::new(V4).srv("_sip._udp.example", "192.0.2.7", 5070);
+    let found = world.look_up(name("example", None, None)).0;
+    assert_eq!(
+        (found.targets, found.fault),
+        (vec![udp("192.0.2.7:5070")], None)
+    );
+    // No service by UDP; the other ways count.
+    let mut world = World::new(V4)
+        .srv("_sip._udp.example", "", 0)
+        .srv("_sip._tcp.example", "pbx.example", 5060)
+        .a("pbx.example", "192.0.2.8");
+    let found = world.look_up(name("example", None, None)).0.targets;
+    let tcp = Target {
+        transport: Transport::Tcp,
+        ..udp("192.0.2.8:5060")
+    };
+    assert_eq!(found, [tcp]);
+    // A resolver that blocks a name: packets to 0.0.0.0 would come back to this phone.
+    for blocked in ["0.0.0.0", "255.255.255.255", "224.0.1.75"] {
+        let mut world = World::new(V4).a("example", blocked);
+        let (found, _) = world.look_up(name("example", Some(5060), None));
+        assert_eq!(found.targets, [], "{blocked}");
+        let fault = found.fault.map(|fault| fault.to_string());
+        assert!(fault.is_some_and(|f| f.contains("no address")), "{blocked}");
+    }
+}
+
+#[test]
 fn hosts_and_search_domains_count() {
     let mut world = World::new(V4).a("pbx.home.example", "192.0.2.7");
     world.system.search = vec!["lan".into(), "home.example".into()];
