@@ -121,5 +121,64 @@ pub fn identity_codes(country: Country) -> &'static [&'static str] {
     numbers::identity_codes(country)
 }
 
+/// What is dialled before the rest of a national number (ITU-T E.123: the trunk prefix); empty
+/// where there is none.
+pub const fn trunk_prefix(country: Country) -> &'static str {
+    match country {
+        Country::Us => "1",
+        Country::Hu => "06",
+        Country::Lt | Country::Ru => "8",
+        Country::Cl
+        | Country::Cz
+        | Country::Dk
+        | Country::Ee
+        | Country::Es
+        | Country::Gr
+        | Country::It
+        | Country::Mx
+        | Country::No
+        | Country::Pl
+        | Country::Pt
+        | Country::Sg => "",
+        Country::At
+        | Country::Au
+        | Country::Be
+        | Country::Bg
+        | Country::Br
+        | Country::Ch
+        | Country::Cn
+        | Country::De
+        | Country::Fi
+        | Country::Fr
+        | Country::Id
+        | Country::Il
+        | Country::In
+        | Country::Jp
+        | Country::My
+        | Country::Nl
+        | Country::Nz
+        | Country::Ph
+        | Country::Se
+        | Country::Th
+        | Country::Tw
+        | Country::Uk
+        | Country::Ve
+        | Country::Za => "0",
+    }
+}
+
+/// What is dialled before a number of another country (ITU-T E.123: the international prefix).
+pub const fn international_prefix(country: Country) -> &'static str {
+    match country {
+        Country::Us => "011",
+        Country::Au => "0011",
+        Country::Jp => "010",
+        Country::Ru => "810",
+        Country::Id | Country::Sg | Country::Th => "001",
+        Country::Tw => "002",
+        _zero_zero => "00",
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -306,7 +306,13 @@ mod tests {
 
     #[test]
     fn the_sheet_of_codes_is_the_one_checked_in() {
-        checked_in("../../docs/guide/src/codes.md", &features());
+        // The guide has the sheets to be printed beside it (tests/tests/docs/sheet.rs).
+        let sheets = "To print and keep beside the phone, one page of A4: \
+                      [codes](sheets/codes.svg),\nand for the \
+                      [United States](sheets/codes-us.svg).\n\n";
+        let heading = "## In the hand\n";
+        let page = features().replace(heading, &format!("{sheets}{heading}"));
+        checked_in("../../docs/guide/src/codes.md", &page);
     }
 
     #[test]

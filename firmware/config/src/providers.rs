@@ -1,12 +1,18 @@
 //! Recipes for PBXs and providers: facts with their source, used by `offhook setup` and the guide.
 //!
 //! ```text
-//! providers/*.toml ─▶ all ─┬▶ `offhook setup` (setup_file)
-//!                          └▶ page ─▶ docs/guide/src/providers.md
+//! providers/*.toml ─▶ all ─┬▶ look_up ─▶ `offhook setup` (setup_file)
+//! unsupported.toml ────────┴▶ page ─▶ docs/guide/src/providers.md
 //! ```
 //!
 //! A recipe holds facts only, each from the public page it names. `tried` is what a test of this
-//! repository registers at.
+//! repository registers at. What people ask for and has no recipe is named with the reason.
+
+mod page;
+mod unsupported;
+
+pub use page::page;
+pub use unsupported::Unsupported;
 
 use std::fmt::Write as _;
 
@@ -35,12 +41,16 @@ const FILES: &[(&str, &str)] = &[
     ("fritzbox", include_str!("providers/fritzbox.toml")),
     ("kamailio", include_str!("providers/kamailio.toml")),
     ("localphone", include_str!("providers/localphone.toml")),
+    ("mynetfone", include_str!("providers/mynetfone.toml")),
+    ("opensips", include_str!("providers/opensips.toml")),
+    ("orange-es", include_str!("providers/orange-es.toml")),
     ("ovh", include_str!("providers/ovh.toml")),
     ("sipgate", include_str!("providers/sipgate.toml")),
     ("swisscom-cb", include_str!("providers/swisscom-cb.toml")),
     ("telekom", include_str!("providers/telekom.toml")),
     ("telnyx", include_str!("providers/telnyx.toml")),
     ("twilio", include_str!("providers/twilio.toml")),
+    ("ucm", include_str!("providers/ucm.toml")),
     ("vodafone-de", include_str!("providers/vodafone-de.toml")),
     ("vodafone-it", include_str!("providers/vodafone-it.toml")),
     ("voip-ms", include_str!("providers/voip-ms.toml")),
@@ -144,6 +154,83 @@ pub fn all() -> Vec<Recipe> {
     recipes
 }
 
+/// What a name stands for that somebody gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookUp {
+    /// This one.
+    Recipe(Box<Recipe>),
+    /// One that has no recipe, and why.
+    Unsupported(Unsupported),
+    /// One of several: their identifiers.
+    Several(Vec<String>),
+    /// None.
+    Unknown,
+}
+
+/// Letters and digits of a name, in lower case: `FRITZ!Box` and `fritzbox` are the same.
+fn folded(name: &str) -> String {
+    let letters = name.chars().filter(|c| c.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+/// Finds a recipe by its identifier, or by a part of its name that no other has.
+pub fn look_up(given: &str) -> LookUp {
+    let (recipes, unsupported) = (all(), unsupported::all());
+    if let Some(recipe) = recipes.iter().find(|recipe| recipe.id == given) {
+        return LookUp::Recipe(Box::new(recipe.clone()));
+    }
+    if let Some(found) = unsupported.iter().find(|one| one.id == given) {
+        return LookUp::Unsupported(found.clone());
+    }
+    let given = folded(given);
+    if given.is_empty() {
+        return LookUp::Unknown;
+    }
+    let is_meant = |id: &str, name: &str| folded(id) == given || folded(name).contains(&given);
+    let recipes: Vec<_> = recipes
+        .into_iter()
+        .filter(|recipe| is_meant(&recipe.id, &recipe.name))
+        .collect();
+    let unsupported: Vec<_> = unsupported
+        .into_iter()
+        .filter(|one| is_meant(&one.id, &one.name))
+        .collect();
+    match (recipes.as_slice(), unsupported.as_slice()) {
+        ([], []) => LookUp::Unknown,
+        ([recipe], []) => LookUp::Recipe(Box::new(recipe.clone())),
+        ([], [one]) => LookUp::Unsupported(one.clone()),
+        _ => {
+            let ids = recipes.iter().map(|recipe| recipe.id.clone());
+            LookUp::Several(
+                ids.chain(unsupported.into_iter().map(|one| one.id))
+                    .collect(),
+            )
+        }
+    }
+}
+
+/// How the phone gets into its network.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NetworkSettings {
+    /// By cable, with an address from DHCP: nothing is written.
+    #[default]
+    Automatic,
+    /// By a wireless network; an empty password: it has none.
+    Wifi {
+        /// Its name.
+        ssid: String,
+        /// Its password.
+        password: String,
+    },
+    /// With an address of its own.
+    Fixed {
+        /// Address and prefix length.
+        address: String,
+        /// Router, which answers for names, too.
+        router: String,
+    },
+}
+
 /// What `offhook setup` asks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answers {
@@ -169,6 +256,8 @@ pub struct Answers {
     pub board: Option<String>,
     /// ALSA device for microphone and earpiece.
     pub sound: Option<String>,
+    /// How it gets into its network; the keypad asks for that.
+    pub network: NetworkSettings,
     /// What rings; none: what the board's profile says.
     pub ringer: Option<RingerChoice>,
 }
@@ -193,7 +282,9 @@ pub fn setup_file(answers: &Answers) -> String {
     if let Some(language) = answers.language {
         key("language", quoted(language.as_str()));
     }
+    network(&mut out, &answers.network);
     account(&mut out, answers);
+    dial(&mut out, answers);
     board(&mut out, answers);
     out
 }
@@ -289,6 +380,44 @@ fn account(out: &mut String, answers: &Answers) {
     }
 }
 
+fn network(out: &mut String, network: &NetworkSettings) {
+    // Writing to a String cannot fail.
+    let _ = match network {
+        NetworkSettings::Automatic => Ok(()),
+        NetworkSettings::Wifi { ssid, password } if password.is_empty() => writeln!(
+            out,
+            "\n[wifi]\n# The wireless network, which has no password.\nssid = {}\n\
+             security = \"open\"",
+            quoted(ssid)
+        ),
+        NetworkSettings::Wifi { ssid, password } => writeln!(
+            out,
+            "\n[wifi]\n# The wireless network.\nssid = {}\n# Its password.\npassword = {}",
+            quoted(ssid),
+            quoted(password)
+        ),
+        NetworkSettings::Fixed { address, router } => writeln!(
+            out,
+            "\n[network]\n# The phone's own address; \"dhcp\": the network gives it one.\n\
+             address = {}\n# The router.\ngateway = {1}\n# Who answers for names.\n\
+             dns = [{1}]",
+            quoted(address),
+            quoted(router)
+        ),
+    };
+}
+
+fn dial(out: &mut String, answers: &Answers) {
+    let recipe = answers.recipe.as_ref();
+    if let Some(voicemail) = recipe.and_then(|recipe| recipe.voicemail.as_ref()) {
+        let _ = writeln!(
+            out,
+            "\n[dial]\n# The mailbox, called by the star code *86.\nvoicemail = {}",
+            quoted(voicemail)
+        );
+    }
+}
+
 fn board(out: &mut String, answers: &Answers) {
     if answers.board.is_some() || answers.ringer.is_some() {
         out.push_str("\n[board]\n");
@@ -315,85 +444,6 @@ fn board(out: &mut String, answers: &Answers) {
             quoted(sound)
         );
     }
-}
-
-/// The page of recipes in Markdown.
-pub fn page() -> String {
-    let mut page = String::from(
-        "# PBXs and providers\n\n\
-         `offhook setup --provider ID` writes these settings; this page is generated from\n\
-         `firmware/config/src/providers`. Each recipe names the public page its facts are from and \
-         when\n\
-         that page was read. *Tried* means that a test of this repository registers and calls by \
-         it.\n\
-         What your provider says counts more than any of these. A provider that is not here: \
-         choose\n\
-         *another PBX or provider* and give its SIP domain.\n",
-    );
-    for (kind, title) in [(Kind::Pbx, "PBXs"), (Kind::Provider, "Providers")] {
-        let _ = writeln!(page, "\n## {title}");
-        for recipe in all().iter().filter(|recipe| recipe.kind == kind) {
-            section(&mut page, recipe);
-        }
-    }
-    page
-}
-
-fn section(page: &mut String, recipe: &Recipe) {
-    let _ = writeln!(page, "\n### {}\n\n| | |\n|---|---|", recipe.name);
-    let mut row = |what: &str, value: &str| {
-        let _ = writeln!(page, "| {what} | {value} |");
-    };
-    let code = |text: &str| format!("`{text}`");
-    row("id", &code(&recipe.id));
-    match &recipe.domain {
-        Some(domain) => {
-            let help = recipe.domain_help.as_deref();
-            row("domain", &with_help(&code(domain), help));
-        }
-        None => row("domain", "the PBX's own domain or address"),
-    }
-    if let Some(registrar) = &recipe.registrar {
-        row("registrar", &code(registrar));
-    }
-    if let Some(help) = &recipe.outbound_proxy_help {
-        row("outbound_proxy", help);
-    }
-    if let Some(transport) = &recipe.transport {
-        row("transport", &code(transport));
-    }
-    if let Some(expires) = recipe.expires_s {
-        row("expires_s", &expires.to_string());
-    }
-    row("user", &recipe.user);
-    if let Some(auth_user) = &recipe.auth_user {
-        row("auth_user", auth_user);
-    }
-    if let Some(password) = &recipe.password {
-        row("password", password);
-    }
-    if !recipe.codecs.is_empty() {
-        row("codecs", &recipe.codecs.join(", "));
-    }
-    if let Some(voicemail) = &recipe.voicemail {
-        row("voicemail", &code(voicemail));
-    }
-    for note in &recipe.notes {
-        row("note", note);
-    }
-    let dated = recipe.source_date.as_ref();
-    let dated = dated.map_or_else(String::new, |date| format!(", of {date}"));
-    let source = match recipe.evidence {
-        Evidence::Tried => format!("`{}`", recipe.source),
-        Evidence::Provider | Evidence::Public => format!("<{}>", recipe.source),
-    };
-    let evidence = recipe.evidence.as_str();
-    let source = format!("{evidence}: {source}{dated}, read {}", recipe.read);
-    row("source", &source);
-}
-
-fn with_help(value: &str, help: Option<&str>) -> String {
-    help.map_or_else(|| value.to_owned(), |help| format!("{value} ({help})"))
 }
 
 /// Whether a codec of a recipe is one of this phone's.

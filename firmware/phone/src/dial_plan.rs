@@ -14,7 +14,9 @@
 pub(crate) mod matching;
 
 use config::codes::{Argument, Codes, StarCode};
+use config::country::{international_prefix, trunk_prefix};
 use config::digit_map::{self, DigitMap, Timer};
+use types::Country;
 
 use crate::note::{BarredNumber, DialError};
 use matching::{Match, matches};
@@ -75,6 +77,7 @@ pub(crate) struct DialPlan {
     codes: Vec<(String, StarCode)>,
     /// Codes before a number that show or withhold the caller's identity for one call.
     identity_codes: &'static [&'static str],
+    country: Country,
 }
 
 impl DialPlan {
@@ -95,6 +98,7 @@ impl DialPlan {
             speed_dial: config.dial.speed_dial.clone(),
             codes: codes(&config.codes, &config.dial),
             identity_codes: config::country::identity_codes(country),
+            country,
         }
     }
 
@@ -122,21 +126,14 @@ impl DialPlan {
     }
 
     /// Why this number may not be called at all, however it is dialled: the digit map bars it, as
-    /// it is or as the international number it is.
+    /// it is or in another way to write the same number.
     pub(crate) fn bars(&self, number: &str) -> Option<BarredNumber> {
         let plain = plain(number);
         if self.is_emergency(&plain) {
             return None;
         }
         let map = self.map.as_ref()?;
-        let mut ways = vec![plain.clone()];
-        if let Some(digits) = plain.strip_prefix('+') {
-            ways.extend([
-                digits.to_owned(),
-                format!("00{digits}"),
-                format!("011{digits}"),
-            ]);
-        }
+        let ways = ways_to_dial(&plain, self.country);
         let barred = |way: &String| matches(map, way).matched == Match::Barred;
         ways.iter()
             .any(barred)
@@ -358,6 +355,38 @@ fn plain(number: &str) -> String {
     }
     plain.retain(|c| !matches!(c, '-' | '.' | '(' | ')' | ' '));
     plain
+}
+
+/// Digits of a national number without a trunk prefix, at least; what is shorter is an extension.
+const NATIONAL: usize = 8;
+
+/// The number as it is, and in every way in which it could be dialled in this country: national,
+/// international, with another country's habits.
+fn ways_to_dial(plain: &str, country: Country) -> Vec<String> {
+    let own = country.calling_code();
+    let (trunk, exit) = (trunk_prefix(country), international_prefix(country));
+    let national = |rest: &str| format!("{own}{rest}");
+    let has_trunk = !trunk.is_empty() && plain.starts_with(trunk);
+    let international = if let Some(rest) = plain.strip_prefix('+') {
+        Some(rest.to_owned())
+    } else if let Some(rest) = plain.strip_prefix(exit) {
+        Some(rest.to_owned())
+    } else if has_trunk {
+        plain.strip_prefix(trunk).map(national)
+    } else if (trunk.is_empty() || country == Country::Us) && plain.len() >= NATIONAL {
+        Some(national(plain))
+    } else {
+        None
+    };
+    let mut ways = vec![plain.to_owned()];
+    if let Some(digits) = international {
+        if let Some(rest) = digits.strip_prefix(own) {
+            ways.push(format!("{trunk}{rest}"));
+        }
+        ways.extend(["+", "00", "011", exit].map(|prefix| format!("{prefix}{digits}")));
+        ways.push(digits);
+    }
+    ways
 }
 
 /// The codes that are on, and for which there is what they need.

@@ -6,12 +6,12 @@
 //! terminal ─▶ Ask ┘   (what no flag says is asked; without a terminal it is an error)
 //! ```
 
-use std::fs::OpenOptions;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use config::providers::{self, Answers, Kind, Recipe};
+use config::providers::{self, Answers, Kind, LookUp, NetworkSettings, Recipe, Unsupported};
 use config::schema::RingerChoice;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use types::{Country, Transport};
@@ -21,6 +21,8 @@ use crate::output::print;
 
 /// The country asked first where nothing suggests another.
 const FIRST_COUNTRY: &str = "de";
+/// Longest file with a password, in bytes.
+const MAX_PASSWORD: u64 = 4096;
 /// How often an answer may be wrong before the dialogue is given up.
 const MAX_TRIES: usize = 3;
 
@@ -61,6 +63,12 @@ pub(crate) enum SetupFileError {
         given: String,
         known: String,
     },
+    /// A provider whose customers' accounts a telephone cannot use, or that is not known.
+    #[error("{}: {}", .0.name, .0.sentence())]
+    Unsupported(Box<Unsupported>),
+    /// Several providers have that in their names.
+    #[error("`{given}` stands for several providers; say which one: --provider {ids}")]
+    Several { given: String, ids: String },
     /// The file is there.
     #[error("{0} is already there; give --output another name, or --force to replace it")]
     Exists(PathBuf),
@@ -214,12 +222,7 @@ fn answers(
         (given, _) => given.clone(),
     };
     let password = match &options.password_file {
-        Some(path) => std::fs::read_to_string(path)
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-            .map_err(|source| SetupFileError::File {
-                path: path.clone(),
-                source,
-            })?,
+        Some(path) => password_of(path)?,
         None => required(None, "password-file", "password", true, &mut asker)?,
     };
     let proxy = recipe
@@ -252,10 +255,30 @@ fn answers(
         password,
         outbound_proxy,
         transport,
+        network: NetworkSettings::Automatic,
         board,
         sound,
         ringer,
     })
+}
+
+/// The first line of a file, or of a pipe such as `<(pass show pbx)`. What is no password is not
+/// read to its end.
+fn password_of(path: &Path) -> Result<String, SetupFileError> {
+    let wrong = |source| SetupFileError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let file = File::open(path).map_err(wrong)?;
+    let read = file.take(MAX_PASSWORD + 1).read_to_string(&mut text);
+    let length = read.map_err(wrong)? as u64;
+    let line = text.lines().next().unwrap_or_default();
+    if length > MAX_PASSWORD || text.trim_end_matches(['\r', '\n']) != line {
+        let what = "it holds more than one line of a password";
+        return Err(wrong(io::Error::new(io::ErrorKind::InvalidData, what)));
+    }
+    Ok(line.to_owned())
 }
 
 fn recipe(
@@ -272,9 +295,16 @@ fn recipe(
             .collect::<Vec<_>>()
             .join(", "),
     };
-    if let Some(id) = &options.provider {
-        let found = all.iter().find(|recipe| recipe.id == *id).cloned();
-        return found.map(Some).ok_or_else(|| unknown(id));
+    if let Some(given) = &options.provider {
+        return match providers::look_up(given) {
+            LookUp::Recipe(recipe) => Ok(Some(*recipe)),
+            LookUp::Unsupported(one) => Err(SetupFileError::Unsupported(Box::new(one))),
+            LookUp::Several(ids) => Err(SetupFileError::Several {
+                given: given.clone(),
+                ids: ids.join(", "),
+            }),
+            LookUp::Unknown => Err(unknown(given)),
+        };
     }
     let Some(asker) = asker.as_deref_mut() else {
         return Ok(None);
@@ -455,114 +485,4 @@ fn transport(name: &str) -> Result<Transport, SetupFileError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Answers in order; keeps what was asked and shown.
-    #[derive(Default)]
-    struct Script {
-        answers: Vec<&'static str>,
-        asked: Vec<String>,
-        shown: Vec<String>,
-        hidden: usize,
-    }
-
-    impl Ask for Script {
-        fn ask(&mut self, question: &str, hidden: bool) -> Option<String> {
-            self.asked.push(question.to_owned());
-            self.hidden += usize::from(hidden);
-            (!self.answers.is_empty()).then(|| self.answers.remove(0).to_owned())
-        }
-
-        fn show(&mut self, text: &str) {
-            self.shown.push(text.to_owned());
-        }
-    }
-
-    fn machine() -> Machine {
-        Machine {
-            boards: vec!["rpi3".into(), "rpi4".into()],
-            cards: vec!["hw:CARD=Device".into()],
-        }
-    }
-
-    #[test]
-    fn the_dialogue_leads_to_a_valid_file() {
-        let number = providers::all()
-            .iter()
-            .position(|r| r.id == "sipgate")
-            .unwrap()
-            + 1;
-        let mut script = Script {
-            answers: vec![
-                Box::leak(number.to_string().into_boxed_str()),
-                "",
-                "1234567e0",
-                " pass word ",
-                "2",
-                "1",
-                "buzzer",
-            ],
-            ..Script::default()
-        };
-        let answers = answers(&Options::default(), &machine(), Some(&mut script)).unwrap();
-        assert_eq!(answers.server, "sipgate.de");
-        assert_eq!((answers.country.as_str(), script.hidden), ("de", 1));
-        assert!(script.asked[2].contains("SIP-ID"), "{:?}", script.asked);
-        let config = config::load(&providers::setup_file(&answers), "offhook.toml").unwrap();
-        assert_eq!(config.accounts[0].user, "1234567e0");
-        assert_eq!(config.accounts[0].password.0, " pass word ");
-        assert_eq!(config.board.profile, "rpi4");
-        assert_eq!(config.board.ringer, Some(RingerChoice::Buzzer));
-        assert_eq!(
-            config.board.audio.capture.as_deref(),
-            Some("hw:CARD=Device")
-        );
-    }
-
-    #[test]
-    fn without_a_terminal_a_missing_flag_is_named() {
-        let error = |options: &Options| {
-            answers(options, &Machine::default(), None)
-                .unwrap_err()
-                .to_string()
-        };
-        let mut options = Options::default();
-        assert!(error(&options).starts_with("--server is missing"));
-        options.server = Some("pbx.example.org".into());
-        assert!(error(&options).starts_with("--user is missing"));
-        options.user = Some("101".into());
-        assert!(error(&options).starts_with("--password-file is missing"));
-        options.ringer = Some("gong".into());
-        options.password_file = Some("/dev/null".into());
-        assert!(error(&options).contains("ringer `gong` is not known; there are: bell, buzzer"));
-        options.provider = Some("no-such-one".into());
-        assert!(error(&options).contains("`no-such-one` is not known; there are: "));
-        options.provider = None;
-        options.country = Some("xx".into());
-        assert!(error(&options).contains("country `xx`"));
-    }
-
-    #[test]
-    fn wrong_answers_end_the_dialogue() {
-        let mut script = Script {
-            answers: vec!["x", "99", "-1"],
-            ..Script::default()
-        };
-        let error = answers(&Options::default(), &machine(), Some(&mut script)).unwrap_err();
-        assert!(matches!(error, SetupFileError::Unknown { .. }), "{error}");
-        let mut script = Script {
-            answers: vec!["0"],
-            ..Script::default()
-        };
-        let error = answers(&Options::default(), &machine(), Some(&mut script)).unwrap_err();
-        assert!(matches!(error, SetupFileError::NoAnswer(_)), "{error}");
-    }
-
-    #[test]
-    fn cards_are_those_of_the_kernel() {
-        let line = " 1 [Device         ]: USB-Audio - USB Audio Device";
-        assert_eq!(card_of_line(line).as_deref(), Some("hw:CARD=Device"));
-        assert_eq!(card_of_line("--- no soundcards ---"), None);
-    }
-}
+mod tests;

@@ -141,7 +141,7 @@ fn a_number_follows_a_star_code_by_the_digit_map() {
 #[test]
 fn service_codes_are_dialled_whole() {
     let mut tried = 0;
-    for country in types::Country::ALL {
+    for country in Country::ALL {
         for map in ["", "digit_map = \"[2-9]xx\""] {
             let code = country.as_str();
             let plan = plan(&format!("[phone]\ncountry = \"{code}\"\n[dial]\n{map}"));
@@ -241,6 +241,72 @@ fn a_bar_holds_however_a_number_is_written() {
         assert!(plan.bars(number).is_none(), "{number}");
     }
     assert!(plan.bars_request("sip:911@pbx").is_some(), "by hand only");
+}
+
+/// A bar of a national number holds for its international form, and the other way round.
+#[test]
+fn a_bar_holds_in_the_national_and_the_international_form() {
+    for (country, map, barred, free) in [
+        (
+            "de",
+            "0900x.!|x.T",
+            [
+                "+49900555",
+                "sip:+49900555@pbx",
+                "0049900555",
+                "tel:+49-900-555",
+            ],
+            ["+4930900", "0930900", "0043900555", "900"],
+        ),
+        (
+            "de",
+            "0049900x.!|x.T",
+            ["0900555", "+49900555", "sip:0900555@pbx", "0049900555"],
+            ["0301234", "900555", "+43900555", "49"],
+        ),
+        (
+            "us",
+            "1900x.!|x.T",
+            [
+                "+19005551234",
+                "9005551234",
+                "01119005551234",
+                "19005551234",
+            ],
+            ["8005551234", "900555", "+49900555", "+1800"],
+        ),
+        (
+            "es",
+            "803x.!|x.T",
+            [
+                "+34803555666",
+                "0034803555666",
+                "803555666",
+                "sip:+34803555666@pbx",
+            ],
+            ["+33803555666", "0033803555666", "203", "+34913555666"],
+        ),
+        (
+            "au",
+            "1900x.!|x.T",
+            [
+                "1900555666",
+                "sip:1900555666@pbx",
+                "tel:1900555666",
+                "1-900-555666",
+            ],
+            ["0011440055", "+611800555", "1800", "0299990000"],
+        ),
+    ] {
+        let text = format!("[phone]\ncountry = \"{country}\"\n[dial]\ndigit_map = \"{map}\"");
+        let plan = plan(&text);
+        for number in barred {
+            assert!(plan.bars(number).is_some(), "{country} {map}: {number}");
+        }
+        for number in free {
+            assert!(plan.bars(number).is_none(), "{country} {map}: {number}");
+        }
+    }
 }
 
 #[test]
