@@ -6,7 +6,14 @@ use crate::message::{Headers, Request};
 pub(crate) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, SUBSCRIBE, MESSAGE";
 /// The extensions it supports.
-const SUPPORTED: [&str; 5] = ["100rel", "norefersub", "replaces", "sdp-anat", "timer"];
+const SUPPORTED: [&str; 6] = [
+    "100rel",
+    "from-change",
+    "norefersub",
+    "replaces",
+    "sdp-anat",
+    "timer",
+];
 /// Most unsupported extensions named in a refusal.
 const MAX_NAMED: usize = 16;
 

@@ -8,6 +8,7 @@
 use std::net::IpAddr;
 
 use crate::flow::Flow;
+use crate::identity::number;
 use crate::locate::{Hop, HopError};
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
 
@@ -109,16 +110,17 @@ impl Dialog {
         self.remote.tag().unwrap_or_default()
     }
 
-    /// Whether a request of the far end belongs here (section 12.2.2).
+    /// Whether a request of the far end belongs here (section 12.2.2). A far end that answered
+    /// without a tag may give itself one now: ours names the dialog well enough.
     pub(crate) fn owns(&self, request: &Request) -> bool {
         let headers = &request.headers;
         headers.call_id().is_ok_and(|id| id == self.call_id)
             && headers
                 .to()
                 .is_ok_and(|to| to.tag() == Some(self.local_tag()))
-            && headers
-                .from()
-                .is_ok_and(|from| from.tag().unwrap_or_default() == self.remote_tag())
+            && headers.from().is_ok_and(|from| {
+                self.remote_tag().is_empty() || from.tag() == Some(self.remote_tag())
+            })
     }
 
     /// Whether the number of a request of theirs is in order; remembers it then.
@@ -132,6 +134,12 @@ impl Dialog {
 
     /// Remembers where a request of theirs came from.
     pub(crate) fn came_from(&mut self, flow: Flow, request: &Request) {
+        if self.remote_tag().is_empty()
+            && let Ok(from) = request.headers.from()
+            && let Some(tag) = from.tag()
+        {
+            self.remote.params.set("tag", Some(tag));
+        }
         self.sources = [Some(flow.remote().ip()), first_hop(request)];
     }
 
@@ -146,6 +154,22 @@ impl Dialog {
     /// The last hop its INVITE, or the answer to it, came by.
     pub(crate) fn far_host(&self) -> Option<IpAddr> {
         self.flow.map(|flow| flow.remote().ip())
+    }
+
+    /// Takes over whom a request of theirs is from, where that is somebody else now (RFC 4916).
+    /// Returns whether it is another number or user.
+    pub(crate) fn handle_from(&mut self, headers: &crate::message::Headers) -> bool {
+        let Ok(from) = headers.from() else {
+            return false;
+        };
+        let name = |uri: &Uri| number(uri).unwrap_or_else(|| uri.to_string());
+        let other = name(&from.uri) != name(&self.remote.uri);
+        if from.uri != self.remote.uri {
+            // The tag stays: it is that of the dialog.
+            self.remote.uri = from.uri;
+            self.remote.display = from.display;
+        }
+        other
     }
 
     /// Takes a new Contact over (target refresh).
@@ -324,5 +348,53 @@ mod tests {
         assert!(
             Dialog::of_callee(&invite("Contact: mailto:x@y\r\n"), "bo", contact(), None).is_none()
         );
+    }
+
+    #[test]
+    fn far_end_without_a_tag_may_give_itself_one() {
+        let invite = invite("Contact: <sip:al@192.0.2.9>\r\n");
+        let mut response = Response::reply(&invite, 200, None);
+        response.headers.push("Contact", "<sip:bob@192.0.2.4>");
+        let mut dialog = Dialog::of_caller(&invite, &response, None).unwrap();
+        let mut request = invite.clone();
+        let from = |request: &mut Request, from: &str, to: &str| {
+            request
+                .headers
+                .set("From", format!("<sip:bob@biloxi.example.com>{from}"));
+            request.headers.set("To", format!("<sip:a@x>{to}"));
+        };
+        from(&mut request, ";tag=late", ";tag=other");
+        assert!(!dialog.owns(&request), "our own tag must be right");
+        from(&mut request, ";tag=late", ";tag=al");
+        assert!(dialog.owns(&request));
+        let remote = "192.0.2.4:5060".parse().unwrap();
+        dialog.came_from(Flow::Udp { remote }, &request);
+        assert_eq!(
+            dialog.request(&Method::Bye).headers.to().unwrap().tag(),
+            Some("late")
+        );
+        from(&mut request, ";tag=another", ";tag=al");
+        assert!(!dialog.owns(&request), "and it keeps the one it has");
+    }
+
+    #[test]
+    fn changed_from_goes_into_the_next_to() {
+        let request = invite("Contact: <sip:a@192.0.2.1>\r\n");
+        let mut dialog = Dialog::of_callee(&request, "bo", contact(), None).unwrap();
+        let mut update = request;
+        for (from, other, to) in [
+            ("<sip:a@x>;tag=al", false, "<sip:a@x>;tag=al"),
+            ("<sip:a@x:5070>;tag=al", false, "<sip:a@x:5070>;tag=al"),
+            (
+                "\"Carol\" <sip:c@y>;tag=al",
+                true,
+                "\"Carol\" <sip:c@y>;tag=al",
+            ),
+        ] {
+            update.headers.set("From", from);
+            assert_eq!(dialog.handle_from(&update.headers), other, "{from}");
+            let bye = dialog.request(&Method::Bye);
+            assert_eq!(bye.headers.get("To"), Some(to));
+        }
     }
 }

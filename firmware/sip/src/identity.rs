@@ -2,8 +2,8 @@
 //! the caller says of itself.
 //!
 //! ```text
-//! P-Asserted-Identity (RFC 3325) ─▶ Remote-Party-ID ─▶ From        Privacy (RFC 3323) ─▶ "anonymous"
-//! └──────── only from a trusted server ──────────┘
+//! P-Asserted-Identity ─▶ P-Preferred-Identity ─▶ Remote-Party-ID ─▶ From   Privacy (RFC 3323) ─▶ "anonymous"
+//! └─ RFC 3325 ──────── only from a trusted server ─────────────┘
 //! ```
 
 use crate::message::{Headers, NameAddr, Uri};
@@ -26,7 +26,7 @@ pub(crate) fn shown(address: &NameAddr) -> String {
 
 /// The user or number of an address, without what exchanges append to it (`;cpc=`,
 /// `;phone-context=`, RFC 3966 and 4904).
-fn number(uri: &Uri) -> Option<String> {
+pub(crate) fn number(uri: &Uri) -> Option<String> {
     let user = uri.user()?;
     let plain = user.split(';').next().unwrap_or_default().trim();
     (!plain.is_empty()).then(|| plain.to_owned())
@@ -87,12 +87,13 @@ pub(crate) fn first_called(headers: &Headers) -> Option<String> {
 }
 
 fn asserted(headers: &Headers) -> Option<NameAddr> {
-    let identities = headers.values("P-Asserted-Identity");
-    let mut parsed = identities.filter_map(|value| NameAddr::parse(value).ok());
-    parsed.next().or_else(|| {
-        let value = headers.values("Remote-Party-ID").next()?;
-        NameAddr::parse(value).ok()
-    })
+    let of = |name: &str| {
+        let mut values = headers.values(name);
+        values.find_map(|value| NameAddr::parse(value).ok())
+    };
+    of("P-Asserted-Identity")
+        .or_else(|| of("P-Preferred-Identity"))
+        .or_else(|| of("Remote-Party-ID"))
 }
 
 /// Whether the far end wants not to be shown.
@@ -148,6 +149,14 @@ mod tests {
                 "+4930123",
             ),
             ("P-Asserted-Identity: <sip:liar@y>\r\n", true, "Self"),
+            ("P-Preferred-Identity: <sip:205@x>\r\n", true, "205"),
+            ("P-Preferred-Identity: <sip:205@x>\r\n", false, "Self"),
+            (
+                "Remote-Party-ID: <sip:7@x>\r\nP-Preferred-Identity: <sip:205@x>\r\n\
+                 P-Asserted-Identity: <sip:301@x>\r\n",
+                true,
+                "301",
+            ),
             (
                 "Remote-Party-ID: \"Bo\" <sip:7@x>;party=calling;screen=yes\r\n",
                 true,

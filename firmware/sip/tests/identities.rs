@@ -95,20 +95,113 @@ fn connected_party_changes_with_an_update() {
             world.send(PEER, 0, update.text());
             world.response(200);
         }
-        let peers: Vec<String> = world
-            .events(0)
-            .into_iter()
-            .filter_map(|event| match event {
-                Event::PeerChanged { peer, .. } => Some(peer),
-                _ => None,
-            })
-            .collect();
         assert_eq!(
-            peers, shown,
+            peers(&mut world),
+            shown,
             "{server}: once, and only from the account's server"
         );
         world.with(0, |alice, now| alice.end(call, now));
     }
+}
+
+/// Whom the events name as the far end.
+fn peers(world: &mut World) -> Vec<String> {
+    let events = world.events(0).into_iter();
+    let peer = |event| match event {
+        Event::PeerChanged { peer, .. } => Some(peer),
+        _ => None,
+    };
+    events.filter_map(peer).collect()
+}
+
+#[test]
+fn connected_party_changes_with_its_from() {
+    let carol = "From: \"Carol\" <sip:303@pbx>;tag=peer";
+    const FAR: &str = "192.0.2.77:5060";
+    for (server, by, extra, shown) in [
+        // Without a server the far end's own word is all there ever was.
+        (None, PEER, "", vec!["Carol".to_owned()]),
+        (Some("192.0.2.9"), PEER, "", vec!["Carol".to_owned()]),
+        (
+            Some("192.0.2.9"),
+            PEER,
+            "Privacy: id\r\n",
+            vec!["anonymous".to_owned()],
+        ),
+        (Some("192.0.2.9"), PEER, ASSERTED, vec!["Anna".to_owned()]),
+        // The far end itself, past the account's server.
+        (Some("192.0.2.9"), FAR, ASSERTED, vec![]),
+    ] {
+        let mut world = server.map_or_else(World::alone, alice);
+        let (call, answer) = answered(&mut world);
+        let supported = answer.headers.get("Supported").unwrap();
+        assert!(supported.contains("from-change"), "{supported}");
+        // It may have another Contact from now on.
+        let moved = Ask {
+            from: by,
+            ..inside(&answer, "UPDATE", 2)
+        };
+        world.send(PEER, 0, moved.text());
+        world.response(200);
+        assert_eq!(peers(&mut world), [""; 0]);
+        for cseq in [3, 4] {
+            let update = Ask {
+                from: by,
+                extra: extra.into(),
+                ..inside(&answer, "UPDATE", cseq)
+            };
+            let before = format!("From: \"Peer\" <sip:peer@{by}>;tag=peer");
+            let text = update.text();
+            assert!(text.contains(&before), "{text}");
+            world.send(by, 0, text.replacen(&before, carol, 1));
+            world.response(200);
+        }
+        assert_eq!(peers(&mut world), shown, "once: {extra}");
+        world.with(0, |alice, now| alice.end(call, now));
+        // From now on the far end is called by its new name (section 4.4.3).
+        let bye = world.request(&Method::Bye);
+        assert_eq!(
+            bye.headers.get("To"),
+            Some("\"Carol\" <sip:303@pbx>;tag=peer")
+        );
+        world.answer(&bye, 200, None, PEER, &[], None);
+    }
+}
+
+#[test]
+fn withheld_identity_goes_to_the_accounts_server_only() {
+    let options = sip::InviteOptions {
+        anonymous: true,
+        ..sip::InviteOptions::default()
+    };
+    let call = |world: &mut World, account, to: &str| {
+        world.with(0, |alice, now| {
+            alice
+                .invite_with(account, to, options, media(20_000), now)
+                .unwrap()
+        });
+        let invite = world.request(&Method::Invite);
+        let from = invite.headers.get("From").unwrap();
+        assert!(from.contains("sip:anonymous@anonymous.invalid"), "{from}");
+        assert_eq!(invite.headers.get("Privacy"), Some("id"));
+        invite
+    };
+    let mut world = alice("192.0.2.9");
+    let account = Some(sip::AccountId(0));
+    let invite = call(&mut world, account, "100");
+    assert_eq!(
+        invite.headers.get("P-Preferred-Identity"),
+        Some("<sip:alice@192.0.2.9>")
+    );
+    // Redirected elsewhere: no one there learns who calls.
+    let elsewhere = [("Contact", "<sip:bob@192.0.2.44>")];
+    world.answer(&invite, 302, Some("p"), PEER, &elsewhere, None);
+    let (to, invite) = world.request_at(&Method::Invite);
+    assert_eq!(to, "192.0.2.44:5060".parse().unwrap());
+    assert_eq!(invite.headers.get("P-Preferred-Identity"), None);
+    // Nor does the far end of a call without a server.
+    let invite = call(&mut World::alone(), None, "sip:bob@192.0.2.9");
+    assert_eq!(invite.headers.get("P-Preferred-Identity"), None);
 }
 
 #[test]

@@ -123,17 +123,18 @@ impl UserAgent {
         sips: bool,
     ) -> Route {
         let found = account.and_then(|a| Some((self.registrations.get(a)?, self.env.account(a)?)));
-        let (routes, hop) = match found {
+        let (routes, hop, identity) = match found {
             Some((registration, config)) => {
                 let (routes, hop) = registration.route(config, true);
                 // Without a proxy of its own the account's call goes where the contact says.
                 if redirected && routes.is_empty() && config.registrar.is_none() {
-                    (routes, Hop::of(target))
+                    (routes, Hop::of(target), None)
                 } else {
-                    (routes, hop)
+                    let own = account.and_then(|account| self.env.address_of_record(account));
+                    (routes, hop, own)
                 }
             }
-            None => (Vec::new(), Hop::of(target)),
+            None => (Vec::new(), Hop::of(target), None),
         };
         let hop = if secure {
             hop.and_then(Hop::secured)
@@ -146,6 +147,7 @@ impl UserAgent {
             routes,
             hop,
             contact,
+            identity,
         }
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Route {
     pub(crate) hop: Result<Hop, HopError>,
     /// Our Contact for it.
     pub(crate) contact: SipUri,
+    /// Who calls, for the account's own server; none where it goes elsewhere.
+    pub(crate) identity: Option<NameAddr>,
 }
 
 impl Route {
@@ -481,6 +483,10 @@ impl Invite<'_> {
         self.order.write(headers);
         if self.options.anonymous {
             headers.push("Privacy", "id");
+            // RFC 3325 section 9.2: the server learns on whose behalf it keeps the caller secret.
+            if let Some(identity) = self.route.identity {
+                headers.push("P-Preferred-Identity", identity);
+            }
         }
         if self.options.intercom {
             headers.push("Call-Info", format!("<{target}>;answer-after=0"));

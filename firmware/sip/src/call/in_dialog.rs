@@ -8,11 +8,12 @@ use crate::api::{EndedBy, Event, RemoteAction};
 use crate::dialog::Dialog;
 use crate::events::{ALLOW_EVENTS, Package};
 use crate::flow::Flow;
-use crate::identity::connected_party;
+use crate::identity::{connected_party, party};
 use crate::ids::{RequestId, TransactionId};
 use crate::message::{Method, NameAddr, Request, Response, SipUri};
 use crate::reason;
 use crate::session_body::session_body;
+use crate::text_message::{CONTENT_TYPE, is_text, text_of};
 use crate::transfer::ReferRequest;
 
 use super::ack_wait::{AckStep, Sent};
@@ -93,25 +94,41 @@ impl Call {
     /// MESSAGE in a call (RFC 3428): shown like any other.
     fn handle_message(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
         let kind = asked.request.headers.content_type().ok().flatten();
-        let body = &asked.request.body;
-        if !body.is_empty() && kind.is_none_or(|kind| kind.name != "text/plain") {
-            let reply = Reply::refusal(415).with("Accept", "text/plain");
+        let empty = asked.request.body.is_empty();
+        if !empty && !is_text(kind.as_ref()) {
+            let reply = Reply::refusal(415).with("Accept", CONTENT_TYPE);
             return turn.respond(asked.transaction, reply);
         }
         turn.respond(asked.transaction, Reply::new(200));
-        if !body.is_empty() {
+        if !empty {
+            let from = asked.request.headers.from();
             turn.event(Event::Message {
                 account: self.account.map(crate::ids::AccountId),
                 from: self.peer.clone(),
-                text: String::from_utf8_lossy(body).into_owned(),
+                address: from.map(|from| from.uri.to_string()).unwrap_or_default(),
+                text: text_of(asked.request),
             });
         }
     }
 
-    /// Who the far end is now, after a transfer over there (RFC 4916, RFC 3325).
+    /// Who the far end is now, after a transfer over there (RFC 4916, RFC 3325). A From that
+    /// changes is believed of those whose first From was: the account's server, and the far end of
+    /// a call without one.
     fn learn_peer(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
-        let party = connected_party(&asked.request.headers).filter(|_| asked.trusted);
-        if let Some(peer) = party.filter(|peer| *peer != self.peer) {
+        let headers = &asked.request.headers;
+        let dialog = if asked.early {
+            self.early_dialog_mut(asked.request)
+        } else {
+            self.dialog_mut()
+        };
+        let changed = dialog.is_some_and(|dialog| dialog.handle_from(headers));
+        let believed = changed && (asked.trusted || self.account.is_none());
+        let asserted = connected_party(headers).filter(|_| asked.trusted);
+        let named = asserted.or_else(|| {
+            let from = headers.from().ok().filter(|_| believed)?;
+            Some(party(headers, false, &from))
+        });
+        if let Some(peer) = named.filter(|peer| *peer != self.peer) {
             self.peer.clone_from(&peer);
             turn.event(Event::PeerChanged {
                 call: self.handle,

@@ -282,6 +282,7 @@ impl Desk {
 
 fn route(target: &Uri) -> Route {
     Route {
+        identity: None,
         routes: Vec::new(),
         hop: crate::locate::Hop::of(target),
         contact: SipUri::at("192.0.2.1:5060".parse().unwrap()).with_user("a"),
