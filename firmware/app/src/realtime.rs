@@ -1,4 +1,5 @@
-//! The few calls into the kernel that make a thread a real-time thread, and the poll it sleeps in.
+//! The few calls into the kernel that make a thread a real-time thread, the net under one that
+//! spins, and the poll it sleeps in.
 //!
 //! `nix` has no `sched_setscheduler` and no `MCL_ONFAULT`, and its `poll` wants borrowed
 //! descriptors where a sound card only gives numbers; all are plain calls with no memory of ours at
@@ -9,13 +10,24 @@
 )]
 
 use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 /// Priority of the audio thread: below the kernel's interrupt threads (50 is their default, sound
 /// cards get more), above all else.
 pub const AUDIO_PRIORITY: i32 = 60;
+/// CPU time that a real-time thread may take without sleeping once, in µs: a hundred periods. Then
+/// it loses its priority; where even that does not help, the kernel ends the process after the
+/// longer one.
+const LONGEST_RUN_US: u64 = 500_000;
+const LAST_RESORT_US: u64 = 5_000_000;
+/// The thread that loses its priority, 0: none; and that it has lost it.
+static WATCHED: AtomicI32 = AtomicI32::new(0);
+static DEMOTED: AtomicBool = AtomicBool::new(false);
 /// Stack touched in advance, so that no page of it is missing when it matters.
 const STACK_TOUCHED: usize = 64 * 1024;
 
@@ -27,8 +39,12 @@ pub fn let_alsa_go_unlocked() {
     unsafe { std::env::set_var("LIBASOUND_THREAD_SAFE", "0") };
 }
 
-/// Makes the calling thread `SCHED_FIFO` at this priority.
+/// Makes the calling thread `SCHED_FIFO` at this priority, and an ordinary one again should it ever
+/// run for half a second without sleeping: a real-time thread that spins stops everything else on
+/// its core. The limit is one for the process (`RLIMIT_RTTIME`), the thread that is demoted the
+/// last one that called this.
 pub fn become_realtime(priority: i32) -> io::Result<()> {
+    limit_run()?;
     let wanted = libc::sched_param {
         sched_priority: priority,
     };
@@ -40,9 +56,50 @@ pub fn become_realtime(priority: i32) -> io::Result<()> {
             &raw const wanted,
         )
     } {
-        0 => Ok(()),
+        0 => {
+            WATCHED.store(nix::unistd::gettid().as_raw(), Ordering::Relaxed);
+            Ok(())
+        }
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Whether the real-time thread ran for so long that it lost its priority.
+pub fn was_demoted() -> bool {
+    DEMOTED.load(Ordering::Relaxed)
+}
+
+fn limit_run() -> io::Result<()> {
+    let action = SigAction::new(
+        SigHandler::Handler(demote),
+        SaFlags::SA_RESTART | SaFlags::SA_ONSTACK,
+        SigSet::empty(),
+    );
+    // SAFETY: `demote` calls nothing but what a signal handler may call.
+    unsafe { sigaction(Signal::SIGXCPU, &action) }?;
+    // A lower limit that someone else has set stays.
+    let (soft, hard) = getrlimit(Resource::RLIMIT_RTTIME)?;
+    let hard = hard.min(LAST_RESORT_US);
+    setrlimit(
+        Resource::RLIMIT_RTTIME,
+        soft.min(LONGEST_RUN_US).min(hard),
+        hard,
+    )?;
+    Ok(())
+}
+
+/// On SIGXCPU, in whichever thread it arrives.
+extern "C" fn demote(_signal: libc::c_int) {
+    let errno = Errno::last();
+    let ordinary = libc::sched_param { sched_priority: 0 };
+    let thread = WATCHED.load(Ordering::Relaxed);
+    // SAFETY: the parameter outlives the call, which is a mere system call.
+    if thread != 0
+        && unsafe { libc::sched_setscheduler(thread, libc::SCHED_OTHER, &raw const ordinary) } == 0
+    {
+        DEMOTED.store(true, Ordering::Relaxed);
+    }
+    errno.set();
 }
 
 /// Locks the process's memory, where the kernel lets us: each page from its first use on

@@ -214,6 +214,7 @@ fn a_call_costs_the_audio_thread_no_memory() {
     packets_wake_no_one();
     a_card_that_is_always_ready_does_not_spin();
     a_silent_card_rests_and_wakes_at_once();
+    a_thread_that_spins_is_no_longer_a_real_time_thread();
 }
 
 /// STUN and DTLS reach the control thread and leave from the media sockets before any stream has
@@ -450,6 +451,31 @@ fn a_card_that_is_always_ready_does_not_spin() {
         }
         running.quit();
     }
+}
+
+/// The last net: whatever makes a real-time thread spin, the machine gets its core back.
+fn a_thread_that_spins_is_no_longer_a_real_time_thread() {
+    // Field 41 of the kernel's line: 0 is SCHED_OTHER, 1 is SCHED_FIFO.
+    let is_realtime = || {
+        let line = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (_, after_name) = line.rsplit_once(')').unwrap();
+        after_name.split_whitespace().nth(41 - 3).unwrap() == "1"
+    };
+    let spinning = std::thread::spawn(move || {
+        if let Err(error) = offhook::realtime::become_realtime(1) {
+            let name = "a_thread_that_spins_is_no_longer_a_real_time_thread";
+            return testkit::skipped(name, &format!("no real-time priority: {error}"));
+        }
+        assert!(is_realtime(), "it is SCHED_FIFO");
+        let begun = Instant::now();
+        while is_realtime() {
+            assert!(begun.elapsed() < Duration::from_secs(4), "it spins on");
+        }
+        let took = begun.elapsed();
+        assert!(took > Duration::from_millis(300), "only {took:?}");
+        assert!(offhook::realtime::was_demoted());
+    });
+    spinning.join().unwrap();
 }
 
 /// A card that notes when it was stopped and started, and when it was given the first sound.

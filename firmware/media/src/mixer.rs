@@ -12,6 +12,7 @@ const DUCK: f32 = 0.25;
 
 /// One period's sum.
 pub(crate) struct Mixer {
+    /// Of no meaning while there is no source.
     sum: Box<[i32]>,
     sources: usize,
 }
@@ -26,21 +27,27 @@ impl Mixer {
 
     /// Begins a new period.
     pub(crate) fn clear(&mut self) {
-        if self.sources > 0 {
-            self.sum.fill(0);
-        }
         self.sources = 0;
     }
 
     pub(crate) fn add(&mut self, sound: &[i16]) {
         self.sources += 1;
-        for (sum, &x) in self.sum.iter_mut().zip(sound) {
-            *sum += i32::from(x);
+        if self.sources == 1 {
+            for (sum, &x) in self.sum.iter_mut().zip(sound) {
+                *sum = i32::from(x);
+            }
+        } else {
+            for (sum, &x) in self.sum.iter_mut().zip(sound) {
+                *sum += i32::from(x);
+            }
         }
     }
 
     /// Adds at a gain (1.0 is as it is).
     pub(crate) fn add_scaled(&mut self, sound: &[i16], gain: f32) {
+        if self.sources == 0 {
+            self.sum.fill(0);
+        }
         self.sources += 1;
         for (sum, &x) in self.sum.iter_mut().zip(sound) {
             *sum += (f32::from(x) * gain) as i32;
@@ -49,6 +56,9 @@ impl Mixer {
 
     /// Turns down what was added so far: something more important comes.
     pub(crate) fn duck(&mut self) {
+        if self.sources == 0 {
+            return;
+        }
         for sum in &mut self.sum {
             *sum = (*sum as f32 * DUCK) as i32;
         }
