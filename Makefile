@@ -35,7 +35,7 @@ help:
 
 run:
 	@scripts/need build
-	@$(CARGO) build --quiet -p offhook
+	@$(CARGO) build --quiet --workspace --bin offhook
 	@scripts/run
 
 test:

@@ -16,7 +16,10 @@ use board::{Board, BoardError, Profile, ProfileError, RingerError};
 use config::Config;
 use config::schema::RingerChoice;
 use control::readable::OneLineWriter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::appliance::{Appliance, Ending};
 use crate::bundle::log::Tee;
@@ -233,12 +236,28 @@ pub(crate) fn whole_phone(
 }
 
 fn log_to_stderr(config: &Config) {
-    // A second call in one process (tests) keeps the first log.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&config.phone.log))
-        .with_writer(|| OneLineWriter(Tee))
+    start_log(config, || OneLineWriter(Tee));
+}
+
+/// Writes what `phone.log` selects to `writer`, for the whole process.
+fn start_log<W>(config: &Config, writer: W)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    // The loader has checked the filter; a default that is none would still log something.
+    let filter = config
+        .phone
+        .log
+        .parse()
+        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(writer)
         .with_ansi(false)
-        .with_target(false)
+        .with_target(false);
+    // A second call in one process (tests) keeps the first log.
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .try_init();
 }
 

@@ -59,15 +59,9 @@ fn build() -> Result<Vec<Binary>, String> {
         "--no-run",
         "--message-format=json-render-diagnostics",
     ]);
-    let mut programs = Command::new("cargo");
-    programs.args(["build", "--workspace", "--bins", "--features", FEATURES]);
     let built = run(&mut tests);
     if !built.success {
         return Err(built.stderr);
-    }
-    let programs = run(&mut programs);
-    if !programs.success {
-        return Err(programs.stderr);
     }
     Ok(built.stdout.lines().filter_map(binary).collect())
 }

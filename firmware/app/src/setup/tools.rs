@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use config::Config;
 use control::readable::OneLineWriter;
-use tracing_subscriber::EnvFilter;
 
-use super::{SetupError, log_to_stderr, whole_phone};
+use super::{SetupError, log_to_stderr, start_log, whole_phone};
 use crate::driver::{self, CardSource, Setup};
 use crate::panel::PanelError;
 use crate::provision::ConfigPaths;
@@ -110,12 +109,7 @@ fn log_to_file(config: &Config, path: &Path) -> Result<(), PanelError> {
         .create(folder)
         .map_err(wrong)?;
     let file = Arc::new(File::create(path).map_err(wrong)?);
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&config.phone.log))
-        .with_writer(move || OneLineWriter(Arc::clone(&file)))
-        .with_ansi(false)
-        .with_target(false)
-        .try_init();
+    start_log(config, move || OneLineWriter(Arc::clone(&file)));
     Ok(())
 }
 
