@@ -27,6 +27,8 @@ pub use wav::{Recording, WavError};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use types::MicrophoneChannel;
+
 /// What is requested of a card; [`AudioDevice::format`] says what was granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AudioRequest {
@@ -40,6 +42,8 @@ pub struct AudioRequest {
     pub period_ms: u32,
     /// Periods of playback buffered ahead.
     pub periods: u32,
+    /// Which channel is the microphone.
+    pub microphone_channel: MicrophoneChannel,
 }
 
 /// What was got.

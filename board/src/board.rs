@@ -42,7 +42,7 @@ use types::{Lamp, LampState};
 
 use crate::gpio::{BellLines, GpioPin};
 use crate::lamp::LampDriver;
-use crate::profile::Profile;
+use crate::profile::{FunctionKeys, Profile};
 use crate::ringer::Ringer;
 use crate::watchdog::Watchdog;
 use crate::{BoardError, BoardEvent, Input};
@@ -51,6 +51,8 @@ use open::or_fault;
 
 /// The hook switch's table.
 const HOOK: &str = "[hook]";
+/// The table of keys beside the keypad.
+const KEYS: &str = "[keys]";
 /// Events kept for an owner who does not fetch them; further ones are dropped.
 const MAX_EVENTS: usize = 256;
 
@@ -99,21 +101,18 @@ impl Board {
             let device = or_fault(opened, &mut faults);
             inputs.extend(device.map(|device| (table, device)));
         }
+        for (key, line) in profile.keys.iter().flat_map(FunctionKeys::wired) {
+            let opened = open::open_key(profile, key, line, now).map(Some);
+            let device = or_fault(opened, &mut faults);
+            inputs.extend(device.map(|device| (KEYS, device)));
+        }
+        if profile.keys.is_some() {
+            wanted_inputs.push(KEYS);
+        }
         let has_hook = inputs.iter().any(|(table, _)| *table == HOOK);
         let ringer = or_fault(open::open_ringer(profile), &mut faults);
-        let named = [
-            (Lamp::Line, &profile.lamps.line),
-            (Lamp::InUse, &profile.lamps.in_use),
-            (Lamp::Message, &profile.lamps.message),
-            (Lamp::Encrypted, &profile.lamps.encrypted),
-        ];
-        let named = named
-            .into_iter()
-            .filter_map(|(name, line)| Some((name, line.as_ref()?)));
-        let watched = (0..Lamp::MOST_WATCHED).map(Lamp::Watched);
-        let wanted = named.chain(watched.zip(&profile.lamps.watched));
         let mut lamps = Vec::new();
-        for (name, line) in wanted {
+        for (name, line) in profile.lamps.wired() {
             let lamp = open::open_lamp(profile, line, now).map(Some);
             lamps.extend(or_fault(lamp, &mut faults).map(|lamp| (name, lamp)));
         }
@@ -203,6 +202,11 @@ impl Board {
     /// waited for.
     pub fn poll_fault(&mut self) -> Option<BoardError> {
         self.faults.pop_front()
+    }
+
+    /// Something rings: a bell or a buzzer.
+    pub fn has_ringer(&self) -> bool {
+        self.ringer.is_some()
     }
 
     /// The tables of `hardware.toml` that name something a person moves.

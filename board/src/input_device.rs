@@ -15,6 +15,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use types::FunctionKey;
 
 /// Between two looks for a device that is missing.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -28,6 +29,8 @@ pub enum KeyMapping {
     Key(char),
     /// The flash key.
     Flash,
+    /// A key beside the keypad.
+    Function(FunctionKey),
     /// A switch that is down for as long as the handset is lifted.
     Hook,
     /// A button that lifts the handset.
@@ -39,8 +42,8 @@ pub enum KeyMapping {
 }
 
 impl KeyMapping {
-    /// As `hardware.toml` writes it: a key's character, `F` for flash, or `hook`, `lift`,
-    /// `hang-up`, `none`.
+    /// As `hardware.toml` writes it: a key's character, `F` for flash, a function key's name, or
+    /// `hook`, `lift`, `hang-up`, `none`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut characters = text.chars();
         match (characters.next(), characters.next()) {
@@ -51,7 +54,7 @@ impl KeyMapping {
                 "lift" => Some(Self::Lift),
                 "hang-up" => Some(Self::HangUp),
                 "none" => Some(Self::Nothing),
-                _ => None,
+                name => FunctionKey::from_name(name).map(Self::Function),
             },
         }
     }
@@ -87,6 +90,10 @@ impl KeyMapping {
             KeyCode::KEY_NUMERIC_B => Self::Key('B'),
             KeyCode::KEY_NUMERIC_C => Self::Key('C'),
             KeyCode::KEY_NUMERIC_D => Self::Key('D'),
+            KeyCode::KEY_VOLUMEUP => Self::Function(FunctionKey::VolumeUp),
+            KeyCode::KEY_VOLUMEDOWN => Self::Function(FunctionKey::VolumeDown),
+            KeyCode::KEY_MUTE | KeyCode::KEY_MICMUTE => Self::Function(FunctionKey::Mute),
+            KeyCode::KEY_PHONE => Self::Function(FunctionKey::HandsFree),
             KeyCode::KEY_PICKUP_PHONE => Self::Lift,
             KeyCode::KEY_HANGUP_PHONE => Self::HangUp,
             _ => Self::Nothing,
@@ -134,12 +141,14 @@ impl KeyDecoder {
                 }
             }
             (KeyMapping::Flash, 1) => out(BoardEvent::FlashKey),
+            (KeyMapping::Function(key), 1) => out(BoardEvent::Function(key)),
             (KeyMapping::Hook, 0 | 1) => self.lift(value == 1, out),
             (KeyMapping::Lift, 1) => self.lift(true, out),
             (KeyMapping::HangUp, 1) => self.lift(false, out),
             (
                 KeyMapping::Key(_)
                 | KeyMapping::Flash
+                | KeyMapping::Function(_)
                 | KeyMapping::Hook
                 | KeyMapping::Lift
                 | KeyMapping::HangUp

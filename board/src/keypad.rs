@@ -15,6 +15,7 @@ use crate::{BoardError, BoardEvent, Input};
 use embedded_hal::digital::{InputPin, OutputPin};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
+use types::FunctionKey;
 
 /// Most rows and columns.
 pub const MAX_SIDE: usize = 4;
@@ -42,10 +43,11 @@ impl KeySet {
 pub struct KeyLabels(pub [[char; MAX_SIDE]; MAX_SIDE]);
 
 impl KeyLabels {
-    /// The key of a telephone: `0`–`9`, `*`, `#`, `A`–`D`, or `F` for flash, or `.` where there is
-    /// no key.
+    /// The key of a telephone: `0`–`9`, `*`, `#`, `A`–`D`, `F` for flash, a label of
+    /// [`FunctionKey::from_label`], or `.` where there is no key.
     pub fn is_key(key: char) -> bool {
         matches!(key, '0'..='9' | '*' | '#' | 'A'..='D' | 'F' | '.')
+            || FunctionKey::from_label(key).is_some()
     }
 }
 
@@ -93,7 +95,14 @@ impl KeypadDecoder {
                 continue;
             }
             self.down.0 ^= bit;
-            match (self.labels.0[key / MAX_SIDE][key % MAX_SIDE], is_closed) {
+            let label = self.labels.0[key / MAX_SIDE][key % MAX_SIDE];
+            if let Some(function) = FunctionKey::from_label(label) {
+                if is_closed {
+                    out(BoardEvent::Function(function));
+                }
+                continue;
+            }
+            match (label, is_closed) {
                 ('.', _) | ('F', false) => {}
                 ('F', true) => out(BoardEvent::FlashKey),
                 (name, true) => out(BoardEvent::KeyDown(name)),

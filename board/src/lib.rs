@@ -8,17 +8,17 @@
 //! hardware.toml ─▶ Profile ─▶ Board: all of it behind one pollable descriptor
 //! ```
 //!
-//! A device is a type over its pins: [`hook::HookSwitch`], [`rotary::RotaryDial`] and the flash key
-//! over an [`EdgeLine`], [`keypad::Keypad`] and [`lamp::LampDriver`] over embedded-hal pins,
+//! A device is a type over its pins: [`hook::HookSwitch`], [`rotary::RotaryDial`] and
+//! [`button::Button`] over an [`EdgeLine`], [`keypad::Keypad`] and [`lamp::LampDriver`] over embedded-hal pins,
 //! [`input_device::InputDevices`] over evdev, [`ringer::Ringer`] over [`ringer::RingerLines`].
 //! [`gpio`] makes those of Linux lines, [`pins`] of nothing. Most owners need only
 //! [`Profile::load`], [`Board::open`] and [`audio::open`].
 
 pub mod audio;
 mod board;
+pub mod button;
 pub mod contact;
 pub mod files;
-pub mod flash;
 pub mod gpio;
 pub mod hook;
 pub mod input_device;
@@ -36,6 +36,8 @@ pub use profile::{Profile, ProfileError, RingerError};
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
+use types::FunctionKey;
+
 /// What the hardware saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BoardEvent {
@@ -49,6 +51,8 @@ pub enum BoardEvent {
     FlashKey,
     /// The rotary dial finished a digit, `0`–`9`.
     Rotary(char),
+    /// A key beside the keypad was pressed.
+    Function(FunctionKey),
 }
 
 /// A line changed.

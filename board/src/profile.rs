@@ -4,6 +4,7 @@
 //! PROFILE_DIR/NAME/hardware.toml ─▶ Profile (strict; errors with file:line:column and the help) ─▶ Board::open, audio::open
 //! ```
 
+mod overlay;
 mod read;
 
 use crate::gpio::{ActiveLevel, Bias, Drive, LineName};
@@ -14,6 +15,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use types::{FunctionKey, Lamp, MicrophoneChannel};
+
+pub use overlay::Override;
 
 /// Something in `hardware.toml` that is not right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +51,8 @@ pub struct Profile {
     pub flash: Option<Flash>,
     /// `[keypad]`
     pub keypad: Option<Keypad>,
+    /// `[keys]`: keys beside it.
+    pub keys: Option<FunctionKeys>,
     /// `[input]`: keys the kernel drives.
     pub input: Option<InputKeys>,
     /// `[rotary]`
@@ -74,6 +80,9 @@ pub struct Audio {
     pub period_ms: u32,
     /// Periods buffered ahead.
     pub periods: u32,
+    /// Which channel is the microphone.
+    #[serde(deserialize_with = "read::microphone_channel")]
+    pub microphone_channel: MicrophoneChannel,
     /// Mixer settings made when the card is opened, in order.
     pub mixer: Vec<Mixer>,
 }
@@ -86,6 +95,7 @@ impl Default for Audio {
             rate_hz: 48_000,
             period_ms: 5,
             periods: 2,
+            microphone_channel: MicrophoneChannel::Mix,
             mixer: Vec::new(),
         }
     }
@@ -195,6 +205,48 @@ pub struct Keypad {
     pub debounce_ms: u32,
 }
 
+/// `[keys]`: keys beside the keypad, each on a line of its own.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionKeys {
+    /// Louder.
+    pub volume_up: Option<GpioLine>,
+    /// Softer.
+    pub volume_down: Option<GpioLine>,
+    /// Microphone off and on.
+    pub mute: Option<GpioLine>,
+    /// Talk without the handset.
+    pub hands_free: Option<GpioLine>,
+    /// Those with a purpose of their owner's, in the order of `dial.feature_keys`.
+    #[serde(default)]
+    pub feature: Vec<GpioLine>,
+    /// Level of a pressed key.
+    #[serde(default = "low")]
+    pub pressed: ActiveLevel,
+    /// Pull resistor.
+    pub bias: Option<Bias>,
+    /// Quiet that makes a press real.
+    #[serde(default = "hook_debounce")]
+    pub debounce_ms: u32,
+}
+
+impl FunctionKeys {
+    /// Those there are, with their lines.
+    pub fn wired(&self) -> impl Iterator<Item = (FunctionKey, &GpioLine)> {
+        let named = [
+            (FunctionKey::VolumeUp, &self.volume_up),
+            (FunctionKey::VolumeDown, &self.volume_down),
+            (FunctionKey::Mute, &self.mute),
+            (FunctionKey::HandsFree, &self.hands_free),
+        ];
+        let named = named
+            .into_iter()
+            .filter_map(|(key, line)| Some((key, line.as_ref()?)));
+        let features = (0..FunctionKey::MOST_FEATURES).map(FunctionKey::Feature);
+        named.chain(features.zip(&self.feature))
+    }
+}
+
 /// `[input]`: keypads and handsets the kernel drives as input devices.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -291,12 +343,39 @@ pub struct Lamps {
     pub message: Option<GpioLine>,
     /// The call is encrypted.
     pub encrypted: Option<GpioLine>,
+    /// The microphone is off.
+    pub muted: Option<GpioLine>,
+    /// One talks without the handset.
+    pub hands_free: Option<GpioLine>,
+    /// The phone rings.
+    pub ringing: Option<GpioLine>,
     /// What each watched phone does, in the order of `dial.watch`; at most 8.
     #[serde(default)]
     pub watched: Vec<GpioLine>,
     /// Level of a lit lamp.
     #[serde(default = "high")]
     pub lit: ActiveLevel,
+}
+
+impl Lamps {
+    /// Those there are, with their lines.
+    pub fn wired(&self) -> impl Iterator<Item = (Lamp, &GpioLine)> {
+        let line_of = |lamp: Lamp| match lamp {
+            Lamp::Line => self.line.as_ref(),
+            Lamp::InUse => self.in_use.as_ref(),
+            Lamp::Message => self.message.as_ref(),
+            Lamp::Encrypted => self.encrypted.as_ref(),
+            Lamp::Muted => self.muted.as_ref(),
+            Lamp::HandsFree => self.hands_free.as_ref(),
+            Lamp::Ringing => self.ringing.as_ref(),
+            Lamp::Watched(index) => self.watched.get(usize::from(index)),
+        };
+        let watched = (0..Lamp::MOST_WATCHED).map(Lamp::Watched);
+        Lamp::ALL
+            .into_iter()
+            .chain(watched)
+            .filter_map(move |lamp| Some((lamp, line_of(lamp)?)))
+    }
 }
 
 impl Default for Lamps {
@@ -306,6 +385,9 @@ impl Default for Lamps {
             in_use: None,
             message: None,
             encrypted: None,
+            muted: None,
+            hands_free: None,
+            ringing: None,
             watched: Vec::new(),
             lit: high(),
         }

@@ -149,7 +149,7 @@ impl SimPhone {
         let engine = EngineConfig {
             rate_hz: card.rate_hz,
             period_frames: card.period,
-            sidetone_db: config.board.audio.sidetone_db,
+            sidetone_db: config.audio.sidetone_db,
         };
         let mut phone = Self {
             name: name.to_owned(),

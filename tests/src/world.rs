@@ -435,6 +435,11 @@ impl World {
         self.board(id, BoardEvent::FlashKey);
     }
 
+    /// Presses a key beside the keypad.
+    pub fn press_function(&mut self, id: PhoneId, key: types::FunctionKey) {
+        self.board(id, BoardEvent::Function(key));
+    }
+
     /// Presses these keys in a person's rhythm and waits until the last is up.
     pub fn press(&mut self, id: PhoneId, keys: &str) {
         for key in keys.chars() {

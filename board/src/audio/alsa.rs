@@ -27,6 +27,7 @@ use alsa::pcm::{PCM, State};
 use alsa::poll::{Descriptors, Flags, pollfd};
 use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
+use types::MicrophoneChannel;
 
 /// Most poll descriptors of a PCM we take.
 const MAX_POLL_FDS: usize = 4;
@@ -185,12 +186,14 @@ impl AlsaCard {
         } else {
             8
         };
-        let capture = configure(capture, rate_hz, wanted, lump as usize)
+        let channel = request.microphone_channel;
+        let capture = configure(capture, rate_hz, wanted, lump as usize, channel)
             .map_err(|e| (request.capture.clone(), e))?;
         // Room above the prefill for a late write and for a queue that wanders: two periods; a
         // server takes its lumps when it likes.
         let room = if served { periods } else { 2 };
-        let playback = configure(playback, rate_hz, capture.period, periods + room)
+        let all = MicrophoneChannel::Mix;
+        let playback = configure(playback, rate_hz, capture.period, periods + room, all)
             .map_err(|e| (request.playback.clone(), e))?;
         let period = capture.period;
         let prefill = (periods * period).min(playback.buffer);

@@ -4,6 +4,8 @@
 //! card bytes (S16 | S24 | S24_3 | S32, 1–8 channels) ─to_mono─▶ i16 ─▶ engine ─▶ i16 ─write_mono─▶ card bytes
 //! ```
 
+use types::MicrophoneChannel;
+
 /// A little-endian sample of the card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sample {
@@ -22,6 +24,8 @@ pub(super) enum Sample {
 pub(super) struct Layout {
     pub(super) sample: Sample,
     pub(super) channels: usize,
+    /// Captured: the channel that is the microphone.
+    pub(super) microphone: MicrophoneChannel,
 }
 
 impl Layout {
@@ -61,9 +65,21 @@ impl Layout {
         }
     }
 
-    /// Mixes all channels to one (their mean, so nothing clips).
+    /// The microphone's channel, or all of them (their mean, so nothing clips).
     pub(super) fn to_mono(self, bytes: &[u8], mono: &mut [i16]) {
         let low_high = |sample: &[u8]| i16::from_le_bytes([sample[0], sample[1]]);
+        let chosen = match self.microphone {
+            MicrophoneChannel::Mix => None,
+            MicrophoneChannel::Left => Some(0),
+            MicrophoneChannel::Right => Some(1),
+        };
+        if let Some(chosen) = chosen.filter(|_| self.channels > 1) {
+            let from = chosen * self.width();
+            for (to, frame) in mono.iter_mut().zip(bytes.chunks_exact(self.frame())) {
+                *to = self.get(&frame[from..]) as i16;
+            }
+            return;
+        }
         match (self.sample, self.channels) {
             // What most cards have goes without a choice and a division for each sample.
             (Sample::S16, 1) => mono
@@ -108,12 +124,41 @@ impl Layout {
 mod tests {
     use super::*;
 
+    fn layout(sample: Sample, channels: usize) -> Layout {
+        Layout {
+            sample,
+            channels,
+            microphone: MicrophoneChannel::Mix,
+        }
+    }
+
+    #[test]
+    fn one_channel_is_the_microphone_and_the_other_is_not_heard() {
+        for sample in [Sample::S16, Sample::S24, Sample::S24In3, Sample::S32] {
+            for channels in 1..=4 {
+                // Each channel holds another voice: the frame's number times its own.
+                let all = layout(sample, channels);
+                let mut bytes = vec![0; 5 * all.frame()];
+                for (index, to) in bytes.chunks_exact_mut(all.width()).enumerate() {
+                    all.put(((index / channels) * (index % channels + 1)) as i16 * 100, to);
+                }
+                for (microphone, voice) in [(MicrophoneChannel::Left, 1), (MicrophoneChannel::Right, 2)] {
+                    let mut mono = [0; 5];
+                    Layout { microphone, ..all }.to_mono(&bytes, &mut mono);
+                    let voice = if channels == 1 { 1 } else { voice };
+                    let wanted: Vec<i16> = (0..5).map(|frame| frame * voice * 100).collect();
+                    assert_eq!(mono.as_slice(), wanted, "{all:?} {microphone:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn every_layout_converts_both_ways_unchanged() {
         let mono: Vec<i16> = [0, 1, -1, 255, -256, 12_345, -12_345, i16::MAX, i16::MIN].to_vec();
         for sample in [Sample::S16, Sample::S24, Sample::S24In3, Sample::S32] {
             for channels in 1..=8 {
-                let layout = Layout { sample, channels };
+                let layout = layout(sample, channels);
                 let mut bytes = vec![0xaa; mono.len() * layout.frame()];
                 layout.write_mono(&mono, &mut bytes);
                 let mut back = vec![0; mono.len()];
@@ -126,10 +171,7 @@ mod tests {
     #[test]
     fn bytes_follow_the_alsa_sample_formats() {
         let bytes = |sample, value: i16| {
-            let layout = Layout {
-                sample,
-                channels: 1,
-            };
+            let layout = layout(sample, 1);
             let mut bytes = vec![0xaa; layout.frame()];
             layout.write_mono(&[value], &mut bytes);
             bytes
@@ -142,10 +184,7 @@ mod tests {
 
     #[test]
     fn loud_channels_do_not_clip() {
-        let layout = Layout {
-            sample: Sample::S16,
-            channels: 2,
-        };
+        let layout = layout(Sample::S16, 2);
         let mut mono = [0];
         layout.to_mono(&[0xff, 0x7f, 0xff, 0x7f], &mut mono);
         assert_eq!(mono, [i16::MAX]);

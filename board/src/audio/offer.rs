@@ -99,6 +99,7 @@ mod tests {
             rate_hz: 48_000,
             period_ms: 5,
             periods: 2,
+            microphone_channel: types::MicrophoneChannel::Mix,
         };
         assert_eq!(offers(&request("silence")), (None, None));
         assert_eq!(offers(&request("hw:CARD=NoSuchCard")), (None, None));
@@ -112,6 +113,7 @@ mod tests {
             rate_hz: 48_000,
             period_ms: 5,
             periods: 2,
+            microphone_channel: types::MicrophoneChannel::Mix,
         };
         // `null` is this program's own simulated card; `plug:null` is alsa-lib's.
         assert_eq!(offers(&request), (None, None));

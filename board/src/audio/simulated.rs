@@ -219,6 +219,7 @@ mod tests {
             rate_hz: 16_000,
             period_ms: 5,
             periods: 2,
+            microphone_channel: types::MicrophoneChannel::Mix,
         }
     }
 

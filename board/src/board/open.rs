@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use types::FunctionKey;
+
 use crate::gpio::{self, ActiveLevel, BellLines, Drive, EdgeInput, FoundLine, GpioPin};
 use crate::hook::HookSwitch;
 use crate::input_device::InputDevices;
@@ -12,7 +14,8 @@ use crate::profile::{GpioLine, Profile};
 use crate::ringer::{RingSequencer, Ringer};
 use crate::rotary::RotaryDial;
 use crate::watchdog::{LinuxWatchdog, Watchdog};
-use crate::{BoardError, Input, flash};
+use crate::button::Button;
+use crate::{BoardError, BoardEvent, Input};
 
 type Opened<T> = Result<Option<T>, BoardError>;
 
@@ -65,11 +68,27 @@ pub(super) fn open_flash(profile: &Profile, now: Instant) -> Opened<Box<dyn Inpu
         debounce,
     )?;
     let own_debounce = remaining_debounce(&line, debounce);
-    Ok(Some(Box::new(flash::FlashKey::new(
-        line,
-        own_debounce,
-        now,
-    )?)))
+    let press = BoardEvent::FlashKey;
+    Ok(Some(Box::new(Button::new(line, press, own_debounce, now)?)))
+}
+
+pub(super) fn open_key(
+    profile: &Profile,
+    key: FunctionKey,
+    line: &GpioLine,
+    now: Instant,
+) -> Result<Box<dyn Input>, BoardError> {
+    let settings = profile.keys.as_ref();
+    let debounce = ms(settings.map_or(0, |keys| keys.debounce_ms));
+    let line = EdgeInput::open(
+        &find(profile, "[keys]", line)?,
+        settings.map_or(ActiveLevel::Low, |keys| keys.pressed),
+        settings.and_then(|keys| keys.bias),
+        debounce,
+    )?;
+    let own_debounce = remaining_debounce(&line, debounce);
+    let press = BoardEvent::Function(key);
+    Ok(Box::new(Button::new(line, press, own_debounce, now)?))
 }
 
 pub(super) fn open_rotary(profile: &Profile, now: Instant) -> Opened<Box<dyn Input>> {

@@ -4,7 +4,7 @@
 //! DIR/NAME/hardware.toml | the simulated board's own ─▶ toml ─▶ checks across keys ─▶ Profile, or file:line:column and the help
 //! ```
 
-use super::{GpioLine, InputKeys, Keypad, Profile, ProfileError};
+use super::{FunctionKeys, GpioLine, InputKeys, Keypad, Profile, ProfileError};
 use crate::gpio::LineName;
 use crate::input_device::KeyMapping;
 use crate::keypad::{KeyLabels, MAX_SIDE};
@@ -16,6 +16,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
+use types::MicrophoneChannel;
 
 impl<'de> Deserialize<'de> for GpioLine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -54,8 +55,8 @@ const MAX_BYTES: u64 = 64 * 1024;
 /// Sections left out one after the other before nothing of a profile is used.
 const MAX_FAULTS: usize = 32;
 /// The sections that name lines of the chip.
-const LINE_SECTIONS: [&str; 6] = [
-    "[hook]", "[flash]", "[keypad]", "[rotary]", "[ringer]", "[lamps]",
+const LINE_SECTIONS: [&str; 7] = [
+    "[hook]", "[flash]", "[keypad]", "[keys]", "[rotary]", "[ringer]", "[lamps]",
 ];
 /// The simulated board, which needs no folder.
 const SIM: &str = include_str!("../../profiles/sim/hardware.toml");
@@ -159,6 +160,7 @@ impl Profile {
             hook: None,
             flash: None,
             keypad: None,
+            keys: None,
             input: None,
             rotary: None,
             ringer: None,
@@ -227,7 +229,8 @@ impl Profile {
                     ));
                 }
                 if let Some(key) = row.chars().find(|&key| !KeyLabels::is_key(key)) {
-                    let help = "keys are 0-9, *, #, A-D, F for flash, `.` for none".to_owned();
+                    let help = "keys are 0-9, *, #, A-D, F for flash, + - volume, M mute, H hands-free, a-h \
+                                feature keys, `.` for none".to_owned();
                     return Err((span, format!("`{key}` is no telephone key"), help));
                 }
             }
@@ -240,7 +243,9 @@ impl Profile {
             }
             if KeyMapping::parse(meaning.get_ref()).is_none() {
                 let problem = format!("`{}` is nothing a telephone has", meaning.get_ref());
-                let help = "0-9, *, #, A-D, F for flash, hook, lift, hang-up, none".to_owned();
+                let help = "0-9, *, #, A-D, F for flash, volume-up, volume-down, mute, hands-free, \
+                            feature-1 to feature-8, hook, lift, hang-up, none"
+                    .to_owned();
                 return Err((Some(meaning.span()), problem, help));
             }
         }
@@ -270,12 +275,17 @@ impl Profile {
             (
                 "[hook] debounce_ms",
                 self.hook.as_ref().map(|h| h.debounce_ms),
-                0..=200,
+                0..=400,
             ),
             (
                 "[flash] debounce_ms",
                 self.flash.as_ref().map(|f| f.debounce_ms),
-                0..=200,
+                0..=400,
+            ),
+            (
+                "[keys] debounce_ms",
+                self.keys.as_ref().map(|k| k.debounce_ms),
+                0..=400,
             ),
             (
                 "[keypad] debounce_ms",
@@ -338,21 +348,23 @@ impl Profile {
             .ringer
             .iter()
             .flat_map(|r| r.lines.iter().map(|line| ("[ringer]", line)));
-        let lamps = [
-            &self.lamps.line,
-            &self.lamps.in_use,
-            &self.lamps.message,
-            &self.lamps.encrypted,
-        ]
-        .into_iter()
-        .flatten()
-        .chain(&self.lamps.watched)
-        .map(|line| ("[lamps]", line));
+        let keys = self.keys.iter().flat_map(FunctionKeys::wired);
+        let keys = keys.map(|(_, line)| ("[keys]", line));
+        let lamps = self.lamps.wired().map(|(_, line)| ("[lamps]", line));
         hook.chain(flash)
             .chain(keypad)
+            .chain(keys)
             .chain(rotary)
             .chain(ringer)
             .chain(lamps)
+    }
+}
+
+/// The text of a profile; the simulated board's own where there is no file.
+pub(super) fn text_of(file: &Path) -> String {
+    match crate::files::read(file, MAX_BYTES) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(_) => SIM.to_owned(),
     }
 }
 
@@ -380,6 +392,15 @@ impl Keypad {
         }
         KeyLabels(labels)
     }
+}
+
+/// `left`, `right` or `mix`.
+pub(super) fn microphone_channel<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<MicrophoneChannel, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let unknown = || de::Error::unknown_variant(&name, &["left", "right", "mix"]);
+    MicrophoneChannel::from_name(&name).ok_or_else(unknown)
 }
 
 /// Whether a line begins a section, a list's entry among them.

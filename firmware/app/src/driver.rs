@@ -213,6 +213,11 @@ impl Driver {
         driver.control.set_config_note(driver.config_note.clone());
         driver.control.set_config_fault(driver.house.config_fault());
         driver.control.offer_set_up(driver.house.can_set_up());
+        if driver.board.as_ref().is_some_and(|board| !board.has_ringer())
+            && driver.sound.has_real_card()
+        {
+            driver.control.set_no_ringer();
+        }
         let inputs = Inputs {
             network,
             own,
@@ -475,6 +480,7 @@ fn board_event(event: board::BoardEvent) -> control::BoardEvent {
         board::BoardEvent::KeyUp(key) => control::BoardEvent::KeyUp(key),
         board::BoardEvent::FlashKey => control::BoardEvent::FlashKey,
         board::BoardEvent::Rotary(digit) => control::BoardEvent::Rotary(digit),
+        board::BoardEvent::Function(key) => control::BoardEvent::Function(key),
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use types::Lamp;
 
 use crate::ctl::client::{Client, ClientError};
 use crate::output::print;
@@ -67,7 +68,7 @@ impl From<SetupError> for PanelError {
 /// What arrives as events.
 #[derive(Debug, Default)]
 struct PanelEvents {
-    lamps: [(String, String); 4],
+    lamps: [(String, String); Lamp::ALL.len()],
     lines: Vec<String>,
 }
 
@@ -222,7 +223,7 @@ fn take(events: &mut PanelEvents, event: &Value) {
     let line = match event["event"].as_str() {
         Some("lamp") => {
             let name = event["lamp"].as_str();
-            let place = types::Lamp::ALL
+            let place = Lamp::ALL
                 .iter()
                 .position(|lamp| name == Some(lamp.as_str()));
             if let Some(place) = place {

@@ -37,6 +37,7 @@ fn silence() -> AudioRequest {
         rate_hz: 48_000,
         period_ms: 5,
         periods: 2,
+        microphone_channel: types::MicrophoneChannel::Mix,
     }
 }
 

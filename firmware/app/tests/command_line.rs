@@ -167,6 +167,31 @@ fn the_command_line_explains_itself() {
 }
 
 #[test]
+fn check_finds_two_purposes_of_one_line() {
+    let folder = Folder::new("wiring");
+    let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../board/profiles");
+    let file = |wiring: &str| {
+        let text = format!(
+            "[board]\nprofile = \"rpi4\"\nprofile_dir = \"{}\"\n{wiring}",
+            profiles.display()
+        );
+        folder.file("wiring.toml", &text)
+    };
+    let moved = file("[hardware.hook]\nline = 17\ncontact = \"normally-closed\"\n");
+    assert_eq!(said(&offhook(&["check", &moved])).0, 0);
+    let twice = file("[hardware.hook]\ndebounce_ms = 80\nline = 22\n");
+    let (code, _, err) = said(&offhook(&["check", &twice]));
+    assert_eq!(code, 1, "{err}");
+    assert!(
+        err.contains("wiring.toml:6:1: [hardware.hook] `line`: line 22 of [ringer] is used by"),
+        "{err}"
+    );
+    let (_, out, _) = said(&offhook(&["check", "--json", &twice]));
+    let errors: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(errors["errors"][0]["line"], 6);
+}
+
+#[test]
 fn check_names_every_error_with_its_place() {
     let folder = Folder::new("check");
     let good = folder.file("good.toml", "[phone]\ncountry = \"de\"\n");

@@ -291,31 +291,21 @@ impl Reader {
             }
         }
         for &(section, path, _) in SECTIONS {
-            match section {
-                Section::Account => self.accounts(document),
-                Section::TlsPin => self.pins(document),
-                Section::BoardAudio => {
-                    let audio = table(document, "board").and_then(|board| table(board, "audio"));
-                    self.section(section, path, audio);
-                }
-                Section::Phone
-                | Section::Network
-                | Section::Dial
-                | Section::Call
-                | Section::Codecs
-                | Section::Encryption
-                | Section::Tls
-                | Section::Security
-                | Section::Board
-                | Section::Control
-                | Section::Wifi
-                | Section::System
-                | Section::Provision
-                | Section::Update
-                | Section::Codes => {
-                    let old = || table(document, old_name(None, path)?);
-                    self.section(section, path, table(document, path).or_else(old));
-                }
+            if section == Section::Account {
+                self.accounts(document);
+            } else if section == Section::TlsPin {
+                self.pins(document);
+            } else {
+                let found = match path.split_once('.') {
+                    Some((outer, inner)) => {
+                        table(document, outer).and_then(|outer| table(outer, inner))
+                    }
+                    None => {
+                        let old = || table(document, old_name(None, path)?);
+                        table(document, path).or_else(old)
+                    }
+                };
+                self.section(section, path, found);
             }
         }
     }
@@ -409,15 +399,13 @@ impl Reader {
             if known(name.get_ref()) || new_name(Some(section), name.get_ref()).is_some() {
                 continue;
             }
-            if section == Section::Tls && name.get_ref() == "pin" {
-                continue;
-            }
-            if section == Section::Board && name.get_ref() == "audio" {
-                if !matches!(value.get_ref(), DeValue::Table(_)) {
+            let below = format!("{}.{}", section.path(), name.get_ref());
+            if let Some((inner, path, _)) = SECTIONS.iter().find(|(_, path, _)| *path == below) {
+                if !inner.is_list() && !matches!(value.get_ref(), DeValue::Table(_)) {
                     self.problem(
                         name.span().start,
-                        "`board.audio` is a section, not a value",
-                        "write `[board.audio]` on a line of its own",
+                        format!("`{path}` is a section, not a value"),
+                        format!("write `[{path}]` on a line of its own"),
                     );
                 }
                 continue;

@@ -19,8 +19,10 @@ use crate::value::{Value, ValueKind};
 
 mod account;
 mod appliance;
+mod audio;
 mod board;
 mod codes;
+mod hardware;
 mod network;
 mod phone;
 mod security;
@@ -38,8 +40,19 @@ pub(crate) enum Section {
     Tls,
     TlsPin,
     Security,
+    Audio,
     Board,
     BoardAudio,
+    Hardware,
+    HardwareHook,
+    HardwareFlash,
+    HardwareKeypad,
+    HardwareKeys,
+    HardwareInput,
+    HardwareRotary,
+    HardwareRinger,
+    HardwareLamps,
+    HardwareWatchdog,
     Control,
     Wifi,
     System,
@@ -81,11 +94,60 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
          Repeat the section for each, at most 32. `offhook fingerprint` prints a phone's own.",
     ),
     (Section::Security, "security", "Keys and passwords at rest."),
+    (
+        Section::Audio,
+        "audio",
+        "How loud the phone is, and which microphone it hears.",
+    ),
     (Section::Board, "board", "The board."),
     (
         Section::BoardAudio,
         "board.audio",
         "The sound card, where it differs from the board's profile.",
+    ),
+    (
+        Section::Hardware,
+        "hardware",
+        "What is wired otherwise than the board's profile says, key by key, so that nobody builds \
+         an image to move a wire. A line has one purpose; `offhook check` finds two. `offhook \
+         selftest --wiring` finds out what is wired and writes these sections.",
+    ),
+    (Section::HardwareHook, "hardware.hook", "The hook switch."),
+    (
+        Section::HardwareFlash,
+        "hardware.flash",
+        "A flash key of its own.",
+    ),
+    (
+        Section::HardwareKeypad,
+        "hardware.keypad",
+        "The keypad: a matrix of rows and columns.",
+    ),
+    (
+        Section::HardwareKeys,
+        "hardware.keys",
+        "Keys beside the keypad, each on a line of its own.",
+    ),
+    (
+        Section::HardwareInput,
+        "hardware.input",
+        "Keypads and handsets that the kernel drives.",
+    ),
+    (
+        Section::HardwareRotary,
+        "hardware.rotary",
+        "The rotary dial.",
+    ),
+    (
+        Section::HardwareRinger,
+        "hardware.ringer",
+        "The bell or buzzer.",
+    ),
+    (Section::HardwareLamps, "hardware.lamps", "The lamps."),
+    (
+        Section::HardwareWatchdog,
+        "hardware.watchdog",
+        "The hardware watchdog.",
     ),
     (
         Section::Control,
@@ -172,6 +234,12 @@ impl Section {
     pub(crate) fn is_list(self) -> bool {
         matches!(self, Self::Account | Self::TlsPin)
     }
+
+    /// Its path in the file.
+    pub(crate) fn path(self) -> &'static str {
+        let found = SECTIONS.iter().find(|(section, ..)| *section == self);
+        found.map_or("", |(_, path, _)| path)
+    }
 }
 
 /// What holds when the key is absent.
@@ -204,7 +272,11 @@ impl Setting {
     pub(crate) fn is_local(&self) -> bool {
         let files = matches!(
             self.kind,
-            ValueKind::Path | ValueKind::File | ValueKind::Device(_) | ValueKind::Folder
+            ValueKind::Path
+                | ValueKind::File
+                | ValueKind::Device(_)
+                | ValueKind::Folder
+                | ValueKind::Wiring(_)
         );
         files
             || matches!(
@@ -260,7 +332,9 @@ const TABLES: &[&[Setting]] = &[
     network::SETTINGS,
     account::SETTINGS,
     security::SETTINGS,
+    audio::SETTINGS,
     board::SETTINGS,
+    hardware::SETTINGS,
     appliance::SETTINGS,
     codes::SETTINGS,
 ];

@@ -17,10 +17,12 @@ use crate::{address, digit_map};
 mod list;
 mod text_check;
 mod text_format;
+mod wiring;
 
 use list::{formatted_list, numbers, port_range, preference, rings, speed_dial};
 use text_check::{check_device, check_log_filter, check_target};
 pub(crate) use text_format::TextFormat;
+pub(crate) use wiring::Wiring;
 
 /// The shape and range of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub(crate) enum ValueKind {
     Formatted(TextFormat),
     /// A list of them, at most this many.
     FormattedList(TextFormat, usize),
+    /// A value of `hardware.toml`.
+    Wiring(Wiring),
 }
 
 /// A value that passed its check.
@@ -184,6 +188,7 @@ impl ValueKind {
             Self::SpeedDial(most) => speed_dial(value, most, self),
             Self::Rings(most) => rings(value, most, self),
             Self::FormattedList(format, most) => formatted_list(value, format, most, self),
+            Self::Wiring(wiring) => wiring.check(value, self),
             Self::Text(..)
             | Self::Secret
             | Self::Country
@@ -328,6 +333,7 @@ impl ValueKind {
             Self::Formatted(format) => format.check(text).map(|()| fine),
             Self::Bool
             | Self::FormattedList(..)
+            | Self::Wiring(_)
             | Self::Number(..)
             | Self::OneNumber(_)
             | Self::AfterMs(_)
@@ -365,6 +371,7 @@ impl ValueKind {
             Self::Folder => "the name of a directory",
             Self::Formatted(format) => format.shape(),
             Self::FormattedList(..) => "a list",
+            Self::Wiring(wiring) => wiring.shape(),
         }
     }
 
@@ -452,6 +459,7 @@ impl ValueKind {
                 .to_owned(),
             Self::Path => "write a path in quotes".to_owned(),
             Self::Formatted(format) => format.help().to_owned(),
+            Self::Wiring(wiring) => wiring.help(),
             Self::FormattedList(format, most) => {
                 let each = format.help().trim_start_matches("write ");
                 format!("write a list of at most {most} in brackets, of: {each}")

@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
+use phone::VolumeOf;
 use serde::{Deserialize, Serialize};
+use types::FunctionKey;
 
 use crate::history::HistoryEntry;
 use crate::key_script::KeyScriptError;
@@ -24,6 +26,12 @@ pub enum UserAction {
     Rotary(String),
     /// Lift the handset where it is down, and dial this number or address.
     Dial(String),
+    /// Press a key beside the keypad.
+    Function(FunctionKey),
+    /// Switch the microphone off or on.
+    Mute(bool),
+    /// Set a volume to so many dB above or below the configuration's.
+    Volume(VolumeOf, i8),
     /// Answer the call that rings or waits.
     Answer,
     /// Refuse the call that rings or waits.
@@ -52,6 +60,9 @@ pub enum ActionError {
     /// Nothing to answer or refuse.
     #[error("no one calls")]
     NoOneCalls,
+    /// No one would be heard anyway.
+    #[error("the handset is down: nothing is heard of this phone")]
+    NothingToMute,
     /// Nothing to transfer.
     #[error("there is no established call to transfer")]
     NoCall,
@@ -109,6 +120,16 @@ pub enum ProtocolError {
         list = COMMANDS.join(", ")
     )]
     Unknown(String),
+    /// A command with a value it does not know.
+    #[error("{command} does not know {value:?}; known are {known}")]
+    Value {
+        /// Which command.
+        command: &'static str,
+        /// What it was given.
+        value: String,
+        /// What it knows.
+        known: String,
+    },
     /// A command without what it needs.
     #[error("{command} needs {missing:?}, like {example}")]
     Missing {
@@ -224,15 +245,22 @@ struct JsonLine {
     to: Option<String>,
     call: Option<u32>,
     file: Option<PathBuf>,
+    key: Option<String>,
+    on: Option<bool>,
+    of: Option<String>,
+    db: Option<i8>,
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 19] = [
+pub const COMMANDS: [&str; 22] = [
     "lift",
     "hang-up",
     "press",
     "flash",
     "rotary",
+    "key",
+    "mute",
+    "volume",
     "dial",
     "answer",
     "reject",
@@ -273,6 +301,16 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
                 missing: "digits",
                 example: r#"{"cmd":"rotary","digits":"112"}"#,
             }),
+        "key" => function_key(line.key),
+        "mute" => line
+            .on
+            .map(|on| Request::Action(UserAction::Mute(on)))
+            .ok_or(ProtocolError::Missing {
+                command: "mute",
+                missing: "on",
+                example: r#"{"cmd":"mute","on":true}"#,
+            }),
+        "volume" => volume(line.of, line.db),
         "answer" => Ok(Request::Action(UserAction::Answer)),
         "reject" => Ok(Request::Action(UserAction::Reject)),
         "conference" => Ok(Request::Action(UserAction::Conference)),
@@ -320,13 +358,61 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
     }
 }
 
+fn function_key(name: Option<String>) -> Result<Request, ProtocolError> {
+    let name = name.ok_or(ProtocolError::Missing {
+        command: "key",
+        missing: "key",
+        example: r#"{"cmd":"key","key":"mute"}"#,
+    })?;
+    match FunctionKey::from_name(&name) {
+        Some(key) => Ok(Request::Action(UserAction::Function(key))),
+        None => {
+            let known: Vec<&str> = FunctionKey::all().map(FunctionKey::as_str).collect();
+            Err(ProtocolError::Value {
+                command: "key",
+                value: name,
+                known: known.join(", "),
+            })
+        }
+    }
+}
+
+fn volume(of: Option<String>, db: Option<i8>) -> Result<Request, ProtocolError> {
+    let missing = |missing| ProtocolError::Missing {
+        command: "volume",
+        missing,
+        example: r#"{"cmd":"volume","of":"earpiece","db":-6}"#,
+    };
+    let (of, db) = (of.ok_or(missing("of"))?, db.ok_or(missing("db"))?);
+    match VolumeOf::from_name(&of) {
+        Some(of) => Ok(Request::Action(UserAction::Volume(of, db))),
+        None => Err(ProtocolError::Value {
+            command: "volume",
+            value: of,
+            known: VolumeOf::ALL.map(VolumeOf::as_str).join(", "),
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 19] = [
+        let table: [(&str, Request); 22] = [
+            (
+                r#"{"cmd":"key","key":"hands-free"}"#,
+                Request::Action(UserAction::Function(FunctionKey::HandsFree)),
+            ),
+            (
+                r#"{"cmd":"mute","on":true}"#,
+                Request::Action(UserAction::Mute(true)),
+            ),
+            (
+                r#"{"cmd":"volume","of":"ringer","db":-6}"#,
+                Request::Action(UserAction::Volume(VolumeOf::Ringer, -6)),
+            ),
             (
                 r#"{"cmd":"dial","to":"100"}"#,
                 Request::Action(UserAction::Dial("100".into())),
@@ -379,6 +465,10 @@ mod tests {
         assert!(said(r#"{"cmd":"lfit"}"#).contains("lfit"));
         assert!(said(r#"{"cmd":"press"}"#).contains("keys"));
         assert!(said(r#"{"cmd":"rotary"}"#).contains("digits"));
+        assert!(said(r#"{"cmd":"mute"}"#).contains("on"));
+        assert!(said(r#"{"cmd":"volume","of":"ringer"}"#).contains("db"));
+        assert!(said(r#"{"cmd":"volume","of":"bell","db":1}"#).contains("earpiece"));
+        assert!(said(r#"{"cmd":"key","key":"hold"}"#).contains("volume-up"));
         assert!(said("lift").contains("one object a line"));
         assert!(said(r#"{"cmd":"lift","speed":9}"#).contains("speed"));
         assert!(parse(&[0xff, 0xfe]).is_err());

@@ -132,6 +132,8 @@ pub struct Control {
     awaiting_sockets: Vec<Waiting>,
     outbox: Outbox,
     line_lamp: LineLamp,
+    /// The card plays the bell.
+    rings_by_sound: bool,
     voice: voice::Voice,
     last_call: Option<CallStatus>,
     clock: WallClock,
@@ -218,6 +220,7 @@ impl Control {
                 line: LampState::Off,
                 fault: None,
             },
+            rings_by_sound: config.board.ringer == Some(config::schema::RingerChoice::Sound),
             voice,
             last_call: None,
             clock: WallClock::new(now, identity.ntp),
@@ -298,6 +301,12 @@ impl Control {
     pub fn handle_closed(&mut self, connection: sip::ConnectionId, now: Instant) {
         self.agent.handle_closed(connection, now);
         self.drain(now);
+    }
+
+    /// The board has neither bell nor buzzer: where the configuration names none, the card plays
+    /// the bell.
+    pub fn set_no_ringer(&mut self) {
+        self.rings_by_sound |= self.config.board.ringer.is_none();
     }
 
     /// The star codes that are on.
@@ -410,6 +419,7 @@ impl Control {
         self.closing = true;
         self.agent.shut_down(now);
         self.drain(now);
+        self.outbox.media(media::Command::Ring(None));
         self.outbox.push(Output::Ring(None));
         let watched = (0..Lamp::MOST_WATCHED).map(Lamp::Watched);
         let watched = watched.take(self.config.dial.watch.len());

@@ -1,6 +1,6 @@
 //! What was set from the handset, as a file of the state directory holds it.
 
-use phone::Features;
+use phone::{Features, Volumes};
 use serde::{Deserialize, Serialize};
 
 /// The file's name.
@@ -21,6 +21,10 @@ struct Text {
     anonymous: bool,
     reject_anonymous: bool,
     speed_dial: Vec<(String, String)>,
+    earpiece_db: i8,
+    speaker_db: i8,
+    ringer_db: i8,
+    microphone_db: i8,
 }
 
 /// The file is not what this phone writes.
@@ -38,6 +42,10 @@ pub fn to_json(features: &Features) -> String {
         anonymous: features.anonymous,
         reject_anonymous: features.reject_anonymous,
         speed_dial: features.speed_dial.clone(),
+        earpiece_db: features.volumes.earpiece_db,
+        speaker_db: features.volumes.speaker_db,
+        ringer_db: features.volumes.ringer_db,
+        microphone_db: features.volumes.microphone_db,
     };
     serde_json::to_string(&text).unwrap_or_default()
 }
@@ -73,6 +81,13 @@ pub fn from_json(bytes: &[u8]) -> Result<Features, FeaturesError> {
         anonymous: text.anonymous,
         reject_anonymous: text.reject_anonymous,
         speed_dial: text.speed_dial,
+        volumes: Volumes {
+            earpiece_db: text.earpiece_db,
+            speaker_db: text.speaker_db,
+            ringer_db: text.ringer_db,
+            microphone_db: text.microphone_db,
+        }
+        .within_limits(),
     })
 }
 
@@ -86,11 +101,18 @@ mod tests {
             dnd: true,
             forward_busy: Some("300".into()),
             speed_dial: vec![("1".into(), "0301234".into())],
+            volumes: Volumes {
+                earpiece_db: -6,
+                ringer_db: 12,
+                ..Volumes::default()
+            },
             ..Features::default()
         };
         let text = to_json(&features);
         assert_eq!(from_json(text.as_bytes()).unwrap(), features);
         assert_eq!(from_json(b"{}").unwrap(), Features::default());
+        let deafening = from_json(b"{\"earpiece_db\":127}").unwrap();
+        assert_eq!(deafening.volumes.earpiece_db, 12);
         let long = format!("{{\"forward_busy\":\"{}\"}}", "1".repeat(129));
         for bad in ["", "7", "{\"dnd\":1}", "{\"x\":1}", long.as_str()] {
             assert!(from_json(bad.as_bytes()).is_err(), "{bad}");

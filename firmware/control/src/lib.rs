@@ -92,7 +92,7 @@ pub use known_peers::KnownPeers;
 pub use media_addresses::MediaAddresses;
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
-    IoCounters, MailboxStatus, PeerStatus, RtpStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
+    IoCounters, MailboxStatus, PeerStatus, RtpStatus, SoundStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
     WatchedStatus,
 };
 pub use transmit::Transmit;

@@ -28,6 +28,8 @@ pub struct Status {
     pub calls: Vec<CallStatus>,
     /// The sound card.
     pub audio: AudioStatus,
+    /// What is set of the sound by keys.
+    pub sound: SoundStatus,
     /// The tone in the ear.
     pub tone: Option<&'static str>,
     /// Everything that was counted since the start.
@@ -51,6 +53,37 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// This program's version.
     pub version: &'static str,
+}
+
+/// What is set of the sound by keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SoundStatus {
+    /// The microphone is off.
+    pub muted: bool,
+    /// One talks without the handset: the room may be heard.
+    pub hands_free: bool,
+    /// What the volume keys add to `audio.earpiece_db`.
+    pub earpiece_db: i8,
+    /// The same for `audio.speaker_db`.
+    pub speaker_db: i8,
+    /// The same for `audio.ringer_db`.
+    pub ringer_db: i8,
+    /// The same for `audio.microphone_db`.
+    pub microphone_db: i8,
+}
+
+impl SoundStatus {
+    pub(crate) fn of(phone: &phone::Phone) -> Self {
+        let volumes = phone.features().volumes;
+        Self {
+            muted: phone.is_muted(),
+            hands_free: phone.is_hands_free(),
+            earpiece_db: volumes.earpiece_db,
+            speaker_db: volumes.speaker_db,
+            ringer_db: volumes.ringer_db,
+            microphone_db: volumes.microphone_db,
+        }
+    }
 }
 
 /// One account.

@@ -8,6 +8,7 @@
 //! ```
 
 use config::country::{CountryPlan, Segment, ToneKind};
+use config::schema::RingSound;
 use media::tone::{MAX_FREQUENCIES, MAX_SEGMENTS};
 use media::{Mix, ToneSegment, ToneSpec};
 use phone::{Alert, Key};
@@ -91,6 +92,37 @@ pub fn ring_cadence(plan: &CountryPlan, alert: Alert) -> Option<Vec<u16>> {
         Alert::Distinctive(_) => &[2000, 4000],
     };
     Some(distinctive.to_vec())
+}
+
+/// Level of a bell that is played, in dBm0: the ringer's volume is set elsewhere.
+const RING_DBM0: f32 = -6.0;
+
+/// A bell for the loudspeaker, with a ringer's cadence (ms on, off …, repeating).
+pub fn ring_tone(sound: RingSound, cadence_ms: &[u16]) -> ToneSpec {
+    // A clapper strikes about 20 times a second; the chord is three notes at once.
+    let (frequencies_hz, mix) = match sound {
+        RingSound::Bell => ([1250, 20, 0, 0], Mix::AmplitudeModulated),
+        RingSound::Low => ([600, 16, 0, 0], Mix::AmplitudeModulated),
+        RingSound::High => ([2400, 25, 0, 0], Mix::AmplitudeModulated),
+        RingSound::Chord => ([523, 659, 784, 0], Mix::Sum),
+    };
+    let mut segments = [ToneSegment::default(); MAX_SEGMENTS];
+    let mut len = 0;
+    for (index, (segment, length_ms)) in segments.iter_mut().zip(cadence_ms).enumerate() {
+        let heard = index % 2 == 0;
+        *segment = ToneSegment {
+            frequencies_hz: if heard { frequencies_hz } else { [0; 4] },
+            mix,
+            length_ms: *length_ms,
+            repeat: true,
+        };
+        len += 1;
+    }
+    ToneSpec {
+        segments,
+        len,
+        level_dbm0: RING_DBM0,
+    }
 }
 
 /// A tone's name in `status` and events.

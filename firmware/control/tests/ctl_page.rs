@@ -14,7 +14,7 @@ use control::known_peers::Trust;
 use control::{
     AccountStatus, AttemptStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus,
     CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, MailboxStatus, PeerStatus,
-    RtpStatus, Stats, Status, TableStats, TimedEvent, WatchedStatus,
+    RtpStatus, SoundStatus, Stats, Status, TableStats, TimedEvent, WatchedStatus,
 };
 use serde_json::Value;
 
@@ -334,6 +334,14 @@ fn every_field_of_status_is_documented() {
         }],
         calls: vec![call.clone()],
         audio: audio(),
+        sound: SoundStatus {
+            muted: false,
+            hands_free: false,
+            earpiece_db: -3,
+            speaker_db: 0,
+            ringer_db: 6,
+            microphone_db: 0,
+        },
         tone: Some("dial"),
         counters: counters(),
         last_call: Some(call),

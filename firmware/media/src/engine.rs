@@ -11,22 +11,22 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use types::Direction;
-
+pub use crate::command::{Command, Event, Gains, RingTone};
 use crate::drift::CardClock;
-use crate::echo::{EchoCanceller, EchoStats};
-use crate::latch::SignallingHosts;
+use crate::echo::EchoCanceller;
+use crate::gain::Gain;
 use crate::level::LevelMeter;
 use crate::mixer::Mixer;
 use crate::outbox::Outbox;
 use crate::packet::{
-    CHANNEL_HEADER, Class, NonMedia, PacketKind, Protocol, Relays, StreamId, Transmit, classify,
+    CHANNEL_HEADER, Class, NonMedia, PacketKind, Protocol, StreamId, Transmit, classify,
 };
 use crate::ring::Ring;
-use crate::speech::{Clip, SpeechPlayer};
+use crate::ringing::Bell;
+use crate::speech::SpeechPlayer;
 use crate::stats::StreamStats;
 use crate::stream::{FarEvent, Stream};
-use crate::tone::{ToneGenerator, ToneSpec};
+use crate::tone::ToneGenerator;
 
 /// Streams an engine can hold at once.
 pub const MAX_STREAMS: usize = 4;
@@ -39,97 +39,6 @@ pub struct EngineConfig {
     pub period_frames: usize,
     /// Sidetone in dB of capture into playback; `None`: none.
     pub sidetone_db: Option<i8>,
-}
-
-/// What the control thread asks for. Travels through a fixed queue; never allocates or frees on the
-/// audio thread.
-pub enum Command {
-    /// Start a stream. One with the same id is replaced, its jitter buffer kept where codec and
-    /// source are the same.
-    Start(Box<Stream>),
-    /// Stop a stream; it comes back as [`Event::Retired`].
-    Stop(StreamId),
-    /// New far address or direction for a running stream.
-    Redirect {
-        /// Which stream.
-        id: StreamId,
-        /// Where RTP goes.
-        remote_rtp: SocketAddr,
-        /// Where RTCP goes.
-        remote_rtcp: SocketAddr,
-        /// TURN channels that lead there.
-        relays: Relays,
-        /// The hosts the far end's signalling came from.
-        signalling: SignallingHosts,
-        /// Which way sound goes.
-        direction: Direction,
-    },
-    /// Whether the handset is connected to this stream. Two connected streams are mixed
-    /// (conference). Repeated for a connected one (the call was answered), the media timeout
-    /// starts again.
-    Connect {
-        /// Which stream.
-        id: StreamId,
-        /// Connected or not.
-        connected: bool,
-    },
-    /// Play a tone in the ear, `None` ends it.
-    Tone(Option<ToneSpec>),
-    /// Play a key tone over everything else, `None` ends it.
-    KeyTone(Option<ToneSpec>),
-    /// Play this in the ear, in place of what is spoken now; it comes back as [`Event::Spoken`].
-    Speak(Box<Clip>),
-    /// Say no more.
-    StopSpeaking,
-    /// Press (true) or release (false) a DTMF event (RFC 4733 code 0–15) on a stream.
-    Dtmf {
-        /// Which stream.
-        id: StreamId,
-        /// Event code: 0–9, 10 `*`, 11 `#`, 12–15 A–D.
-        event: u8,
-        /// Pressed or released.
-        down: bool,
-    },
-    /// Send silence instead of the microphone.
-    Mute(bool),
-}
-
-/// What the engine reports. Fixed size, but for streams that are returned to be freed.
-pub enum Event {
-    /// A stream was stopped or replaced; drop it on the control thread.
-    Retired(Box<Stream>),
-    /// A clip was played or cut short; drop it on the control thread.
-    Spoken(Box<Clip>),
-    /// The far end pressed a key (RFC 4733), reported once at its first packet.
-    Digit {
-        /// Which stream.
-        id: StreamId,
-        /// Event code.
-        event: u8,
-    },
-    /// Figures of a stream, about once a second and at its end.
-    Stats {
-        /// Which stream.
-        id: StreamId,
-        /// The figures.
-        stats: StreamStats,
-    },
-    /// Card levels over the last second.
-    Levels {
-        /// Microphone, dBm0.
-        capture_dbm0: f32,
-        /// Earpiece, dBm0.
-        playback_dbm0: f32,
-    },
-    /// What the echo canceller does, about once a second in a call.
-    Echo(EchoStats),
-    /// First packet of a stream was played.
-    FirstSound(StreamId),
-    /// The far end ended the stream by RTCP BYE.
-    Bye(StreamId),
-    /// Nothing came from the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent
-    /// any more. Repeated every second while it lasts.
-    MediaTimeout(StreamId),
 }
 
 /// Events that may wait for [`Engine::poll_event`]. Retired streams wait in a list of their own
@@ -148,6 +57,8 @@ pub struct Engine {
     /// The sound of each stream in this period, and whether it has any.
     received: [Box<[i16]>; MAX_STREAMS],
     audible: [bool; MAX_STREAMS],
+    /// What the card captured, at the microphone's gain.
+    captured: Box<[i16]>,
     microphone: Box<[i16]>,
     far_mix: Box<[i16]>,
     tone_sound: Box<[i16]>,
@@ -156,8 +67,12 @@ pub struct Engine {
     tone: ToneGenerator,
     key_tone: ToneGenerator,
     speech: SpeechPlayer,
+    bell: Bell,
+    microphone_gain: Gain,
+    ear_gain: Gain,
     muted: bool,
     sidetone: Option<f32>,
+    hears_itself: bool,
     outbox: Outbox,
     non_media: Ring<(PacketKind, Protocol)>,
     events: heapless::Deque<Event, EVENTS>,
@@ -177,6 +92,7 @@ impl Engine {
             streams: [const { None }; MAX_STREAMS],
             received: std::array::from_fn(|_| period()),
             audible: [false; MAX_STREAMS],
+            captured: period(),
             microphone: period(),
             far_mix: period(),
             tone_sound: period(),
@@ -185,7 +101,11 @@ impl Engine {
             tone: ToneGenerator::new(config.rate_hz),
             key_tone: ToneGenerator::new(config.rate_hz),
             speech: SpeechPlayer::new(config.rate_hz, config.period_frames),
+            bell: Bell::new(config.rate_hz, config.period_frames),
+            microphone_gain: Gain::new(),
+            ear_gain: Gain::new(),
             muted: false,
+            hears_itself: true,
             sidetone: config
                 .sidetone_db
                 .map(|db| 10f32.powf(f32::from(db) / 20.0)),
@@ -285,6 +205,13 @@ impl Engine {
                 }
             }
             Command::Mute(muted) => self.muted = muted,
+            Command::Gains(gains) => {
+                self.microphone_gain.set_db(gains.microphone_db);
+                self.ear_gain.set_db(gains.ear_db);
+                self.bell.set_db(gains.ringer_db);
+                self.hears_itself = gains.sidetone;
+            }
+            Command::Ring(ring) => self.bell.ring(ring),
         }
     }
 
@@ -389,9 +316,13 @@ impl Engine {
         let period_start = self.clock.tick(now);
         let card_ppm = self.clock.ppm();
         self.render(period_start, card_ppm);
-        self.send(capture, now);
-        self.mix(capture, playback);
-        self.capture_level.push(capture);
+        let n = capture.len().min(self.captured.len());
+        self.captured[..n].copy_from_slice(&capture[..n]);
+        self.captured[n..].fill(0);
+        self.microphone_gain.apply(&mut self.captured);
+        self.send(now);
+        self.mix(playback);
+        self.capture_level.push(&self.captured);
         self.playback_level.push(playback);
         self.report(now);
     }
@@ -412,13 +343,11 @@ impl Engine {
     }
 
     /// The microphone to each stream, and in a conference the other far ends with it.
-    fn send(&mut self, capture: &[i16], now: Instant) {
+    fn send(&mut self, now: Instant) {
         if self.streams.iter().all(Option::is_none) {
             return;
         }
-        let n = capture.len().min(self.microphone.len());
-        self.microphone[..n].copy_from_slice(&capture[..n]);
-        self.microphone[n..].fill(0);
+        self.microphone.copy_from_slice(&self.captured);
         if let Some(echo) = &mut self.echo {
             echo.process(&mut self.microphone);
         }
@@ -447,7 +376,7 @@ impl Engine {
     }
 
     /// What the ear hears.
-    fn mix(&mut self, capture: &[i16], playback: &mut [i16]) {
+    fn mix(&mut self, playback: &mut [i16]) {
         self.mixer.clear();
         for (sound, &audible) in self.received.iter().zip(&self.audible) {
             if audible {
@@ -456,9 +385,10 @@ impl Engine {
         }
         if let Some(gain) = self.sidetone
             && !self.muted
+            && self.hears_itself
             && self.streams.iter().flatten().any(|s| s.connected)
         {
-            self.mixer.add_scaled(capture, gain);
+            self.mixer.add_scaled(&self.captured, gain);
         }
         if self.tone.is_active() {
             self.tone.render(&mut self.tone_sound);
@@ -471,6 +401,8 @@ impl Engine {
             self.mixer.add(&self.tone_sound);
         }
         self.mixer.finish(playback);
+        self.ear_gain.apply(playback);
+        self.bell.mix(&mut self.mixer, playback);
         if let Some(echo) = &mut self.echo
             && self.streams.iter().any(Option::is_some)
         {
@@ -565,13 +497,14 @@ impl Engine {
         Some(stream.stats(self.clock.ppm()))
     }
 
-    /// Nothing to hear, and no one to send to: no stream, no tone, no speech. Time
+    /// Nothing to hear, and no one to send to: no stream, tone, speech or bell. Time
     /// that then passes without [`Engine::process`] is a discontinuity of no frames.
     pub fn is_idle(&self) -> bool {
         self.streams.iter().all(Option::is_none)
             && !self.tone.is_active()
             && !self.key_tone.is_active()
             && !self.speech.is_active()
+            && !self.bell.is_active()
     }
 
     /// Streams held now.

@@ -63,11 +63,13 @@
 //! ```
 
 pub mod codec;
+mod command;
 mod conceal;
 mod drift;
 pub mod dtmf;
 mod echo;
 pub mod engine;
+mod gain;
 mod inactivity;
 mod jitter;
 mod latch;
@@ -79,6 +81,7 @@ mod playout;
 mod receive;
 pub mod resample;
 mod ring;
+mod ringing;
 pub mod rtcp;
 pub mod rtp;
 mod send;
@@ -94,7 +97,7 @@ pub mod tone;
 mod test_data;
 
 pub use echo::{EchoCanceller, EchoMode, EchoStats};
-pub use engine::{Command, Engine, EngineConfig, Event, MAX_STREAMS};
+pub use engine::{Command, Engine, EngineConfig, Event, Gains, MAX_STREAMS, RingTone};
 pub use latch::SignallingHosts;
 pub use packet::{MAX_PACKET, NonMedia, PacketKind, Protocol, Relay, Relays, StreamId, Transmit};
 pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats};

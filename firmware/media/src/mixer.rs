@@ -82,7 +82,7 @@ impl Mixer {
 
 /// Linear up to the knee, then an even curve that reaches full scale only at infinity, with no
 /// corner between them.
-fn soft(x: i32) -> i16 {
+pub(crate) fn soft(x: i32) -> i16 {
     let loud = x.abs();
     if loud <= KNEE {
         return x as i16;

@@ -8,6 +8,8 @@
 
 use config::codes::StarCode;
 
+use crate::volume::Volumes;
+
 /// Most speed dial numbers set from the handset: one a digit.
 const MAX_SPEED_DIAL: usize = 10;
 
@@ -28,6 +30,8 @@ pub struct Features {
     pub reject_anonymous: bool,
     /// Keys and the number they stand for.
     pub speed_dial: Vec<(String, String)>,
+    /// What the volume keys add.
+    pub volumes: Volumes,
 }
 
 /// What becomes of a call that comes in.

@@ -1,6 +1,8 @@
 //! What can happen to the phone: hook, keys, lines and calls, as plain data.
 
-use types::Key;
+use types::{FunctionKey, Key};
+
+use crate::volume::VolumeOf;
 
 /// Index of an account in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +26,12 @@ pub enum Input {
     Rotary(Key),
     /// The flash key, or `ctl flash`.
     Flash,
+    /// A key beside the keypad went down.
+    Function(FunctionKey),
+    /// What the volume keys add is this many dB (`ctl volume`).
+    Volume(VolumeOf, i8),
+    /// The microphone is off or on (`ctl mute`).
+    Mute(bool),
     /// The call that rings or waits is refused (`ctl reject`).
     Refuse,
     /// The caller who waits is answered (`ctl answer`).

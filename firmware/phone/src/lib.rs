@@ -71,6 +71,7 @@ mod route;
 mod screening;
 mod set_up;
 mod state;
+mod volume;
 
 pub use announcement::Announcement;
 pub use call::CallState;
@@ -84,4 +85,5 @@ pub use output::{CallOptions, Destination, Maintenance, Output, RingStyle, Tone}
 pub use phone::{LastCaller, Phone};
 pub use set_up::{Prompt, Question, SetUpAnswers};
 pub use state::State;
-pub use types::{Key, Lamp, LampState};
+pub use types::{FunctionKey, Key, Lamp, LampState};
+pub use volume::{Levels, VolumeOf, Volumes};

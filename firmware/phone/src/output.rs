@@ -7,6 +7,7 @@ use crate::features::Features;
 use crate::input::{AccountId, Alert, CallId};
 use crate::note::Note;
 use crate::set_up::SetUpAnswers;
+use crate::volume::Levels;
 
 /// Where a call shall go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,8 @@ pub enum Output {
     Connect(Vec<CallId>),
     /// The microphone is off (true) or on (false).
     Mute(bool),
+    /// How loud everything is.
+    Levels(Levels),
     /// Send a digit into the call: pressed (true) or released (false).
     Dtmf(CallId, Key, bool),
     /// Carry this out; a confirmation tone is heard meanwhile.

@@ -44,6 +44,7 @@ mod hook;
 mod keys;
 mod present;
 mod remote;
+mod sound;
 mod speech;
 mod updates;
 
@@ -98,12 +99,19 @@ pub struct Phone {
     has_menu: bool,
     /// Words say what tones mean.
     speaks: bool,
+    /// How loud everything is without the volume keys.
+    levels: config::schema::AudioSettings,
 
     // What it is doing.
     state: State,
     off_hook: bool,
     /// On hook, but a call that answered itself is established.
     hands_free: bool,
+    /// The hands-free key did what lifting does; or, with the handset lifted, it stays on the
+    /// loudspeaker when that is put down.
+    speaker: bool,
+    /// The microphone is off by its user's wish.
+    mute: bool,
     calls: Calls,
     /// The call of the handset; always one that is in `calls` and not on hold. `Some` in `Calling`,
     /// `Ringback`, `EarlyMedia` and `Talking` only.
@@ -148,6 +156,8 @@ pub struct Phone {
     announced: Option<Instant>,
     /// Until when the bell reminds of a call on hold.
     reminder: Option<Instant>,
+    /// When a changed volume is kept.
+    remember_at: Option<Instant>,
     /// The far end of such a call hears nothing until the handset is lifted.
     muted: bool,
 
@@ -182,6 +192,7 @@ impl Phone {
                 .unwrap_or(config.phone.country != Country::Us),
             menu: None,
             speaks: config.phone.speech,
+            levels: config.audio.clone(),
             speech: speech::Speech::default(),
             features: Features::default(),
             last_dialled: None,
@@ -189,9 +200,12 @@ impl Phone {
             missed: false,
             silenced: false,
             reminder: None,
+            remember_at: None,
             state: State::Idle,
             off_hook: false,
             hands_free: false,
+            speaker: false,
+            mute: false,
             calls: Calls::default(),
             active: None,
             digits: String::new(),
@@ -261,6 +275,9 @@ impl Phone {
                 self.off_hook = false;
                 self.hang_up(now);
             }
+            Input::Function(key) => self.function_key(key, now),
+            Input::Volume(of, db) => self.set_volume(of, db, now),
+            Input::Mute(mute) => self.set_mute(mute),
             Input::KeyDown(key) => self.key_down(key, now),
             Input::KeyUp(key) => self.key_up(key),
             Input::Rotary(key) => self.rotary(key, now),
@@ -312,6 +329,7 @@ impl Phone {
             self.warning,
             self.announced,
             self.reminder,
+            self.remember_at,
             self.menu.map(flash::FlashMenu::until),
             self.next_forward().map(|(at, _)| at),
             self.key.and_then(|key| key.until),
@@ -343,6 +361,8 @@ impl Phone {
                 self.announced = None;
             } else if due(self.reminder) {
                 self.reminder = None;
+            } else if due(self.remember_at) {
+                self.remember();
             } else if due(self.menu.map(flash::FlashMenu::until)) {
                 self.menu_over();
             } else if let Some((_, call)) = self.next_forward().filter(|(at, _)| *at <= now) {
@@ -392,6 +412,9 @@ impl Phone {
                     // A call is on hold: its user may only have put the handset aside, so no
                     // howler.
                     self.enter(State::OnHold, self.next_reminder(now));
+                } else if self.on_speaker() {
+                    // No one has anything to put down.
+                    self.hang_up(now);
                 } else {
                     self.enter(
                         State::Howler,

@@ -14,6 +14,12 @@ pub enum Lamp {
     /// Lit while the call is seen to be encrypted, blinking slowly while that is not yet seen, fast
     /// where encryption was expected and is missing.
     Encrypted,
+    /// Lit while the microphone is off.
+    Muted,
+    /// Lit while one talks without the handset: the microphone may hear the room.
+    HandsFree,
+    /// Blinks fast while the phone rings, whatever else there is to see.
+    Ringing,
     /// A watched phone, from 0 up to [`Lamp::MOST_WATCHED`]: lit while it is in a call, blinking
     /// fast while it rings.
     Watched(u8),
@@ -38,7 +44,15 @@ pub enum LampState {
 
 impl Lamp {
     /// All of them but those of watched phones.
-    pub const ALL: [Self; 4] = [Self::Line, Self::InUse, Self::Message, Self::Encrypted];
+    pub const ALL: [Self; 7] = [
+        Self::Line,
+        Self::InUse,
+        Self::Message,
+        Self::Encrypted,
+        Self::Muted,
+        Self::HandsFree,
+        Self::Ringing,
+    ];
 
     /// Most watched phones that have a lamp.
     pub const MOST_WATCHED: u8 = 8;
@@ -50,6 +64,9 @@ impl Lamp {
             Self::InUse => "in_use",
             Self::Message => "message",
             Self::Encrypted => "encrypted",
+            Self::Muted => "muted",
+            Self::HandsFree => "hands_free",
+            Self::Ringing => "ringing",
             Self::Watched(0) => "watched_1",
             Self::Watched(1) => "watched_2",
             Self::Watched(2) => "watched_3",

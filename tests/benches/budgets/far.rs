@@ -30,6 +30,7 @@ impl Far {
             rate_hz: RATE,
             period_ms: 5,
             periods: 3,
+            microphone_channel: types::MicrophoneChannel::Mix,
         })
         .unwrap_or_else(|error| panic!("the far end of the card: {error}"));
         Self { card }

@@ -88,6 +88,7 @@ pub(crate) fn request(capture: &str, playback: &str) -> AudioRequest {
         rate_hz: 48_000,
         period_ms: 10,
         periods: 4,
+        microphone_channel: types::MicrophoneChannel::Mix,
     }
 }
 

@@ -9,8 +9,12 @@
 //! | `with l [call] flash = "key"` | a line of a phone's `offhook.toml`; before all else |
 //! | `l lifts`, `l hangs up`, `l flashes`, `l taps the hook` | the hook; a tap is 250 ms |
 //! | `l presses 102#` | keys, in a person's rhythm |
+//! | `l presses the mute key` | a key beside the keypad: mute, hands-free, volume-up … |
 //! | `l calls 102` | lifts and presses; `l calls 102 and talks`: the far end lifts, too |
 //! | `l hears dial`, `l hears nothing` | the tone in the ear |
+//! | `the ear of l has -13 dBm0` | how loud it is there, within 1 dB; `is silent` |
+//! | `l is not heard by r` | r hears nothing of what l says |
+//! | `l keeps "dnd":true` | what is kept over restarts |
 //! | `l says your-number 1 0 1` | the phone's voice, from now on (`de:point`: German) |
 //! | `l has no settings` | as a phone that no one set up |
 //! | `l has error 2` | as a phone with a mistake in its settings |
@@ -39,9 +43,10 @@ use control::api::UserAction;
 use control::speech::vocabulary;
 use control::speech::words::Word;
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
-use phone::State;
+use phone::{State, VolumeOf};
+use testkit::measure::level_dbfs;
 use testkit::signal::resample;
-use types::Language;
+use types::{FunctionKey, Language};
 
 const USERS: [(&str, &str); 3] = [("101", "one"), ("102", "two"), ("103", "three")];
 const NAMES: [&str; 3] = ["l", "r", "s"];
@@ -104,6 +109,30 @@ impl Story {
             ["the", "server", "gets", ..] => {
                 let begin = line.strip_prefix("the server gets ").unwrap_or_default();
                 self.sent(begin);
+            }
+            ["the", "ear", "of", phone, "has", level, "dBm0"] => {
+                let level = level.parse().unwrap_or_else(|_| panic!("{line}"));
+                self.loudness(id(phone), level, line);
+            }
+            ["the", "ear", "of", phone, "is", "silent"] => {
+                self.world.run(ms(700));
+                self.world.assert_silent(id(phone), ms(500));
+            }
+            [phone, "is", "not", "heard", "by", other] => {
+                self.world.run(secs(3));
+                let found = self.world.compare(id(phone), id(other), secs(2));
+                assert!(found.correlation < 0.4, "{line}: {found:?}");
+            }
+            [phone, "keeps", text] => {
+                let files = &self.world[id(phone)].files;
+                let kept = files.get(control::features::FILE).map_or("", String::as_str);
+                assert!(kept.contains(text), "{line}: {kept}");
+            }
+            [phone, "presses", "the", key, "key"] => {
+                let found = FunctionKey::from_name(key);
+                let key = found.unwrap_or_else(|| panic!("no such key: {line}"));
+                self.world.press_function(id(phone), key);
+                self.world.run(ms(100));
             }
             ["lamp", lamp, "of", phone, "is", state] => self.lamp(id(phone), lamp, state),
             ["ctl", phone, ..] => self.ctl(id(phone), &words[2..], line),
@@ -215,6 +244,16 @@ impl Story {
         }
     }
 
+    /// How loud it is in the ear, over the last half second.
+    fn loudness(&mut self, id: PhoneId, wanted_dbm0: f64, line: &str) {
+        self.world.run(ms(700));
+        let heard = self.world.heard(id, ms(500));
+        // A full-scale sine has -3.01 dB of full scale, and +3.14 dBm0 (ITU-T G.711).
+        let found = level_dbfs(&heard.samples) + 3.01 + 3.14;
+        println!("    {found:.1} dBm0");
+        assert!((found - wanted_dbm0).abs() < 1.0, "{line}: {found:.1} dBm0");
+    }
+
     fn sees(&mut self, id: PhoneId, name: &str) {
         let what = format!("{} sees {name}", NAMES[id.0]);
         self.world.until(&what, secs(5), |world| {
@@ -267,6 +306,12 @@ impl Story {
             ["answers"] => UserAction::Answer,
             ["rejects"] => UserAction::Reject,
             ["connects", "all"] => UserAction::Conference,
+            ["mutes"] => UserAction::Mute(true),
+            ["unmutes"] => UserAction::Mute(false),
+            ["sets", of, "to", db, "dB"] => {
+                let of = VolumeOf::from_name(of).unwrap_or_else(|| panic!("{line}"));
+                UserAction::Volume(of, db.parse().unwrap_or_else(|_| panic!("{line}")))
+            }
             _ => panic!("not understood: {line}"),
         };
         let done = self.world.request(id, &action);
@@ -389,14 +434,17 @@ stories! {
     forward_always
     forward_busy
     forward_no_answer
+    hands_free
     history
     hold_reminder
     intercom_code
     intercom_named
     missed_call_lamp
+    mute_key
     own_number
     redial
     reject_anonymous
+    ring_in_the_speaker
     service_codes
     set_up_by_keys
     set_up_mistakes
@@ -407,6 +455,7 @@ stories! {
     spoken_settings
     two_calls
     voicemail
+    volume_keys
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::super::{AudioRequest, cards};
 use super::{LONGEST_PERIOD_MS, Side};
 use alsa::ValueOr;
 use alsa::pcm::{Access, Format, HwParams, PCM};
+use types::MicrophoneChannel;
 
 /// Rates tried after the one asked for, best first.
 const RATES: [u32; 8] = [
@@ -121,6 +122,7 @@ pub(super) fn configure(
     rate_hz: u32,
     period: usize,
     periods: usize,
+    microphone: MicrophoneChannel,
 ) -> Result<Side, OpenProblem> {
     let layout;
     let (got_period, got_buffer);
@@ -140,7 +142,10 @@ pub(super) fn configure(
             .find(|(format, _)| hw.test_format(*format).is_ok())
             .ok_or(OpenProblem::Format)?;
         hw.set_format(format).map_err(OpenProblem::System)?;
-        let channels = (1..=8)
+        // One channel of two is wanted: a plugin that offers one would mix them.
+        let first = if microphone == MicrophoneChannel::Mix { 1 } else { 2 };
+        let channels = (first..=8)
+            .chain(std::iter::once(1))
             .find(|&channels| hw.test_channels(channels).is_ok())
             .ok_or_else(|| {
                 OpenProblem::Channels(
@@ -161,6 +166,7 @@ pub(super) fn configure(
         layout = Layout {
             sample,
             channels: channels as usize,
+            microphone,
         };
     }
     if got_period == 0

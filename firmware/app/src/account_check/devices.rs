@@ -10,7 +10,11 @@ use crate::ctl::client::Client;
 
 /// Opens what the phone would open, and lets it go again.
 pub(super) fn check(config: &Config, found: &mut dyn FnMut(Finding)) {
-    let mut profile = match Profile::load(&config.board.profile_dir, &config.board.profile) {
+    let mut profile = match Profile::load_over(
+        &config.board.profile_dir,
+        &config.board.profile,
+        &crate::setup::overrides(config),
+    ) {
         Ok(profile) => profile,
         Err(error) => return found(Finding::fault_in_one("board", &error.to_string())),
     };

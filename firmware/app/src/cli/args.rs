@@ -333,6 +333,25 @@ fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
             let to = given.plain("a number or address is missing, as in `offhook ctl dial 123`")?;
             json!({"cmd": verb, "to": to.string()?})
         }
+        "key" => {
+            let key = given.plain("key needs a name, as in `offhook ctl key mute`")?;
+            json!({"cmd": verb, "key": key.string()?})
+        }
+        "mute" => {
+            const MISSING: &str = "mute needs on or off, as in `offhook ctl mute on`";
+            let on = match given.plain(MISSING)?.string()?.as_str() {
+                "on" => true,
+                "off" => false,
+                _ => return Err(MISSING.into()),
+            };
+            json!({"cmd": verb, "on": on})
+        }
+        "volume" => {
+            const MISSING: &str = "volume needs what and dB, as in `offhook ctl volume earpiece=-6`";
+            let setting = given.plain(MISSING)?.string()?;
+            let (of, db) = setting.split_once('=').ok_or(MISSING)?;
+            json!({"cmd": verb, "of": of, "db": db.parse::<i8>().map_err(|_| MISSING)?})
+        }
         "verify" => {
             const MISSING: &str = "verify needs the number of a call, as in `offhook ctl verify 1`";
             let call = given.plain(MISSING)?.string()?;

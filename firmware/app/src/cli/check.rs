@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use board::Profile;
 use config::{Config, Errors};
 use serde_json::json;
 
@@ -37,6 +38,24 @@ pub(super) fn check(file: &Path, options: &Options) -> Result<bool, CommandError
             return Ok(false);
         }
     };
+    if let Some(fault) = wiring_fault(&config, &text_of(file)) {
+        if json {
+            let error = json!({
+                "file": name, "line": fault.line, "column": 1, "text": fault.what,
+                "help": fault.help,
+            });
+            print(&json!({"errors": [error], "findings": []}).to_string());
+        } else {
+            let line = fault.line;
+            let _ = writeln!(
+                io::stderr().lock(),
+                "{name}:{line}:1: {}; {}",
+                fault.what,
+                fault.help
+            );
+        }
+        return Ok(false);
+    }
     if !options.try_it {
         if json {
             print(&json!({"errors": [], "findings": []}).to_string());
@@ -57,6 +76,59 @@ pub(super) fn check(file: &Path, options: &Options) -> Result<bool, CommandError
         print(&json!({"errors": [], "findings": findings}).to_string());
     }
     Ok(findings.iter().all(|finding| finding.mark != Mark::Fault))
+}
+
+/// What does not fit of the wiring, and where it is said.
+struct WiringFault {
+    line: usize,
+    what: String,
+    help: String,
+}
+
+/// Looks whether what the owner says of the hardware fits the board's profile.
+fn wiring_fault(config: &Config, text: &str) -> Option<WiringFault> {
+    let overrides = crate::setup::overrides(config);
+    let (dir, board) = (&config.board.profile_dir, &config.board.profile);
+    if overrides.is_empty() {
+        return None;
+    }
+    if Profile::load(dir, board).is_err() {
+        let note = format!(
+            "the profile of the board `{board}` is not in {}: what is said under [hardware] is \
+             not compared with it",
+            dir.display()
+        );
+        let _ = writeln!(io::stderr().lock(), "{note}");
+        return None;
+    }
+    let error = Profile::load_over(dir, board, &overrides).err()?;
+    let key = error.problem.split('`').nth(1).unwrap_or("");
+    Some(WiringFault {
+        line: line_of(text, error.at.trim(), key),
+        what: format!("{} {}", error.at.trim(), error.problem),
+        help: error.help,
+    })
+}
+
+/// The line of a key below a section's header, or the header's; the first line where it is written
+/// in another way.
+fn line_of(text: &str, header: &str, key: &str) -> usize {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let Some(start) = lines.iter().position(|line| line.starts_with(header)) else {
+        return 1;
+    };
+    let section = lines[start + 1..].iter().take_while(|line| !line.starts_with('['));
+    let is_key = |line: &&str| {
+        let rest = line.strip_prefix(key);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    let found = section.clone().position(is_key);
+    found.map_or(start + 1, |at| start + 2 + at)
+}
+
+fn text_of(file: &Path) -> String {
+    let bytes = board::files::read(file, config::MAX_BYTES as u64).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The configuration, or its errors; warnings are printed.

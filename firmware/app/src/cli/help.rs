@@ -191,6 +191,11 @@ pub(crate) const COMMANDS: &[Page] = &[
         details: "lift, hang-up, flash    as a user does\n\
                   press KEYS              0-9 * # A-D, a comma is a pause of 500 ms\n\
                   rotary DIGITS           as a rotary dial does\n\
+                  key NAME                a key beside the keypad: volume-up, volume-down, mute, \
+                  hands-free, feature-1 to feature-8\n\
+                  mute on|off             the microphone\n\
+                  volume OF=DB            earpiece, speaker, ringer or microphone, above or below \
+                  the configuration's\n\
                   dial NUMBER             lifts where the handset is down, and dials a number or \
                   address\n\
                   answer, reject          the call that rings or waits\n\

@@ -106,6 +106,17 @@ impl Card {
         self.present
     }
 
+    /// It is a device, not files.
+    pub(super) fn is_real(&self) -> bool {
+        match &self.source {
+            CardSource::Board(request) => {
+                !request.playback.starts_with("wav:") && request.playback != "null"
+            }
+            #[cfg(feature = "tools")]
+            CardSource::Echo { .. } => false,
+        }
+    }
+
     /// How often it was lost.
     pub(super) fn losses(&self) -> u64 {
         self.losses

@@ -48,7 +48,7 @@ impl Sound {
         config: &config::Config,
         now: Instant,
     ) -> Result<(Self, JoinHandle<()>), AudioThreadError> {
-        let sidetone_db = config.board.audio.sidetone_db;
+        let sidetone_db = config.audio.sidetone_db;
         let (link, side) = audio_thread::link()?;
         let (mut card, device) = Card::open(source, now);
         let echo = match config.board.audio.echo_canceller {
@@ -98,6 +98,11 @@ impl Sound {
     /// Whether a card is with the audio thread.
     pub(super) fn has_card(&self) -> bool {
         self.card.is_present()
+    }
+
+    /// The card makes sound: it is neither files nor an echo.
+    pub(super) fn has_real_card(&self) -> bool {
+        self.card.is_real()
     }
 
     /// The next thing whoever listens to events shall know.

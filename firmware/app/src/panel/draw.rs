@@ -1,6 +1,7 @@
 //! The phone's face: pure, from what `status` says to at most 24 lines of at most 80 columns.
 
 use serde_json::Value;
+use types::Lamp;
 
 /// Columns and rows of the smallest terminal.
 pub(super) const WIDTH: usize = 79;
@@ -13,7 +14,7 @@ const METER: usize = 24;
 /// Everything that is drawn.
 pub(super) struct Face<'a> {
     pub(super) status: &'a Value,
-    pub(super) lamps: &'a [(String, String); 4],
+    pub(super) lamps: &'a [(String, String); Lamp::ALL.len()],
     pub(super) lines: &'a [String],
     pub(super) speed_dial: &'a [(String, String)],
     pub(super) pressed: Option<char>,
@@ -227,12 +228,10 @@ mod tests {
     use serde_json::json;
 
     fn face(status: &Value, lines: &[String], pressed: Option<char>) -> Vec<String> {
-        let lamps = [
-            ("line".into(), "on".into()),
-            (String::new(), "off".into()),
-            (String::new(), "fast".into()),
-            (String::new(), "on".into()),
-        ];
+        let mut lamps = <[(String, String); Lamp::ALL.len()]>::default();
+        for (lamp, state) in lamps.iter_mut().zip(["on", "off", "fast", "on"]) {
+            state.clone_into(&mut lamp.1);
+        }
         let speed_dial: Vec<(String, String)> = (0..9)
             .map(|n| (n.to_string(), "sip:echo@127.0.0.1:5072".to_owned()))
             .collect();

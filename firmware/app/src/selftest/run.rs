@@ -32,7 +32,11 @@ pub(crate) enum SelfTestError {
 
 /// Runs every step; whether all passed.
 pub(crate) fn run(config: &config::Config) -> Result<bool, SelfTestError> {
-    let mut profile = Profile::load(&config.board.profile_dir, &config.board.profile)?;
+    let mut profile = Profile::load_over(
+        &config.board.profile_dir,
+        &config.board.profile,
+        &crate::setup::overrides(config),
+    )?;
     if let Err(error) = crate::setup::override_profile(config, &mut profile) {
         print(&format!("  ringer: {error}"));
     }

@@ -29,8 +29,6 @@ pub struct Audio {
     pub period_ms: Option<u32>,
     /// Level of key tones and call-progress tones in dBm0, −30 to −3.
     pub tone_level_dbm0: Option<i8>,
-    /// Sidetone in dB, −40 to −6; absent: none from the engine.
-    pub sidetone_db: Option<i8>,
     /// Whether the loudspeaker's sound is taken out of the microphone's.
     pub echo_canceller: EchoCancelling,
 }
@@ -42,19 +40,22 @@ pub enum RingerChoice {
     Bell,
     /// A buzzer on the first line.
     Buzzer,
+    /// A sound of the card; the lines stay as they are.
+    Sound,
     /// Nothing: its lines stay as they are.
     None,
 }
 
 impl RingerChoice {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Bell, Self::Buzzer, Self::None];
+    pub const ALL: [Self; 4] = [Self::Bell, Self::Buzzer, Self::Sound, Self::None];
 
     /// Its name in `offhook.toml`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bell => "bell",
             Self::Buzzer => "buzzer",
+            Self::Sound => "sound",
             Self::None => "none",
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Section, Setting, WhenUnset, path, setting};
 use crate::schema::{EchoCancelling, RingerChoice};
-use crate::value::ValueKind;
+use crate::value::{ValueKind, Wiring};
 
 /// These keys, by section, in the order of the example. A later key may build on an earlier one of
 /// its section.
@@ -16,11 +16,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         WhenUnset::Default("\"/usr/share/offhook/profiles\""), "\"board/profiles\"",
         |c, v| c.board.profile_dir = path(v),
         "Directory that holds the board profiles."),
-    setting(Section::Board, "ringer", ValueKind::Choice(&["bell", "buzzer", "none"]),
-        WhenUnset::Means("as the board's profile says"), "\"buzzer\"",
+    setting(Section::Board, "ringer", ValueKind::Choice(&["bell", "buzzer", "sound", "none"]),
+        WhenUnset::Means("as the board's profile says, `sound` where it has no ringer"),
+        "\"buzzer\"",
         |c, v| c.board.ringer = RingerChoice::from_name(&v.text()),
-        "What is wired to the lines of the profile's ringer: a bell between two lines, a buzzer on \
-         the first, or nothing."),
+        "What rings: a bell between the two lines of the profile's ringer, a buzzer on the first, \
+         a sound the card plays, or nothing."),
 
     setting(Section::BoardAudio, "capture", ValueKind::Device(true),
         WhenUnset::Means("as the board's profile says"), "\"hw:0\"",
@@ -38,14 +39,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         WhenUnset::Means("as the board's profile says"), "10",
         |c, v| c.board.audio.period_ms = Some(v.number() as u32),
         "Length of the card's period in milliseconds."),
+    setting(Section::BoardAudio, "periods", ValueKind::Wiring(Wiring::Number(2, 8)),
+        WhenUnset::Means("as the board's profile says"), "3",
+        |c, v| c.hardware.set("audio", "periods", v.text()),
+        "Periods that are buffered ahead."),
+    setting(Section::BoardAudio, "mixer", ValueKind::Wiring(Wiring::Mixer),
+        WhenUnset::Means("as the board's profile says"),
+        "[{ control = \"Headphone\", volume = 85 }]",
+        |c, v| c.hardware.set("audio", "mixer", v.text()),
+        "Settings of the card's mixer, made when it is opened: `control` with `volume` (percent), \
+         `switch` or `choice`, as `amixer` names them."),
     setting(Section::BoardAudio, "tone_level_dbm0", ValueKind::Number(-30, -3),
         WhenUnset::Means("the phone's own"), "-13",
         |c, v| c.board.audio.tone_level_dbm0 = Some(v.number() as i8),
         "Level of key tones and call progress tones in dBm0."),
-    setting(Section::BoardAudio, "sidetone_db", ValueKind::Number(-40, -6),
-        WhenUnset::Means("none from the phone"), "-20",
-        |c, v| c.board.audio.sidetone_db = Some(v.number() as i8),
-        "How much of your own voice you hear, in dB."),
     setting(Section::BoardAudio, "echo_canceller", ValueKind::Choice(&["off", "auto", "on"]),
         WhenUnset::Default("\"off\""), "\"auto\"",
         |c, v| c.board.audio.echo_canceller = match v.text().as_str() {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use phone::{CallId, Input};
-use types::Key;
+use types::{FunctionKey, Key};
 
 use crate::api::{ActionError, UserAction};
 use crate::event::Event;
@@ -24,6 +24,8 @@ pub enum BoardEvent {
     FlashKey,
     /// The rotary dial finished a digit, `0`–`9`.
     Rotary(char),
+    /// A key beside the keypad was pressed.
+    Function(FunctionKey),
 }
 
 impl Control {
@@ -35,6 +37,7 @@ impl Control {
             BoardEvent::KeyUp(key) => self.key(KeyStep::Up, key, now),
             BoardEvent::FlashKey => self.phone.handle(Input::Flash, now),
             BoardEvent::Rotary(digit) => self.key(KeyStep::Dialled, digit, now),
+            BoardEvent::Function(key) => self.phone.handle(Input::Function(key), now),
         }
         self.drain(now);
     }
@@ -61,6 +64,14 @@ impl Control {
             UserAction::Flash => self.phone.handle(Input::Flash, now),
             UserAction::Press(keys) => self.key_script.press(keys, now)?,
             UserAction::Rotary(digits) => self.key_script.dial(digits, now)?,
+            UserAction::Function(key) => self.phone.handle(Input::Function(*key), now),
+            UserAction::Mute(mute) => {
+                if self.phone.state().is_on_hook() {
+                    return Err(ActionError::NothingToMute);
+                }
+                self.phone.handle(Input::Mute(*mute), now);
+            }
+            UserAction::Volume(of, db) => self.phone.handle(Input::Volume(*of, *db), now),
             UserAction::Verify(call) => self.verify_peer(CallId(*call))?,
             UserAction::Dial(number) => {
                 if self.phone.state() == phone::State::Idle {

@@ -24,7 +24,7 @@ impl Control {
             phone::Output::SetUp(answers) => self.write_settings(&answers),
             phone::Output::Ring(style) => {
                 let cadence = style.and_then(|style| tones::ring_cadence(self.plan, style.alert));
-                self.outbox.push(Output::Ring(cadence));
+                self.ring(cadence);
             }
             phone::Output::Lamp(Lamp::Line, state) => {
                 self.line_lamp.line = state;
@@ -69,6 +69,12 @@ impl Control {
                 self.connect_streams();
             }
             phone::Output::Mute(muted) => self.outbox.media(Command::Mute(muted)),
+            phone::Output::Levels(levels) => self.outbox.media(Command::Gains(media::Gains {
+                microphone_db: levels.microphone_db,
+                ear_db: levels.ear_db,
+                ringer_db: levels.ringer_db,
+                sidetone: !levels.hands_free,
+            })),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
             phone::Output::Maintenance(what) => self.outbox.push(Output::Maintenance(what)),
             phone::Output::Remember(features) => self.outbox.push(Output::Keep {
@@ -99,6 +105,19 @@ impl Control {
             }
         });
         self.outbox.media(Command::Tone(spec));
+    }
+
+    /// Bell or buzzer, or a sound of the card where there is neither.
+    fn ring(&mut self, cadence: Option<Vec<u16>>) {
+        if self.rings_by_sound {
+            let audio = &self.config.audio;
+            let ring = cadence.as_deref().map(|cadence| media::RingTone {
+                tone: tones::ring_tone(audio.ring_sound, cadence),
+                rising: audio.ring_rising,
+            });
+            self.outbox.media(Command::Ring(ring));
+        }
+        self.outbox.push(Output::Ring(cadence));
     }
 
     fn tone_level(&self) -> i8 {

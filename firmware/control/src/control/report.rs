@@ -9,8 +9,8 @@ use super::{Control, call_span};
 use crate::call::CallRecord;
 use crate::event::{CallProgress, Event};
 use crate::status::{
-    AudioStatus, CallStats, CallStatus, CountersStatus, IoCounters, PeerStatus, RtpStatus, Stats,
-    Status, TableStats, UNVERIFIED_TLS, round,
+    AudioStatus, CallStats, CallStatus, CountersStatus, IoCounters, PeerStatus, RtpStatus,
+    SoundStatus, Stats, Status, TableStats, UNVERIFIED_TLS, round,
 };
 
 impl CallRecord {
@@ -105,6 +105,7 @@ impl Control {
                 }
                 lines
             },
+            sound: SoundStatus::of(&self.phone),
             watched: self.packages.watched(&self.config),
             calls: calls
                 .filter_map(|call| {

@@ -160,9 +160,12 @@ impl Desk {
                 self.commands.push("speak".into());
                 None
             }
-            Command::Tone(_) | Command::KeyTone(_) | Command::StopSpeaking | Command::Mute(_) => {
-                None
-            }
+            Command::Tone(_)
+            | Command::KeyTone(_)
+            | Command::StopSpeaking
+            | Command::Mute(_)
+            | Command::Gains(_)
+            | Command::Ring(_) => None,
         };
         if let Some(stream) = home.filter(|_| !self.deaf) {
             self.control.handle_media(Event::Retired(stream), now);

@@ -18,6 +18,10 @@ impl Phone {
             return;
         }
         self.off_hook = true;
+        if std::mem::replace(&mut self.speaker, false) {
+            // The call, or the number being dialled, goes on in the handset.
+            return;
+        }
         self.missed = false;
         self.speech_at_lift();
         if let Some(from) = self.flash_from.take() {
@@ -36,15 +40,16 @@ impl Phone {
         }
         // On hook the phone is idle, rings, or is hands-free; nothing else can be.
         if self.state.is_on_hook() {
-            match self.calls.first(CallState::Ringing) {
-                Some(call) => self.answer(call),
-                None => self.dial_tone(false, now),
-            }
+            self.take_up(now);
         }
     }
 
     pub(super) fn put_down(&mut self, now: Instant) {
         let was_off_hook = std::mem::replace(&mut self.off_hook, false);
+        if self.speaker {
+            // It goes on in the loudspeaker.
+            return;
+        }
         let by_hook = matches!(self.call.flash, Flash::Hook | Flash::Network);
         if was_off_hook && by_hook && self.flash_means_something() {
             self.release_key();
@@ -92,6 +97,8 @@ impl Phone {
     /// The handset is free again: ring for a waiting call, or rest.
     pub(super) fn on_hook(&mut self, now: Instant) {
         self.hands_free = false;
+        self.speaker = false;
+        self.mute = false;
         match self.calls.first(CallState::Waiting) {
             Some(call) => {
                 self.calls.set(call, CallState::Ringing);
@@ -161,7 +168,7 @@ impl Phone {
     /// Answers without lifting: the call is connected with the handset on hook.
     pub(super) fn answer_by_itself(&mut self, call: CallId) {
         if self.state == State::Ringing && self.call_state(call) == Some(CallState::Ringing) {
-            self.hands_free = !self.off_hook;
+            self.hands_free = !self.in_hand();
             self.answer(call);
         }
     }

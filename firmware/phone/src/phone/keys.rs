@@ -203,6 +203,8 @@ impl Phone {
         }
         let emergency = self.plan.is_emergency(number);
         let routes = if emergency {
+            // Whoever calls for help is heard.
+            self.mute = false;
             let routes = self.lines.emergency_routes(number);
             if routes.is_empty() {
                 Err(RouteError::NoEmergencyRoute)

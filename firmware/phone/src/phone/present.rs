@@ -13,6 +13,7 @@ use crate::call::CallState;
 use crate::input::{Alert, CallId, Encryption};
 use crate::output::{Output, RingStyle, Tone};
 use crate::state::{Phase, State};
+use crate::volume::Levels;
 
 /// What was emitted last. At the start: silence and dark lamps.
 #[derive(Debug, Default, PartialEq)]
@@ -23,8 +24,9 @@ pub(super) struct Presentation {
     ring: Option<RingStyle>,
     connected: Vec<CallId>,
     muted: bool,
+    levels: Levels,
     /// By [`Lamp::ALL`]; `None` is off.
-    lamps: [Option<LampState>; 4],
+    lamps: [Option<LampState>; Lamp::ALL.len()],
 }
 
 impl Phone {
@@ -36,6 +38,9 @@ impl Phone {
         }
         if wanted.muted != self.emitted.muted {
             self.out.push_back(Output::Mute(wanted.muted));
+        }
+        if wanted.levels != self.emitted.levels {
+            self.out.push_back(Output::Levels(wanted.levels));
         }
         if wanted.connected != self.emitted.connected {
             self.out
@@ -98,12 +103,16 @@ impl Phone {
             } else {
                 self.wanted_calls()
             },
-            muted: self.muted,
+            muted: self.muted || self.mute,
+            levels: self.wanted_levels(),
             lamps: [
                 self.lines.ready().then_some(LampState::On),
                 self.in_use_lamp(),
                 self.message_lamp(),
                 self.encrypted_lamp(),
+                (self.muted || self.mute).then_some(LampState::On),
+                (self.speaker || self.hands_free).then_some(LampState::On),
+                (self.state == State::Ringing).then_some(LampState::Fast),
             ],
         }
     }

@@ -29,6 +29,7 @@ struct Desk {
     ring: Option<RingStyle>,
     connected: Vec<CallId>,
     muted: bool,
+    lamps: std::collections::BTreeMap<Lamp, LampState>,
     spoken: Option<Announcement>,
 }
 
@@ -47,6 +48,7 @@ impl Desk {
             ring: None,
             connected: Vec::new(),
             muted: false,
+            lamps: std::collections::BTreeMap::new(),
             spoken: None,
         };
         desk.listen();
@@ -72,8 +74,11 @@ impl Desk {
                 Output::Ring(ring) => self.ring = *ring,
                 Output::Connect(calls) => self.connected.clone_from(calls),
                 Output::Mute(muted) => self.muted = *muted,
+                Output::Lamp(lamp, state) => {
+                    self.lamps.insert(*lamp, *state);
+                }
                 Output::Speak(spoken) => self.spoken = spoken.as_deref().cloned(),
-                Output::Lamp(..)
+                Output::Levels(_)
                 | Output::PlaceCall { .. }
                 | Output::Follow { .. }
                 | Output::Transfer { .. }

@@ -23,6 +23,10 @@ use crate::note::{Note, Refusal, TransferRefusal};
 use crate::output::{Output, Tone};
 use crate::state::{Phase, State};
 
+/// How long a tone of failure is heard in the loudspeaker before the phone rests by itself: words
+/// that explain it are over by then.
+const SPEAKER_FAILURE: Duration = Duration::from_secs(8);
+
 impl Phone {
     pub(super) fn on_incoming(
         &mut self,
@@ -267,7 +271,7 @@ impl Phone {
         self.note(Note::HoldRefused { peer });
         let idle =
             self.state == State::OnHold || (self.state == State::DialTone && self.second_dial_tone);
-        if on_hold && idle && self.off_hook {
+        if on_hold && idle && self.in_hand() {
             self.switch_to(id);
         }
     }
@@ -381,10 +385,11 @@ impl Phone {
         } else {
             State::Congestion
         };
-        self.enter(
-            state,
-            Some(now + Duration::from_secs(self.call.howler_after_s.into())),
-        );
+        let mut after = Duration::from_secs(self.call.howler_after_s.into());
+        if self.on_speaker() {
+            after = after.min(SPEAKER_FAILURE);
+        }
+        self.enter(state, Some(now + after));
         self.explain_failure(tone, &why, now);
         self.note(why);
     }
@@ -396,7 +401,7 @@ impl Phone {
             return;
         };
         let (peer, emergency) = (call.peer.clone(), call.emergency);
-        let here = self.state == State::Talking && self.active == Some(old) && self.off_hook;
+        let here = self.state == State::Talking && self.active == Some(old) && self.in_hand();
         let refused = if !here || self.flash_from.is_some() {
             Some(TransferRefusal::NotInTheHand)
         } else if self.calls.full() {

@@ -262,6 +262,7 @@ pub(crate) fn sound(_chip: &Chip) {
         rate_hz: 48_000,
         period_ms: 10,
         periods: 4,
+        microphone_channel: types::MicrophoneChannel::Mix,
     };
     let mut card = board::audio::open(&request).unwrap_or_else(|e| panic!("{e}"));
     println!("{:?}", card.format());

@@ -31,6 +31,7 @@ impl Loopback {
             rate_hz: 48_000,
             period_ms: 10,
             periods: 12,
+            microphone_channel: types::MicrophoneChannel::Mix,
         };
         let mut card = open(&request).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(card.format().rate_hz, 48_000);

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use types::FunctionKey;
+
 use super::*;
 
 /// What a person may key after lifting.
@@ -25,6 +27,8 @@ enum Step {
     KeyUp(char),
     Rotary(u8),
     Flash,
+    /// Volume, mute, hands-free.
+    Function(FunctionKey),
     Line(usize, bool),
     Messages(bool),
     Incoming {
@@ -115,6 +119,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => key().prop_map(Step::KeyUp),
         1 => (0u8..10).prop_map(Step::Rotary),
         3 => Just(Step::Flash),
+        3 => prop::sample::select(FunctionKey::all().collect::<Vec<_>>()).prop_map(Step::Function),
         1 => (0usize..3, any::<bool>()).prop_map(|(account, usable)| Step::Line(account, usable)),
         1 => any::<bool>().prop_map(Step::Messages),
         3 => (0u8..3, prop::bool::weighted(0.2))
@@ -124,7 +129,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<u32>(), updates()).prop_map(|(id, what)| Step::Unknown { id, what }),
         4 => prop::sample::select(CODES.to_vec()).prop_map(Step::Code),
         1 => prop::sample::select(vec!["200", "112", "sip:a@b"]).prop_map(Step::Dial),
-        1 => (0u8..5).prop_map(Step::Ctl),
+        1 => (0u8..8).prop_map(Step::Ctl),
         2 => Just(Step::Spoken),
         1 => any::<bool>().prop_map(Step::Written),
         4 => prop::sample::select(vec![10, 60, 200, 400, 1000, 3000, 10_000, 31_000, 61_000])
@@ -224,6 +229,7 @@ impl Ledger {
                 | Output::Lamp(..)
                 | Output::KeyTone(_)
                 | Output::Mute(_)
+                | Output::Levels(_)
                 | Output::Maintenance(_)
                 | Output::Remember(_)
                 | Output::Speak(_)
@@ -250,6 +256,7 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
             Step::KeyUp(key) => Input::KeyUp(Key::from_char(*key).unwrap()),
             Step::Rotary(digit) => Input::Rotary(Key::Digit(*digit)),
             Step::Flash => Input::Flash,
+            Step::Function(key) => Input::Function(*key),
             Step::Line(account, usable) => Input::AccountStatus {
                 account: AccountId(*account),
                 usable: *usable,
@@ -320,6 +327,9 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
             Step::Ctl(1) => Input::AnswerWaiting,
             Step::Ctl(2) => Input::ConnectAll,
             Step::Ctl(3) => Input::TransferTo("911".to_owned()),
+            Step::Ctl(4) => Input::Mute(true),
+            Step::Ctl(5) => Input::Mute(false),
+            Step::Ctl(6) => Input::Volume(crate::VolumeOf::Earpiece, 3),
             Step::Ctl(_) => Input::TransferTo("300".to_owned()),
             Step::Code(keys) => {
                 let mut all = desk.lifts().said.clone();
@@ -375,14 +385,31 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
         desk.tone
     );
     assert!(
-        !desk.muted || (state == State::Talking && !phone.off_hook),
+        !desk.muted || phone.mute || (state == State::Talking && !phone.in_hand()),
         "a dead microphone in somebody's hand"
+    );
+    // A microphone is open only with the handset lifted, the hands-free lamp lit, or where the
+    // owner has every call answered at once.
+    let lit = |lamp: Lamp| desk.lamps.get(&lamp).is_some_and(|state| *state == LampState::On);
+    assert!(
+        desk.connected.is_empty() || desk.muted || phone.off_hook || lit(Lamp::HandsFree),
+        "an open microphone that no one sees"
+    );
+    assert_eq!(lit(Lamp::Muted), desk.muted, "the mute lamp");
+    assert!(
+        !state.is_on_hook() || (desk.connected.is_empty() && !desk.muted && !phone.speaker),
+        "on hook is silent"
+    );
+    assert!(
+        !phone.calls.iter().any(|call| call.emergency && call.state == CallState::Calling)
+            || !phone.mute,
+        "an emergency call that is not heard"
     );
     match state {
         State::Idle => desk.rests(),
         State::Ringing => assert!(
             (desk.ring.is_some() || phone.silenced)
-                && !phone.off_hook
+                && !phone.in_hand()
                 && active.is_none()
                 && desk.tone.is_none()
         ),
@@ -419,6 +446,16 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
 
 /// Puts the handset down, waits for the flash window to pass, and looks.
 fn put_down_and_look(desk: &mut Desk, ledger: &mut Ledger, by_hook: bool) {
+    if desk.phone.speaker {
+        // The loudspeaker is switched off first.
+        if !desk.phone.off_hook {
+            desk.does(Input::HangUp);
+            ledger.follow(&desk.said);
+        } else if desk.phone.flash_from.is_none() {
+            desk.does(Input::Function(FunctionKey::HandsFree));
+            ledger.follow(&desk.said);
+        }
+    }
     desk.does(if by_hook {
         Input::Hook(false)
     } else {

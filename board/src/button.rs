@@ -1,28 +1,36 @@
-//! The flash key: a push button of its own.
+//! A push button of its own: flash, volume, mute, hands-free, keys with a purpose of their owner's.
 
 use crate::contact::{self, Debouncer, Reading};
 use crate::{BoardError, BoardEvent, EdgeLine, Input};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-/// A flash key on a line; active is pressed. A key already down at start is no press.
-pub struct FlashKey<L> {
+/// A button on a line; active is pressed. One already down at start is no press.
+pub struct Button<L> {
     line: L,
+    /// What a press is reported as.
+    press: BoardEvent,
     debounce: Debouncer,
 }
 
-impl<L: EdgeLine> FlashKey<L> {
+impl<L: EdgeLine> Button<L> {
     /// Reads the line.
-    pub fn new(mut line: L, debounce: Duration, now: Instant) -> Result<Self, BoardError> {
+    pub fn new(
+        mut line: L,
+        press: BoardEvent,
+        debounce: Duration,
+        now: Instant,
+    ) -> Result<Self, BoardError> {
         let level = line.level()?;
         Ok(Self {
             line,
+            press,
             debounce: Debouncer::new(debounce, level, now),
         })
     }
 }
 
-impl<L: EdgeLine> Input for FlashKey<L> {
+impl<L: EdgeLine> Input for Button<L> {
     fn fds(&self) -> Vec<BorrowedFd<'_>> {
         self.line.fd().into_iter().collect()
     }
@@ -34,7 +42,7 @@ impl<L: EdgeLine> Input for FlashKey<L> {
     ) -> Result<(), BoardError> {
         let mut known = self.debounce.stable().is_some();
         let due = self.debounce.poll_timeout().is_some_and(|due| due <= now);
-        let debounce = &mut self.debounce;
+        let (debounce, press) = (&mut self.debounce, self.press);
         contact::drain(&mut self.line, due, |reading| {
             let change = match reading {
                 Reading::Edge(edge) => debounce.handle_edge(edge.level, edge.at),
@@ -42,7 +50,7 @@ impl<L: EdgeLine> Input for FlashKey<L> {
             };
             if let Some(change) = change {
                 if change.level && known {
-                    out(BoardEvent::FlashKey);
+                    out(press);
                 }
                 known = true;
             }
@@ -66,7 +74,7 @@ mod tests {
             let t0 = Instant::now();
             let line = SimulatedLine::default();
             line.set(held, t0);
-            let mut key = FlashKey::new(line.clone(), ms(10), t0).unwrap();
+            let mut key = Button::new(line.clone(), BoardEvent::FlashKey, ms(10), t0).unwrap();
             let mut seen = Vec::new();
             for (t, level) in [
                 (50, false),
@@ -93,7 +101,7 @@ mod tests {
         let ms = Duration::from_millis;
         let t0 = Instant::now();
         let line = SimulatedLine::default();
-        let mut key = FlashKey::new(line.clone(), ms(10), t0).unwrap();
+        let mut key = Button::new(line.clone(), BoardEvent::FlashKey, ms(10), t0).unwrap();
         let mut seen = Vec::new();
         let mut ready = |at: u64| {
             key.handle_ready(t0 + ms(at), &mut |event| seen.push(event))

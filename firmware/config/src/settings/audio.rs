@@ -1,0 +1,51 @@
+//! What people set of the sound: `[audio]`.
+
+use types::MicrophoneChannel;
+
+use super::{Section, Setting, WhenUnset, setting};
+use crate::schema::RingSound;
+use crate::value::ValueKind;
+
+/// These keys, in the order of the example.
+#[rustfmt::skip]
+pub(super) const SETTINGS: &[Setting] = &[
+    setting(Section::Audio, "card", ValueKind::Device(true),
+        WhenUnset::Means("as the board's profile says"), "\"hw:CARD=Device,DEV=0\"",
+        |c, v| c.audio.card = Some(v.text()),
+        "The sound card, for microphone and earpiece: an ALSA device. `offhook check --try` names \
+         those there are. `[board.audio]` has a key for each direction, which goes before this."),
+    setting(Section::Audio, "microphone_channel", ValueKind::Choice(&["left", "right", "mix"]),
+        WhenUnset::Means("as the board's profile says"), "\"left\"",
+        |c, v| c.audio.microphone_channel = MicrophoneChannel::from_name(&v.text()),
+        "Where one microphone stands on a stereo bus, its channel: `mix`, the mean of both, is \
+         half its level with the other channel's noise."),
+    setting(Section::Audio, "microphone_db", ValueKind::Number(-40, 40), WhenUnset::Default("0"),
+        "12",
+        |c, v| c.audio.microphone_db = v.number() as i8,
+        "Gain of the microphone in dB, besides what the card's own mixer does."),
+    setting(Section::Audio, "earpiece_db", ValueKind::Number(-40, 20), WhenUnset::Default("0"),
+        "-6",
+        |c, v| c.audio.earpiece_db = v.number() as i8,
+        "Gain of everything one hears in the handset, in dB. The volume keys add to it."),
+    setting(Section::Audio, "speaker_db", ValueKind::Number(-40, 20), WhenUnset::Default("0"),
+        "6",
+        |c, v| c.audio.speaker_db = v.number() as i8,
+        "The same while one talks hands-free."),
+    setting(Section::Audio, "ringer_db", ValueKind::Number(-40, 20), WhenUnset::Default("0"),
+        "10",
+        |c, v| c.audio.ringer_db = v.number() as i8,
+        "Gain of a bell that is played by the card, in dB. The volume keys add to it while the \
+         handset lies."),
+    setting(Section::Audio, "sidetone_db", ValueKind::Number(-40, -6),
+        WhenUnset::Means("none from the phone"), "-20",
+        |c, v| c.audio.sidetone_db = Some(v.number() as i8),
+        "How much of your own voice you hear in the handset, in dB. Hands-free there is none."),
+    setting(Section::Audio, "ring_sound", ValueKind::Choice(&["bell", "low", "high", "chord"]),
+        WhenUnset::Default("\"bell\""), "\"chord\"",
+        |c, v| c.audio.ring_sound = RingSound::from_name(&v.text()).unwrap_or_default(),
+        "Sound of a bell that is played by the card: where the board has neither bell nor buzzer, \
+         or with `board.ringer = \"sound\"`."),
+    setting(Section::Audio, "ring_rising", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |c, v| c.audio.ring_rising = v.bool(),
+        "`true`: that bell begins softly and gets louder within 15 seconds."),
+];

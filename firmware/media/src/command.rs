@@ -1,0 +1,142 @@
+//! What the engine is asked for and what it reports: values that travel through the queues between
+//! control thread and audio thread.
+
+use std::net::SocketAddr;
+
+use types::Direction;
+
+use crate::echo::EchoStats;
+use crate::latch::SignallingHosts;
+use crate::packet::{Relays, StreamId};
+use crate::speech::Clip;
+use crate::stats::StreamStats;
+use crate::stream::Stream;
+use crate::tone::ToneSpec;
+
+/// Digital gains, where the card has no mixer or somebody turned the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gains {
+    /// Of the microphone, in dB.
+    pub microphone_db: i8,
+    /// Of everything that is heard but the bell, in dB.
+    pub ear_db: i8,
+    /// Of the bell in the loudspeaker, in dB.
+    pub ringer_db: i8,
+    /// One hears oneself, where [`crate::EngineConfig::sidetone_db`] says how much.
+    pub sidetone: bool,
+}
+
+impl Default for Gains {
+    fn default() -> Self {
+        Self {
+            microphone_db: 0,
+            ear_db: 0,
+            ringer_db: 0,
+            sidetone: true,
+        }
+    }
+}
+
+/// A bell that is played.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RingTone {
+    /// Its sound and cadence.
+    pub tone: ToneSpec,
+    /// It begins softly and gets louder.
+    pub rising: bool,
+}
+
+/// What the control thread asks for. Travels through a fixed queue; never allocates or frees on the
+/// audio thread.
+pub enum Command {
+    /// Start a stream. One with the same id is replaced, its jitter buffer kept where codec and
+    /// source are the same.
+    Start(Box<Stream>),
+    /// Stop a stream; it comes back as [`Event::Retired`].
+    Stop(StreamId),
+    /// New far address or direction for a running stream.
+    Redirect {
+        /// Which stream.
+        id: StreamId,
+        /// Where RTP goes.
+        remote_rtp: SocketAddr,
+        /// Where RTCP goes.
+        remote_rtcp: SocketAddr,
+        /// TURN channels that lead there.
+        relays: Relays,
+        /// The hosts the far end's signalling came from.
+        signalling: SignallingHosts,
+        /// Which way sound goes.
+        direction: Direction,
+    },
+    /// Whether the handset is connected to this stream. Two connected streams are mixed
+    /// (conference). Repeated for a connected one (the call was answered), the media timeout
+    /// starts again.
+    Connect {
+        /// Which stream.
+        id: StreamId,
+        /// Connected or not.
+        connected: bool,
+    },
+    /// Play a tone in the ear, `None` ends it.
+    Tone(Option<ToneSpec>),
+    /// Play a key tone over everything else, `None` ends it.
+    KeyTone(Option<ToneSpec>),
+    /// Play this in the ear, in place of what is spoken now; it comes back as [`Event::Spoken`].
+    Speak(Box<Clip>),
+    /// Say no more.
+    StopSpeaking,
+    /// Press (true) or release (false) a DTMF event (RFC 4733 code 0–15) on a stream.
+    Dtmf {
+        /// Which stream.
+        id: StreamId,
+        /// Event code: 0–9, 10 `*`, 11 `#`, 12–15 A–D.
+        event: u8,
+        /// Pressed or released.
+        down: bool,
+    },
+    /// Send silence instead of the microphone.
+    Mute(bool),
+    /// How loud microphone, ear and bell are.
+    Gains(Gains),
+    /// Ring in the loudspeaker, `None` ends it.
+    Ring(Option<RingTone>),
+}
+
+/// What the engine reports. Fixed size, but for streams that are returned to be freed.
+pub enum Event {
+    /// A stream was stopped or replaced; drop it on the control thread.
+    Retired(Box<Stream>),
+    /// A clip was played or cut short; drop it on the control thread.
+    Spoken(Box<Clip>),
+    /// The far end pressed a key (RFC 4733), reported once at its first packet.
+    Digit {
+        /// Which stream.
+        id: StreamId,
+        /// Event code.
+        event: u8,
+    },
+    /// Figures of a stream, about once a second and at its end.
+    Stats {
+        /// Which stream.
+        id: StreamId,
+        /// The figures.
+        stats: StreamStats,
+    },
+    /// Card levels over the last second.
+    Levels {
+        /// Microphone, dBm0.
+        capture_dbm0: f32,
+        /// Earpiece, dBm0.
+        playback_dbm0: f32,
+    },
+    /// What the echo canceller does, about once a second in a call.
+    Echo(EchoStats),
+    /// First packet of a stream was played.
+    FirstSound(StreamId),
+    /// The far end ended the stream by RTCP BYE.
+    Bye(StreamId),
+    /// Nothing came from the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent
+    /// any more. Repeated every second while it lasts.
+    MediaTimeout(StreamId),
+}
