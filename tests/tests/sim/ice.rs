@@ -483,7 +483,8 @@ fn an_accounts_address_outside_stands_in_its_calls_alone() {
     world.add_registrar(&[("401", "one"), ("402", "two")]);
     let outside = "external_address = \"203.0.113.77\"";
     let l = world.phone(Setup::default().account_with("401", "one", "10.0.0.100", outside));
-    let r = world.phone(Setup::default().account("402", "two"));
+    let open = Setup::default().account("402", "two");
+    let r = world.phone(open.toml("call", "direct = true"));
     world.run(secs(3));
     world.call(l, "402");
     world.expect_state(r, State::Ringing, secs(5));
