@@ -170,6 +170,8 @@ pub(crate) struct CallRecord {
     pub(crate) peer: String,
     /// The addresses of its sockets.
     pub(crate) sockets: Option<MediaAddresses>,
+    /// A call we placed: whether its far end, or its server, is beyond our router.
+    pub(crate) goes_outside: Option<bool>,
     /// The far end's offer has ICE.
     pub(crate) offers_ice: bool,
     /// Checks found no way: its packets go where its description says.
@@ -230,6 +232,7 @@ impl CallRecord {
             number: peer.clone(),
             peer,
             sockets: None,
+            goes_outside: None,
             offers_ice: false,
             ice_failed: false,
             early_sound: EarlySound::default(),

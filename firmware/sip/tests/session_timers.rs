@@ -156,13 +156,15 @@ fn we_refresh_by_reinvite_where_update_is_not_known() {
     assert_eq!(expires(&refresh.headers), "90;refresher=uac");
     // Whatever it answers it is there, and nothing runs out at its end: the next is due as always.
     let mut refresh = refresh;
-    for (code, sent) in [(500, 2), (488, 3), (403, 4)] {
+    for code in [500, 488, 403] {
         world.answer(&refresh, code, None, PEER, &[], None);
         world.request(&Method::Ack);
         world.run_ms(44_000);
-        assert!(world.events(0).is_empty(), "{code}");
-        assert_eq!(world.sent("INVITE"), sent, "{code}");
-        world.run_ms(1_500);
+        assert!(
+            world.events(0).is_empty() && world.inbox.is_empty(),
+            "{code}"
+        );
+        world.run_ms(1_000);
         refresh = world.request(&Method::Invite);
     }
 }

@@ -73,12 +73,14 @@ impl Group {
     }
 }
 
-/// Measures the groups, or everything where none is named; only a whole run writes the page.
+/// Measures the groups, or everything where none is named. A whole run writes the page; one of some
+/// groups adds a section to it, with a load of its own, where `OFFHOOK_WRITE_PAGES` is set.
 pub(crate) fn measure(place: &Path, groups: &[Group]) {
     crate::process::hurry();
     let began = Instant::now();
     let mut page = Page::default();
-    for kind in Kind::ALL {
+    // The fleet has no peers.
+    for kind in Kind::ALL.into_iter().filter(|_| groups != [Group::Fleet]) {
         if let Some(why) = kind.missing() {
             page.skip(&format!("{kind:?}"), &why);
         }
@@ -109,14 +111,33 @@ pub(crate) fn measure(place: &Path, groups: &[Group]) {
             began.elapsed().as_secs_f64()
         );
     }
-    if !groups.is_empty() {
+    if !groups.is_empty() && std::env::var_os("OFFHOOK_WRITE_PAGES").is_none() {
         return println!("bench: not all was measured, so docs/budgets.md stays as it is");
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/budgets.md");
     // The image is measured elsewhere (`make bench-image`), in a section of its own.
     let before = std::fs::read_to_string(&path).unwrap_or_default();
-    let image = before.find("\n## The image").map_or("", |at| &before[at..]);
-    std::fs::write(&path, page.text(&machine()) + image).unwrap();
+    let (table, image) = before.split_at(before.find("\n## The image").unwrap_or(before.len()));
+    let text = if groups.is_empty() {
+        page.text(&machine())
+    } else {
+        let names: Vec<&str> = groups.iter().map(|group| group.name()).collect();
+        let title = format!("\n## By itself: {}\n\n", names.join(", "));
+        // The section of an older run ends where the next one begins.
+        let old = table.find(&title).map_or("", |at| {
+            let rest = &table[at..];
+            let end = rest[1..].find("\n## ").map_or(rest.len(), |end| end + 1);
+            &rest[..end]
+        });
+        let kept = if old.is_empty() {
+            table.to_owned()
+        } else {
+            table.replace(old, "")
+        };
+        let section = page.section(&machine());
+        format!("{kept}{title}{section}")
+    };
+    std::fs::write(&path, text + image).unwrap();
     println!("bench: written to docs/budgets.md");
 }
 

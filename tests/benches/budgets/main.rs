@@ -14,8 +14,8 @@
 //!
 //! What cannot be measured here is a line `SKIPPED: …`, and a dash in the table.
 //!
-//! `scripts/bench GROUP…` measures only these groups of rows and leaves the page alone; the groups
-//! are in [`figures::Group`].
+//! `scripts/bench GROUP…` measures only these groups of rows and leaves the page alone, or adds a
+//! section to it where `OFFHOOK_WRITE_PAGES` is set; the groups are in [`figures::Group`].
 //!
 //! Wall clock: what is measured is time.
 

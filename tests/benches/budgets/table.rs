@@ -50,8 +50,23 @@ impl Page {
              virtual sound card (5 ms periods for Offhook, its own choice for others) and with the \
              same packets over loopback. pjsua runs \
              through its Python binding on a null card, so it has no delay, and its times include \
-             the interpreter.\n\n\
-             | figure | budget | {} |\n|---|---|{}\n",
+             the interpreter.\n\n"
+        );
+        self.table(&mut out);
+        out
+    }
+
+    /// A part of the page, measured later.
+    pub(crate) fn section(&self, machine: &str) -> String {
+        let mut out = format!("Written by `scripts/bench`; do not edit. {machine}\n\n");
+        self.table(&mut out);
+        out
+    }
+
+    fn table(&self, out: &mut String) {
+        let _ = writeln!(
+            out,
+            "| figure | budget | {} |\n|---|---|{}",
             PHONES.join(" | "),
             "---|".repeat(PHONES.len())
         );
@@ -68,7 +83,6 @@ impl Page {
                 let _ = writeln!(out, "- {note}");
             }
         }
-        out
     }
 }
 

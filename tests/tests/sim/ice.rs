@@ -40,6 +40,11 @@ struct Nat {
 /// Puts the media ports of each of these phones behind a NAT of its own, which lets in only who was
 /// sent to.
 fn behind_nats(world: &mut World, phones: &[PhoneId]) {
+    behind_nats_with(world, phones, SHIFT);
+}
+
+/// The same, where the NAT adds this to a port.
+fn behind_nats_with(world: &mut World, phones: &[PhoneId], shift: u16) {
     let nat = |id: &PhoneId| Nat {
         inside: phone_ip(*id),
         outside: outer(*id),
@@ -51,7 +56,7 @@ fn behind_nats(world: &mut World, phones: &[PhoneId]) {
         .add_rule("NAT", move |packet: &mut Datagram, _| {
             for nat in &mut nats {
                 if packet.from.ip() == nat.inside && PORTS.contains(&packet.from.port()) {
-                    let port = packet.from.port() + SHIFT;
+                    let port = packet.from.port() + shift;
                     nat.sent_to.push((port, packet.to));
                     packet.from = SocketAddr::new(nat.outside, port);
                 }
@@ -64,7 +69,7 @@ fn behind_nats(world: &mut World, phones: &[PhoneId]) {
                     return RuleAction::Drop;
                 }
                 if packet.to.ip() == nat.outside {
-                    packet.to = SocketAddr::new(nat.inside, packet.to.port() - SHIFT);
+                    packet.to = SocketAddr::new(nat.inside, packet.to.port() - shift);
                     break;
                 }
             }
@@ -365,5 +370,142 @@ fn a_silent_stun_server_delays_a_call_by_half_a_second() {
     world.lift(r);
     world.expect_state(l, State::Talking, secs(2));
     talk(&mut world, l, r);
+    world.quiet();
+}
+
+/// Two phones at the registrar, the called one with a STUN server that is silent.
+fn at_a_registrar(seed: u64) -> (World, PhoneId, PhoneId) {
+    let mut world = World::new("stun while it rings", seed);
+    world.add_registrar(&[("401", "one"), ("402", "two")]);
+    let l = world.phone(Setup::default().account("401", "one"));
+    let stun = format!("stun = \"{STUN}\"");
+    let r = world.phone(
+        Setup::default()
+            .account("402", "two")
+            .toml("network", &stun),
+    );
+    world.run(secs(3));
+    (world, l, r)
+}
+
+/// How long after that time this phone answered a call.
+fn answered_after(world: &World, id: PhoneId, since: std::time::Duration) -> std::time::Duration {
+    let is_answer = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        text.starts_with("SIP/2.0 200") && text.contains(" INVITE\r\n")
+    };
+    let mut packets = world.network.capture.packets();
+    let answer = packets.find(|sent| {
+        sent.at >= since
+            && sent.datagram.from.ip() == phone_ip(id)
+            && is_answer(&sent.datagram.bytes)
+    });
+    answer.expect("it answered").at - since
+}
+
+#[test]
+fn answering_waits_for_no_server() {
+    let (mut world, l, r) = at_a_registrar(12);
+    for rings in [secs(2), ms(200)] {
+        world.call(l, "402");
+        world.expect_state(r, State::Ringing, secs(5));
+        world.run(rings);
+        let lifted = world.now();
+        world.lift(r);
+        world.expect_state(l, State::Talking, secs(2));
+        // Half a second is what a silent server costs, and it began with the ringing.
+        let waited = answered_after(&world, r, lifted);
+        let most = ms(500).saturating_sub(rings) + ms(50);
+        assert!(waited <= most, "{rings:?}: {waited:?}");
+        talk(&mut world, l, r);
+        world.hang_up(l);
+        world.hang_up(r);
+        world.run(secs(2));
+    }
+    // A call that is not answered leaves no socket open.
+    world.call(l, "402");
+    world.expect_state(r, State::Ringing, secs(5));
+    world.run(secs(1));
+    world.hang_up(l);
+    world.run(secs(2));
+    world.quiet();
+}
+
+#[test]
+fn a_strangers_call_makes_no_server_be_asked() {
+    let mut world = World::new("stun and a stranger", 13);
+    let l = world.phone(Setup::default());
+    let stun = format!("stun = \"{STUN}\"");
+    let r = world.phone(Setup::default().toml("network", &stun));
+    world.call(l, "202");
+    world.expect_state(r, State::Ringing, secs(5));
+    world.run(secs(2));
+    assert_eq!(stun_messages(&world), 0);
+    world.hang_up(l);
+    world.run(secs(2));
+    world.quiet();
+}
+
+#[test]
+fn a_router_that_restarts_in_a_call_is_noticed() {
+    let mut world = World::new("stun and a restart", 14);
+    world.add_stun_server(STUN.parse().unwrap());
+    let setup = Setup::default()
+        .toml("network", &format!("stun = \"{STUN}\""))
+        .toml("dial.speed", "401 = \"sip:2@far.example.net\"");
+    let l = world.phone(setup);
+    let r = world.phone(Setup::default());
+    world.set_zone(&[("far.example.net", &["10.0.0.2:5060"])]);
+    behind_nats(&mut world, &[l]);
+    world.call(l, "401");
+    world.expect_state(r, State::Ringing, secs(5));
+    world.lift(r);
+    world.expect_state(l, State::Talking, secs(5));
+    talk(&mut world, l, r);
+    let before = descriptions(&world).len();
+    world.run(secs(40));
+    assert_eq!(descriptions(&world).len(), before, "nothing changed");
+    world.network.remove_rule("NAT");
+    behind_nats_with(&mut world, &[l], SHIFT + 1000);
+    world.run(secs(17));
+    let described = descriptions(&world);
+    assert_eq!(described.len(), before + 2, "one offer and its answer");
+    let offer = &described[before];
+    assert!(offer.starts_with("INVITE"), "{offer}");
+    assert!(offer.contains("m=audio 31000 "), "{offer}");
+    talk(&mut world, l, r);
+    world.quiet();
+}
+
+#[test]
+fn an_accounts_address_outside_stands_in_its_calls_alone() {
+    let mut world = World::new("an external address", 15);
+    world.add_registrar(&[("401", "one"), ("402", "two")]);
+    let outside = "external_address = \"203.0.113.77\"";
+    let l = world.phone(Setup::default().account_with("401", "one", "10.0.0.100", outside));
+    let open = Setup::default().account("402", "two");
+    let r = world.phone(open.toml("call", "direct = true"));
+    world.run(secs(3));
+    world.call(l, "402");
+    world.expect_state(r, State::Ringing, secs(5));
+    let offer = descriptions(&world).remove(0);
+    for line in ["c=IN IP4 203.0.113.77\r\n", "@203.0.113.77:5060>"] {
+        assert!(offer.contains(line), "{line}: {offer}");
+    }
+    world.hang_up(l);
+    world.run(secs(2));
+    // A call without the account has the phone's own.
+    world.call(l, "202");
+    world.expect_state(r, State::Ringing, secs(5));
+    let offers = descriptions(&world);
+    let direct = offers
+        .iter()
+        .rev()
+        .find(|text| text.starts_with("INVITE"))
+        .unwrap();
+    assert!(direct.contains("c=IN IP4 10.0.0.1\r\n"), "{direct}");
+    assert!(!direct.contains("203.0.113.77"), "{direct}");
+    world.hang_up(l);
+    world.run(secs(2));
     world.quiet();
 }

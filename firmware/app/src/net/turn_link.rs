@@ -1,4 +1,4 @@
-//! TURN over TCP and TLS (RFC 8656 section 3.1): media sockets know datagrams only, so the server is
+//! TURN over TCP and TLS (RFC 8656 section 3.1): media sockets know datagrams, so the server is
 //! behind a UDP socket on this machine.
 //!
 //! ```text

@@ -415,10 +415,12 @@ impl Control {
             return;
         };
         let (sip, account, stream) = (record.sip, record.account, record.stream);
+        let goes_outside = record.goes_outside;
         let (Some(stream), Some(sockets)) = (stream, record.sockets) else {
             return;
         };
-        let outside = self.comes_from_outside(sip);
+        // As the first offer saw it: what a name led to may look different by its address.
+        let outside = goes_outside.unwrap_or_else(|| self.comes_from_outside(sip));
         let media = self.local_media(account, stream, sockets, outside, now);
         self.agent.move_media(sip, &media, now);
     }

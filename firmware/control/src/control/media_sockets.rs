@@ -247,7 +247,9 @@ impl Control {
     ) -> bool {
         match invited {
             Ok(sip) => {
+                let outside = self.is_outside(account, &peer);
                 let mut record = CallRecord::new(call, sip, CallDirection::Out, peer, now);
+                record.goes_outside = Some(outside);
                 record.account = account;
                 record.stream = Some(stream);
                 record.sockets = Some(sockets);
