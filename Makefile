@@ -18,8 +18,8 @@
 #                     into docs/budgets.md
 #   make docs         what is generated: the reference and the example offhook.toml, tables of
 #                     security, providers, codes and drawings of the guide
-#   make guide        docs/guide as a book in target/guide, by mdBook (installed at a fixed version where
-#                     it is missing)
+#   make guide        docs as a book in target/guide, by mdBook (built at a fixed version where it is
+#                     missing), and follows every link of it
 #   make deny         licences, sources and advisories of every dependency
 #
 # Every target installs the Debian packages it misses and says so first (scripts/need).

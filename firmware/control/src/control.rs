@@ -376,6 +376,7 @@ impl Control {
     /// Our own addresses changed: accounts register again, calls are re-invited.
     pub fn handle_local_addresses(&mut self, local: sip::LocalAddresses, now: Instant) {
         self.voice.set_address(&local);
+        self.phone.set_network(self.voice.has_address());
         self.agent.handle_local_addresses(local, now);
         self.servers.handle_network_change(now);
         self.look_up_servers(now);

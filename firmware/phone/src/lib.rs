@@ -83,7 +83,7 @@ pub use input::{
 pub use note::{BarredNumber, DialError, Note, Refusal, RouteError, TransferRefusal};
 pub use output::{CallOptions, Destination, Maintenance, Output, RingStyle, Tone};
 pub use phone::{LastCaller, Phone};
-pub use set_up::{Prompt, Question, SetUpAnswers};
+pub use set_up::{NetworkAnswer, Prompt, Question, SetUpAnswers};
 pub use state::State;
 pub use types::{FunctionKey, Key, Lamp, LampState};
 pub use volume::{Levels, VolumeOf, Volumes};

@@ -534,6 +534,7 @@ fn long(part: &mut Running) {
     if !part.built() {
         return;
     }
+    part.check("the guide as a book", "scripts/guide", &[]);
     part.check("Asterisk", "tests/asterisk.sh", &[ASTERISK_FOLDER]);
     for test in LONG {
         if test.in_network {

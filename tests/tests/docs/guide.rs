@@ -1,10 +1,12 @@
 //! The guide holds what it says: links lead somewhere, commands and targets exist, settings load.
 //!
 //! ```text
-//! docs/guide/src/*.md ─┬▶ links and pictures ─▶ is there such a file?
-//!                      ├▶ ```toml ────────────▶ config::load
-//!                      └▶ ```console ─────────▶ offhook … --help (every option known), make targets
+//! docs/SUMMARY.md ─▶ chapters ────▶ links and pictures ─▶ a chapter, or a file beside it?
+//! docs/guide/src/*.md, README.md ─┬▶ ```toml ──▶ config::load
+//!                                 └▶ ```console ▶ offhook … --help (every option known), make targets
 //! ```
+//!
+//! What mdBook makes of them is checked by `make guide` (scripts/check-book).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -71,18 +73,72 @@ fn anchors(text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The chapters of the book `make guide` makes, in its order.
+fn chapters() -> Vec<PathBuf> {
+    let docs = repository().join("docs");
+    let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    links(&summary).iter().map(|link| docs.join(link)).collect()
+}
+
+/// A path without `..`.
+fn plain(path: &Path) -> PathBuf {
+    path.canonicalize()
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Host and path of a link out of here can be right: `https`, a name with a point, no space.
+fn assert_outside(page: &Path, link: &str) {
+    let rest = link.strip_prefix("https://");
+    let host = rest.and_then(|rest| rest.split('/').next());
+    let is_right = host.is_some_and(|host| {
+        let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        host.contains('.') && host.chars().all(known)
+    });
+    assert!(
+        is_right && !link.contains(char::is_whitespace),
+        "{}: {link}",
+        page.display()
+    );
+}
+
 #[test]
 fn every_link_and_picture_leads_somewhere() {
-    let mut count = 0;
-    for (page, text) in pages() {
+    let docs = plain(&repository().join("docs"));
+    let chapters: Vec<PathBuf> = chapters().iter().map(|page| plain(page)).collect();
+    let readme = plain(&repository().join("README.md"));
+    let (mut count, mut outside) = (0, 0);
+    for page in chapters.iter().chain([&readme]) {
+        let text = std::fs::read_to_string(page).unwrap();
+        for link in text.split('<').filter(|part| part.starts_with("http")) {
+            assert_outside(page, link.split('>').next().unwrap());
+            outside += 1;
+        }
         for link in links(&text) {
             if link.starts_with("http") {
+                assert_outside(page, &link);
+                outside += 1;
                 continue;
             }
-            let file = link.split('#').next().unwrap();
-            let target = page.parent().unwrap().join(file);
-            assert!(target.exists(), "{}: {link}", page.display());
-            if let Some((_, anchor)) = link.split_once('#') {
+            let (file, anchor) = match link.split_once('#') {
+                Some((file, anchor)) => (file, Some(anchor)),
+                None => (link.as_str(), None),
+            };
+            let target = if file.is_empty() {
+                page.clone()
+            } else {
+                plain(&page.parent().unwrap().join(file))
+            };
+            if page != &readme {
+                let is_page = target.extension().is_some_and(|e| e == "md");
+                let is_in_the_book = if is_page {
+                    chapters.contains(&target)
+                } else {
+                    target.starts_with(&docs)
+                };
+                let page = page.display();
+                assert!(is_in_the_book, "{page}: {link} is not in the book");
+            }
+            if let Some(anchor) = anchor {
                 let text = std::fs::read_to_string(&target).unwrap();
                 let is_there = anchors(&text).iter().any(|known| known == anchor);
                 assert!(is_there, "{}: {link}: no such heading", page.display());
@@ -90,27 +146,30 @@ fn every_link_and_picture_leads_somewhere() {
             count += 1;
         }
     }
-    assert!(count > 30, "{count}");
+    assert!(count > 100 && outside > 25, "{count}, {outside}");
 }
 
 #[test]
 fn every_page_is_in_the_summary() {
-    let summary = std::fs::read_to_string(guide().join("SUMMARY.md")).unwrap();
+    let chapters = chapters();
     for (page, _) in pages() {
-        let name = page.file_name().unwrap().to_str().unwrap();
-        if name == "SUMMARY.md" {
-            continue;
-        }
-        assert!(summary.contains(&format!("({name})")), "{name}");
+        let is_readme = page.ends_with("README.md") && !page.starts_with(guide());
+        assert!(is_readme || chapters.contains(&page), "{}", page.display());
     }
 }
 
 #[test]
 fn every_drawing_is_shown() {
-    let wiring = std::fs::read_to_string(guide().join("wiring.md")).unwrap();
-    for entry in std::fs::read_dir(guide().join("wiring")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(wiring.contains(&format!("(wiring/{name})")), "{name}");
+    for (folder, page) in [
+        ("wiring", "wiring.md"),
+        ("sheets", "codes.md"),
+        ("screens", "troubleshooting.md"),
+    ] {
+        let text = std::fs::read_to_string(guide().join(page)).unwrap();
+        for entry in std::fs::read_dir(guide().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(text.contains(&format!("({folder}/{name})")), "{name}");
+        }
     }
 }
 

@@ -14,6 +14,9 @@
 )]
 
 mod guide;
+mod plot;
+mod screens;
+mod sheet;
 mod speech;
 mod wiring;
 

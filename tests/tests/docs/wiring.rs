@@ -17,13 +17,21 @@ const HEADER: [&str; 40] = [
     "23", "3.3 V", "24", "10", "GND", "9", "25", "11", "8", "GND", "7", "0", "1", "5", "GND", "6",
     "12", "13", "GND", "19", "16", "26", "20", "GND", "21",
 ];
-const COLOURS: [&str; 12] = [
-    "#c0392b", "#2471a3", "#1e8449", "#b9770e", "#7d3c98", "#117a65", "#d35400", "#2e4053",
-    "#a93226", "#2874a6", "#239b56", "#884ea0",
+/// Of the signals. Red is 5 V, orange 3.3 V and black ground.
+const COLOURS: [&str; 10] = [
+    "#2471a3", "#1e8449", "#b9770e", "#7d3c98", "#0e9aa7", "#795548", "#d81b9a", "#5c6bc0",
+    "#7cb342", "#607d8b",
 ];
+/// From one row of pins to the next.
 const PIN: i64 = 26;
+/// The first row of pins.
+const TOP: i64 = 70;
 const LEFT: i64 = 190;
 const DEVICE: i64 = 640;
+/// Width of a device.
+const BOX: i64 = 300;
+/// Letters of a line of its note that fit.
+const NOTE: usize = 46;
 
 /// One screw or solder point of a device.
 struct Terminal {
@@ -183,7 +191,7 @@ fn escaped(text: &str) -> String {
 fn pin_at(pin: usize) -> (i64, i64) {
     let row = (pin as i64 - 1) / 2;
     let column = (pin as i64 - 1) % 2;
-    (LEFT + column * PIN, 70 + row * PIN)
+    (LEFT + column * PIN, TOP + row * PIN)
 }
 
 /// The header as it is, with the names of its pins; `used` pins are filled.
@@ -227,16 +235,105 @@ fn header(svg: &mut String, used: &[usize]) {
     }
 }
 
+/// The lines of a note.
+fn note_lines(note: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in note.split(' ') {
+        let line = lines.last().unwrap();
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > NOTE {
+            lines.push(String::new());
+        }
+        let line = lines.last_mut().unwrap();
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines
+}
+
+/// A wire: right of its pin, along its lane, to its terminal.
+struct Wire {
+    pin: usize,
+    lane: i64,
+    /// Height of the terminal.
+    to: i64,
+}
+
+impl Wire {
+    /// Where it leaves the header: a pin of the left row by the gap below it.
+    fn from(&self) -> (i64, i64) {
+        let (x, y) = pin_at(self.pin);
+        if self.pin % 2 == 1 {
+            (x, y + PIN / 2)
+        } else {
+            (x + 10, y)
+        }
+    }
+
+    fn path(&self) -> String {
+        let (x, y) = self.from();
+        let start = if self.pin % 2 == 1 {
+            format!("M{x} {}V{y}", y - 3)
+        } else {
+            format!("M{x} {y}")
+        };
+        format!("{start}H{}V{}H{DEVICE}", self.lane, self.to)
+    }
+
+    /// Its horizontal parts: height, and from where to where.
+    fn horizontals(&self) -> [(i64, i64, i64); 2] {
+        let (x, y) = self.from();
+        [(y, x, self.lane), (self.to, self.lane, DEVICE)]
+    }
+}
+
+/// A device in its place.
+struct Placed<'a> {
+    device: &'a Device,
+    y: i64,
+    height: i64,
+    wires: Vec<Wire>,
+}
+
+/// Puts the devices below each other. Terminals stand between the heights at which wires leave the
+/// header, so that no two wires lie on each other.
+fn placed(devices: &[Device]) -> Vec<Placed<'_>> {
+    let (mut y, mut lane) = (60, LEFT + 80);
+    let mut all = Vec::new();
+    for device in devices {
+        let step = PIN / 2;
+        let first = TOP + 6 + (y + 30 - TOP - 6 + step - 1).div_euclid(step) * step;
+        let mut wires = Vec::new();
+        for (number, terminal) in device.terminals.iter().enumerate() {
+            wires.push(Wire {
+                pin: terminal.pin,
+                lane,
+                to: first + number as i64 * PIN,
+            });
+            lane += 15;
+        }
+        let last = first + (device.terminals.len() as i64 - 1) * PIN;
+        let height = last - y + 14 + note_lines(device.note).len() as i64 * 14;
+        all.push(Placed {
+            device,
+            y,
+            height,
+            wires,
+        });
+        y += height + 14;
+    }
+    all
+}
+
 fn draw(title: &str, devices: &[Device]) -> String {
     let used: Vec<usize> = devices
         .iter()
         .flat_map(|device| device.terminals.iter().map(|terminal| terminal.pin))
         .collect();
-    let rows: i64 = devices
-        .iter()
-        .map(|d| d.terminals.len() as i64 * 24 + 64)
-        .sum();
-    let height = (rows + 60).max(20 * PIN + 90);
+    let all = placed(devices);
+    let bottom = all.last().map_or(0, |placed| placed.y + placed.height);
+    let height = (bottom + 20).max(20 * PIN + 90);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 960 {height}\" \
          font-family=\"DejaVu Sans, Verdana, sans-serif\">\n<title>{0}</title>\n\
@@ -247,52 +344,88 @@ fn draw(title: &str, devices: &[Device]) -> String {
         escaped(title)
     );
     header(&mut svg, &used);
-    let (mut y, mut wire) = (60, 0);
-    for device in devices {
-        let height = device.terminals.len() as i64 * 24 + 46;
+    let mut signal = 0;
+    for placed in &all {
+        let (device, y, height) = (placed.device, placed.y, placed.height);
         let _ = writeln!(
             svg,
-            "<rect x=\"{DEVICE}\" y=\"{y}\" width=\"300\" height=\"{height}\" rx=\"8\" \
+            "<rect x=\"{DEVICE}\" y=\"{y}\" width=\"{BOX}\" height=\"{height}\" rx=\"8\" \
              fill=\"#fdfefe\" stroke=\"#234\"/>\
-             <text x=\"{}\" y=\"{}\" font-size=\"13\" font-weight=\"bold\">{}</text>\
-             <text x=\"{}\" y=\"{}\" font-size=\"10\" fill=\"#444\">{}</text>",
+             <text x=\"{}\" y=\"{}\" font-size=\"13\" font-weight=\"bold\">{}</text>",
             DEVICE + 14,
             y + 18,
             escaped(&device.name),
-            DEVICE + 14,
-            y + height - 8,
-            escaped(device.note)
         );
-        for (number, terminal) in device.terminals.iter().enumerate() {
-            let to = y + 36 + number as i64 * 24;
+        for (terminal, wire) in device.terminals.iter().zip(&placed.wires) {
             let colour = match HEADER[terminal.pin - 1] {
                 "GND" => "#111",
                 "5 V" => "#e74c3c",
-                _ => COLOURS[wire % COLOURS.len()],
-            };
-            let lane = LEFT + 80 + wire as i64 * 15;
-            let (x, from) = pin_at(terminal.pin);
-            // A pin of the left row is left by the gap below it.
-            let path = if terminal.pin % 2 == 1 {
-                format!("M{x} {}V{}H{lane}V{to}H{DEVICE}", from + 10, from + 13)
-            } else {
-                format!("M{} {from}H{lane}V{to}H{DEVICE}", x + 10)
+                "3.3 V" => "#f39c12",
+                _ => {
+                    signal += 1;
+                    COLOURS[(signal - 1) % COLOURS.len()]
+                }
             };
             let _ = writeln!(
                 svg,
-                "<path d=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.4\"/>\
-                 <circle cx=\"{DEVICE}\" cy=\"{to}\" r=\"4\" fill=\"{colour}\"/>\
+                "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.4\"/>\
+                 <circle cx=\"{DEVICE}\" cy=\"{}\" r=\"4\" fill=\"{colour}\"/>\
                  <text x=\"{}\" y=\"{}\" font-size=\"12\">{}</text>",
+                wire.path(),
+                wire.to,
                 DEVICE + 14,
-                to + 4,
+                wire.to + 4,
                 escaped(&terminal.label)
             );
-            wire += 1;
         }
-        y += height + 18;
+        let lines = note_lines(device.note);
+        let first = y + height - 8 - (lines.len() as i64 - 1) * 14;
+        for (number, line) in lines.iter().enumerate() {
+            let _ = writeln!(
+                svg,
+                "<text x=\"{}\" y=\"{}\" font-size=\"10\" fill=\"#444\">{}</text>",
+                DEVICE + 14,
+                first + number as i64 * 14,
+                escaped(line)
+            );
+        }
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// Wires that lie on each other look like one, and a text beyond its box is cut off.
+#[test]
+fn wires_and_texts_have_room() {
+    for board in ["rpi-zero2w", "rpi3", "rpi4"] {
+        let devices = devices(&profile(board));
+        let all = placed(&devices);
+        let wires: Vec<&Wire> = all.iter().flat_map(|placed| &placed.wires).collect();
+        for (at, one) in wires.iter().enumerate() {
+            assert!(one.lane < DEVICE - 10, "{board}: pin {}", one.pin);
+            for other in &wires[at + 1..] {
+                assert_ne!(one.pin, other.pin, "{board}: one pin, two wires");
+                for (y, from, to) in one.horizontals() {
+                    for (other_y, other_from, other_to) in other.horizontals() {
+                        let meet = from.max(other_from) < to.min(other_to);
+                        let near = (y - other_y).abs() < 4;
+                        let pins = (one.pin, other.pin);
+                        assert!(!(meet && near), "{board}: pins {pins:?} at {y}");
+                    }
+                }
+            }
+        }
+        for placed in &all {
+            let device = placed.device;
+            for terminal in &device.terminals {
+                assert!(terminal.label.chars().count() <= 38, "{}", terminal.label);
+            }
+            let fits = |line: &String| line.chars().count() <= NOTE;
+            assert!(note_lines(device.note).iter().all(fits), "{}", device.name);
+            let is_clear = placed.wires[0].to - placed.y >= 28;
+            assert!(is_clear, "{}: its name and its first wire", device.name);
+        }
+    }
 }
 
 #[test]
@@ -313,8 +446,12 @@ fn wiring_drawings_match_the_profiles() {
         format!("Everything, profile {board}"),
         &devices(&zero),
     );
+    let four = devices(&profile("rpi4"));
+    let buzzer = four.iter().find(|device| device.name.starts_with("buzzer"));
+    let title = "Buzzer, profile rpi4".to_owned();
+    add("buzzer.svg", title, std::slice::from_ref(buzzer.unwrap()));
     let title = "Everything, profile rpi4 (USB sound card)".to_owned();
-    add("everything-rpi4.svg", title, &devices(&profile("rpi4")));
+    add("everything-rpi4.svg", title, &four);
     for (file, svg) in drawings {
         write_or_compare(&format!("docs/guide/src/wiring/{file}"), &svg);
     }

@@ -10,6 +10,8 @@ use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::speech::{Speaker, assert_heard, speech};
 use testkit::process::TestDir;
 
+use crate::first_hour::account_by_setup;
+
 fn asterisk(test: &str, dir: &TestDir) -> Option<Asterisk<'static>> {
     let asterisk = Asterisk::start(dir);
     if asterisk.is_none() {
@@ -72,6 +74,37 @@ fn two_phones_call_each_other_by_asterisk() {
     assert_eq!(contacts.matches("Avail").count(), 2, "{contacts}");
     l.assert_usable();
     r.assert_usable();
+}
+
+/// The recipe, tried: what `offhook setup --provider asterisk` writes registers and calls.
+#[test]
+fn the_recipe_for_asterisk_registers_and_calls() {
+    let dir = TestDir::new("asterisk-recipe");
+    let Some(asterisk) = asterisk("the_recipe_for_asterisk_registers_and_calls", &dir) else {
+        return;
+    };
+    let server = format!("127.0.0.1:{}", asterisk.port);
+    let (said, account) = account_by_setup(&dir, "asterisk", &server);
+    assert!(said.contains("registered at 127.0.0.1:"), "{said}");
+    assert!(said.contains("and removed again"), "{said}");
+    let says = speech(&dir, Speaker::Alice, 16000, 1);
+    let setup = Setup {
+        codecs: "\"g722\", \"pcmu\"",
+        direct: Some(false),
+        microphone: Some(says.clone()),
+        more: account,
+        ..Setup::default()
+    };
+    let phone = DeskPhone::start(&dir, "recipe", setup);
+    phone.wait("registered", Duration::from_secs(10), |status| {
+        status["lines"][0]["registered"] == true
+    });
+    phone.call("600#");
+    std::thread::sleep(Duration::from_secs(6));
+    let ear = phone.ear_now();
+    phone.hang_up();
+    assert_heard(&dir, "the echo", &says, &ear);
+    phone.assert_usable();
 }
 
 #[test]

@@ -57,19 +57,17 @@ fn assert_fault(path: &Path, what: &str, help: &str) {
     assert!(!said.contains("secret101"), "a password shows:\n{said}");
 }
 
-#[test]
-fn setup_alone_leads_to_a_registered_phone() {
-    let dir = TestDir::new("first-hour");
-    let kamailio = Kamailio::start(&dir, "SHA-256");
+/// What `offhook setup` says, and the account it writes, by a recipe and nothing else.
+pub(crate) fn account_by_setup(dir: &TestDir, provider: &str, server: &str) -> (String, String) {
     let password = dir.join("password.txt");
     std::fs::write(&password, "secret101\n").unwrap();
     let output = dir.join("offhook.toml");
     let (good, said) = offhook(&[
         "setup",
         "--provider",
-        "kamailio",
+        provider,
         "--server",
-        &format!("127.0.0.1:{}", kamailio.port),
+        server,
         "--user",
         "101",
         "--password-file",
@@ -80,26 +78,36 @@ fn setup_alone_leads_to_a_registered_phone() {
         output.to_str().unwrap(),
     ]);
     assert!(good, "{said}");
+    let written = std::fs::read_to_string(&output).unwrap();
+    let account = written.split("[[account]]").nth(1).unwrap();
+    let account = account.split("\n[").next().unwrap();
+    (said, format!("[[account]]{account}\n"))
+}
+
+#[test]
+fn setup_alone_leads_to_a_registered_phone() {
+    let dir = TestDir::new("first-hour");
+    let kamailio = Kamailio::start(&dir, "SHA-256");
+    let server = format!("127.0.0.1:{}", kamailio.port);
+    let (said, account) = account_by_setup(&dir, "Kamailio", &server);
     assert!(
         said.contains("✓ 101@127.0.0.1: registered at 127.0.0.1:"),
         "{said}"
     );
     assert!(said.contains("digest SHA-256, and removed again"), "{said}");
     // The same account in a phone.
-    let written = std::fs::read_to_string(&output).unwrap();
-    let account = written.split("[[account]]").nth(1).unwrap();
-    let account = account.split("\n[").next().unwrap();
     let desk = DeskPhone::start(
         &dir,
         "desk",
         Setup {
-            more: format!("[[account]]{account}\n"),
+            more: account,
             ..Setup::default()
         },
     );
     desk.wait("registration", Duration::from_secs(8), |status| {
         status["lines"][0]["registered"] == true
     });
+    let output = dir.join("offhook.toml");
     // What is there is not overwritten.
     let (good, said) = offhook(&["setup", "--output", output.to_str().unwrap()]);
     assert!(!good && said.contains("--force"), "{said}");
@@ -427,7 +435,10 @@ fn an_empty_card_is_set_up_by_keypad() {
     until("the voice asks", Duration::from_secs(8), || {
         ask(&socket, r#"{"cmd":"status"}"#)["state"] == "set_up"
     });
-    for keys in ["2", "49#", "10*0*0*2#", "101#", "4711#", "1"] {
+    // No network: Wi-Fi by letters, each two keys: "Ab1", and eight digits as its password.
+    let wifi = ["1", "252210#", "1020304050607080#"];
+    let account = ["10*0*0*2#", "101#", "4711#", "1"];
+    for keys in ["2", "49#"].iter().chain(&wifi).chain(&account) {
         ask(
             &socket,
             &format!("{{\"cmd\":\"press\",\"keys\":\"{keys}\"}}"),
@@ -438,6 +449,7 @@ fn an_empty_card_is_set_up_by_keypad() {
         card().contains("user = \"101\"")
     });
     assert!(card().contains("country = \"de\"") && card().contains("domain = \"10.0.0.2\""));
+    assert!(card().contains("ssid = \"Ab1\"") && card().contains("password = \"12345678\""));
     assert!(
         card().lines().any(|line| line.starts_with("# ")),
         "commented"

@@ -34,8 +34,8 @@ fn is_empty(table: &Table) -> bool {
     table.values().all(section)
 }
 
-/// Whether a text is one that keys can make: a country, a language and one account. Whoever asks
-/// for more is not the phone that was started.
+/// Whether a text is one that keys can make: a country, a language, a network and one account.
+/// Whoever asks for more is not the phone that was started.
 pub(crate) fn may_write(text: &str) -> bool {
     let only = |table: &Table, known: &[&str]| table.keys().all(|key| known.contains(&&**key));
     let Ok(table) = text.parse::<Table>() else {
@@ -47,7 +47,14 @@ pub(crate) fn may_write(text: &str) -> bool {
         [one] => one.as_table(),
         _ => None,
     });
-    only(&table, &["phone", "account"])
+    // Either is missing where nothing is said of it.
+    let section = |name: &str, known: &[&str]| {
+        let section = table.get(name);
+        section.is_none_or(|section| section.as_table().is_some_and(|table| only(table, known)))
+    };
+    only(&table, &["phone", "account", "wifi", "network"])
+        && section("wifi", &["ssid", "password", "security"])
+        && section("network", &["address", "gateway", "dns"])
         && phone.is_some_and(|phone| only(phone, &["country", "language"]))
         && account.is_some_and(|account| only(account, &["user", "password", "domain"]))
         && config::load(text, FILE).is_ok()
@@ -55,6 +62,8 @@ pub(crate) fn may_write(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use config::providers::NetworkSettings;
+
     use super::*;
 
     #[test]
@@ -81,7 +90,30 @@ mod tests {
         };
         let text = config::providers::setup_file(&answers);
         assert!(may_write(&text), "{text}");
+        for network in [
+            NetworkSettings::Wifi {
+                ssid: "My \"net\"".into(),
+                password: "12345678".into(),
+            },
+            NetworkSettings::Wifi {
+                ssid: "open".into(),
+                password: String::new(),
+            },
+            NetworkSettings::Fixed {
+                address: "192.168.7.20/24".into(),
+                router: "192.168.7.1".into(),
+            },
+        ] {
+            let answers = config::providers::Answers {
+                network,
+                ..answers.clone()
+            };
+            let text = config::providers::setup_file(&answers);
+            assert!(may_write(&text), "{text}");
+        }
         for more in [
+            "[wifi]\nssid = \"x\"\nhidden = true\n",
+            "[network]\nhost_name = \"evil\"\n",
             "[system]\nssh_keys = [\"ssh-ed25519 AAAA\"]\n",
             "[update]\nurl = \"https://evil.example\"\n",
             "[[account]]\nuser = \"1\"\ndomain = \"x.example\"\n",

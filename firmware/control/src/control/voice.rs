@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use config::providers::{Answers, setup_file};
+use config::providers::{Answers, NetworkSettings, setup_file};
 use media::Command;
 use media::speech::Clip;
-use phone::{Announcement, Input, SetUpAnswers};
+use phone::{Announcement, Input, NetworkAnswer, SetUpAnswers};
 use types::Language;
 
 use super::{Control, Output};
@@ -39,6 +39,10 @@ impl Voice {
         let ip = local.primary().ip();
         let usable = !ip.is_loopback() && !ip.is_unspecified();
         self.address = Some(ip).filter(|_| usable);
+    }
+
+    pub(super) fn has_address(&self) -> bool {
+        self.address.is_some()
     }
 
     /// The sound card has another rate.
@@ -81,6 +85,7 @@ impl Control {
     /// person can key them.
     pub fn offer_set_up(&mut self, can: bool) {
         self.phone.offer_set_up(can);
+        self.phone.set_network(self.voice.has_address());
     }
 
     /// What [`Output::WriteSettings`] asked for is written, or could not be.
@@ -93,9 +98,24 @@ impl Control {
         let answers = Answers {
             country: answers.country.as_str().to_owned(),
             language: Some(answers.language),
-            server: answers.address.to_string(),
+            server: answers.server.clone(),
             user: answers.user.clone(),
             password: answers.password.clone(),
+            network: match &answers.network {
+                NetworkAnswer::Automatic => NetworkSettings::Automatic,
+                NetworkAnswer::Wifi { name, password } => NetworkSettings::Wifi {
+                    ssid: name.clone(),
+                    password: password.clone(),
+                },
+                NetworkAnswer::Fixed {
+                    address,
+                    prefix,
+                    router,
+                } => NetworkSettings::Fixed {
+                    address: format!("{address}/{prefix}"),
+                    router: router.to_string(),
+                },
+            },
             ..Answers::default()
         };
         let text = setup_file(&answers);

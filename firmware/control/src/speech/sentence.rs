@@ -24,7 +24,7 @@ pub(crate) fn sentence(
     facts: &Facts,
 ) -> Vec<(Language, Word)> {
     if let Announcement::SetUp(prompt) = announcement {
-        return prompt_words(prompt, facts);
+        return prompt_words(prompt);
     }
     let words = match announcement {
         Announcement::OwnNumber => own_number(facts),
@@ -152,7 +152,7 @@ fn fault(code: u8) -> Vec<Word> {
     words
 }
 
-fn prompt_words(prompt: &Prompt, facts: &Facts) -> Vec<(Language, Word)> {
+fn prompt_words(prompt: &Prompt) -> Vec<(Language, Word)> {
     let mut words = Vec::new();
     if prompt.refused {
         words.push(Word::NotPossible);
@@ -165,14 +165,22 @@ fn prompt_words(prompt: &Prompt, facts: &Facts) -> Vec<(Language, Word)> {
             return refused.chain(each).collect();
         }
         Question::Country => {
-            if facts.address.is_none() {
-                words.extend([Word::NoNetwork, Word::NoWifiByKeys]);
-            }
             words.push(Word::AskCountry);
         }
-        Question::Address => words.push(Word::AskAddress),
+        Question::Network => words.extend([Word::NoNetwork, Word::AskNetwork]),
+        Question::WifiName => words.extend([Word::AskWifiName, Word::HowToSpell]),
+        Question::WifiPassword => words.push(Word::AskPassword),
+        Question::OwnAddress => words.push(Word::AskOwnAddress),
+        Question::Router => words.push(Word::AskRouter),
+        Question::Address => words.extend([Word::AskAddress, Word::ForLetters]),
         Question::User => words.push(Word::AskUser),
         Question::Password => words.push(Word::AskPassword),
+        Question::Letters => words.push(Word::HowToSpell),
+        Question::Spelled(character) => {
+            words.extend(character.is_ascii_uppercase().then_some(Word::Capital));
+            words.push(Word::of(*character));
+        }
+        Question::TakenBack => words.push(Word::TakenBack),
         Question::Save { address, user } => {
             words.push(Word::ServerIs);
             words.extend(spelled(address));
@@ -266,17 +274,26 @@ mod tests {
     }
 
     #[test]
-    fn without_a_network_the_set_up_says_how_to_get_one() {
-        let prompt = Announcement::SetUp(Prompt {
-            language: Language::English,
-            refused: false,
-            question: Question::Country,
-        });
-        let words = said(&prompt, &Facts::default());
+    fn what_is_keyed_by_letters_is_spoken_back() {
+        let words = |question| {
+            let prompt = Announcement::SetUp(Prompt {
+                language: Language::English,
+                refused: false,
+                question,
+            });
+            said(&prompt, &Facts::default())
+        };
         assert_eq!(
-            words,
-            [Word::NoNetwork, Word::NoWifiByKeys, Word::AskCountry]
+            words(Question::Network),
+            [Word::NoNetwork, Word::AskNetwork]
         );
+        assert_eq!(words(Question::Spelled('a')), [Word::A]);
+        assert_eq!(words(Question::Spelled('A')), [Word::Capital, Word::A]);
+        assert_eq!(words(Question::Spelled(' ')), [Word::Space]);
+        // Whatever can be keyed has a word of its own.
+        for character in ".-_@!+ :*#0z".chars() {
+            assert_ne!(words(Question::Spelled(character)), [Word::Sign]);
+        }
     }
 
     /// Every announcement there can be has words. A new variant is a new line here: the matches
@@ -324,6 +341,16 @@ mod tests {
         for question in [
             Question::Language,
             Question::Country,
+            Question::Network,
+            Question::WifiName,
+            Question::WifiPassword,
+            Question::OwnAddress,
+            Question::Router,
+            Question::Letters,
+            Question::Spelled('A'),
+            Question::Spelled(' '),
+            Question::Spelled('!'),
+            Question::TakenBack,
             Question::Address,
             Question::User,
             Question::Password,

@@ -163,9 +163,28 @@ words! {
         "The settings are saved. Put the handset down."
         "Die Einstellungen werden gespeichert. Legen Sie auf.",
     CardFails "card-fails" "The card cannot be written." "Die Karte kann nicht beschrieben werden.",
-    NoWifiByKeys "no-wifi-by-keys"
-        "Connect a cable, or write the wireless network into the file on the card."
-        "Stecken Sie ein Kabel ein, oder schreiben Sie das Funknetz in die Datei auf der Karte.",
+    AskNetwork "ask-network"
+        "For wireless, press one. For a fixed address, two. Else three."
+        "Für ein Funknetz drücken Sie die Eins, für eine feste Adresse die Zwei, sonst die Drei.",
+    AskWifiName "ask-wifi-name"
+        "Key the name of the network."
+        "Geben Sie den Namen des Funknetzes ein.",
+    AskOwnAddress "ask-own-address"
+        "Key the address of this phone."
+        "Geben Sie die Adresse des Telefons ein.",
+    AskRouter "ask-router"
+        "Key the address of the router."
+        "Geben Sie die Adresse des Routers ein.",
+    HowToSpell "how-to-spell"
+        "A letter is two keys: its key, then its place, from five on a capital. Zero is the digit."
+        "Ein Buchstabe sind zwei Tasten: Taste und Platz, ab fünf groß. Null ist die Ziffer.",
+    ForLetters "for-letters"
+        "For letters begin with two stars."
+        "Für Buchstaben beginnen Sie mit zwei Sternen.",
+    Capital "capital" "capital" "groß",
+    Space "space" "space" "Leerzeichen",
+    Exclamation "exclamation" "exclamation mark" "Ausrufezeichen",
+    TakenBack "taken-back" "Taken back." "Zurückgenommen.",
 }
 
 impl Word {
@@ -180,6 +199,8 @@ impl Word {
             '*' => Self::Star,
             '#' => Self::Hash,
             '@' => Self::At,
+            ' ' => Self::Space,
+            '!' => Self::Exclamation,
             letter => {
                 let mut name = [0; 4];
                 let name: &str = letter.encode_utf8(&mut name);

@@ -43,6 +43,8 @@ pub(super) struct Speech {
     fault_said: bool,
     /// No one has set this phone up yet, and its owner can write the answers.
     can_set_up: bool,
+    /// There is no network: the dialogue asks for one.
+    has_no_network: bool,
     /// When the dialogue begins.
     set_up_at: Option<Instant>,
     set_up: Option<SetUp>,
@@ -91,6 +93,11 @@ impl Phone {
     /// nothing is dialled, a voice asks for country and account.
     pub fn offer_set_up(&mut self, can: bool) {
         self.speech.can_set_up = can;
+    }
+
+    /// Whether the phone has an address; without one the set-up asks for a network.
+    pub fn set_network(&mut self, is_there: bool) {
+        self.speech.has_no_network = !is_there;
     }
 
     /// The answers of the set-up were written, or could not be.
@@ -175,7 +182,7 @@ impl Phone {
     }
 
     fn begin_set_up(&mut self, now: Instant) {
-        let set_up = SetUp::new();
+        let set_up = SetUp::new(!self.speech.has_no_network);
         let prompt = set_up.prompt(false);
         self.enter(State::SetUp, Some(now + QUESTION));
         self.speech.set_up = Some(set_up);

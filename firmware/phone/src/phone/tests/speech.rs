@@ -131,6 +131,21 @@ fn a_phone_without_settings_dials_first_and_asks_then() {
 }
 
 #[test]
+fn a_phone_without_a_network_is_asked_for_one() {
+    let mut desk = Desk::ready("");
+    desk.phone.offer_set_up(true);
+    desk.phone.set_network(false);
+    desk.lifts().waits_ms(4000).presses("1").presses("49#");
+    assert_eq!(desk.question(), Some(&Question::Network));
+    desk.presses("1").presses("21");
+    assert_eq!(desk.question(), Some(&Question::Spelled('a')));
+    // An unanswered question is asked again from its beginning.
+    desk.does(Input::Spoken).waits_ms(60_000);
+    assert_eq!(desk.question(), Some(&Question::WifiName));
+    desk.does(Input::HangUp).rests();
+}
+
+#[test]
 fn an_emergency_call_goes_out_before_the_questions() {
     let mut desk = Desk::ready("");
     desk.phone.offer_set_up(true);

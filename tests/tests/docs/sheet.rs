@@ -1,0 +1,176 @@
+//! The sheets of codes: what the phone does in the hand and its star codes, on one page of A4 to be
+//! printed and kept beside the phone; one for the United States, one for everywhere else.
+//!
+//! ```text
+//! config::features (Markdown) ─▶ two tables ─▶ wrapped lines ─▶ docs/guide/src/sheets/*.svg (compared, or written)
+//! ```
+
+use std::fmt::Write as _;
+
+use crate::write_or_compare;
+
+/// Size of the paper, in millimetres.
+const PAPER: (f64, f64) = (210.0, 297.0);
+/// Left and right edge of what is printed.
+const EDGE: (f64, f64) = (12.0, 198.0);
+/// Where the second column begins: behind what is done, and behind a code.
+const COLUMN: f64 = 66.0;
+/// What the lowest line must stay above.
+const BOTTOM: f64 = 288.0;
+/// Height of the letters, and of a line.
+const LETTER: f64 = 2.75;
+const LINE: f64 = 3.6;
+/// Width of a letter of DejaVu Sans, in its height: the mean of English text and a tenth.
+const WIDTH: f64 = 0.6;
+
+/// A row of a table: what is done, or the code, and what happens.
+struct Row {
+    left: String,
+    right: String,
+}
+
+/// The rows of the table below a heading, cell by cell.
+fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
+    let below = page.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    let rows = below.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = rows.take_while(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| {
+        let row = row.trim().trim_matches('|');
+        // A bar of a cell is written `\|` in Markdown.
+        let cells = row.replace("\\|", "\u{1}");
+        let cells = cells
+            .split('|')
+            .map(|cell| cell.trim().replace('\u{1}', "|"));
+        cells.collect()
+    })
+    .collect()
+}
+
+fn in_the_hand() -> Vec<Row> {
+    let rows = table(&config::features(), "In the hand");
+    let row = |cells: Vec<String>| Row {
+        left: cells[0].replace('`', ""),
+        right: cells[1].replace('`', ""),
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// The codes; `column` is the country's.
+fn codes(column: usize) -> Vec<Row> {
+    let rows = table(&config::features(), "Codes");
+    let row = |cells: Vec<String>| Row {
+        left: cells[column].replace('`', ""),
+        right: cells[2].replace('`', ""),
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// Lines no longer than a width in millimetres.
+fn wrapped(text: &str, width: f64) -> Vec<String> {
+    let most = (width / (LETTER * WIDTH)) as usize;
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last().unwrap();
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > most {
+            lines.push(String::new());
+        }
+        let line = lines.last_mut().unwrap();
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
+}
+
+/// Draws the rows of a table from `y` on; where it ends.
+fn rows(svg: &mut String, rows: &[Row], mut y: f64, left_style: &str) -> f64 {
+    for row in rows {
+        let left = wrapped(&row.left, COLUMN - EDGE.0 - 3.0);
+        let right = wrapped(&row.right, EDGE.1 - COLUMN);
+        for (lines, x, style) in [(&left, EDGE.0, left_style), (&right, COLUMN, "")] {
+            for (number, line) in lines.iter().enumerate() {
+                let y = y + number as f64 * LINE;
+                let _ = writeln!(
+                    svg,
+                    "<text x=\"{x}\" y=\"{y:.1}\" font-size=\"{LETTER}\"{style}>{}</text>",
+                    escaped(line)
+                );
+            }
+        }
+        y += left.len().max(right.len()) as f64 * LINE;
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{} {:.1}H{}\" stroke=\"#bbb\" stroke-width=\"0.15\"/>",
+            EDGE.0,
+            y - LINE + 1.1,
+            EDGE.1
+        );
+        y += 0.9;
+    }
+    y
+}
+
+/// The sheet of a country, and how far down it goes.
+fn sheet(title: &str, column: usize) -> (String, f64) {
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}mm\" \
+         height=\"{1}mm\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n<title>{title}</title>\n\
+         <rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n\
+         <text x=\"{2}\" y=\"16\" font-size=\"5\" font-weight=\"bold\">{title}</text>\n",
+        PAPER.0, PAPER.1, EDGE.0
+    );
+    let heading = |svg: &mut String, text: &str, y: f64| {
+        let _ = writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{y:.1}\" font-size=\"3.4\" font-weight=\"bold\">{text}</text>",
+            EDGE.0
+        );
+    };
+    heading(&mut svg, "In the hand", 23.5);
+    let y = rows(&mut svg, &in_the_hand(), 28.5, "");
+    heading(
+        &mut svg,
+        "Codes: lift the handset and press; a number ends with #",
+        y + 2.5,
+    );
+    let bold = " font-weight=\"bold\" font-family=\"DejaVu Sans Mono, monospace\"";
+    let y = rows(&mut svg, &codes(column), y + 7.5, bold);
+    svg.push_str("</svg>\n");
+    (svg, y)
+}
+
+#[test]
+fn the_sheets_of_codes_fit_a_page_and_are_up_to_date() {
+    for (file, title, column) in [
+        (
+            "codes.svg",
+            "Offhook: the phone in the hand, and its codes",
+            0,
+        ),
+        (
+            "codes-us.svg",
+            "Offhook: the phone in the hand, and its codes (United States)",
+            1,
+        ),
+    ] {
+        let (svg, end) = sheet(title, column);
+        assert!(end - LINE < BOTTOM, "{file}: ends at {end} mm");
+        for code in codes(column) {
+            assert!(svg.contains(&format!(">{}</text>", escaped(&code.left))));
+        }
+        write_or_compare(&format!("docs/guide/src/sheets/{file}"), &svg);
+    }
+}
+
+#[test]
+fn every_code_is_on_the_sheet() {
+    for column in [0, 1] {
+        assert_eq!(codes(column).len(), config::codes::CODES.len());
+    }
+    assert!(in_the_hand().len() >= 10);
+}
