@@ -35,6 +35,13 @@ pub enum UserAction {
     /// The short authentication strings of this call were compared, and are the same: trust the far
     /// end's certificate from now on.
     Verify(u32),
+    /// Send a text message (RFC 3428).
+    Message {
+        /// Number or address.
+        to: String,
+        /// What it says.
+        text: String,
+    },
 }
 
 /// Why an action is refused.
@@ -61,6 +68,15 @@ pub enum ActionError {
     /// A call that cannot be verified.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// What may not be called, or cannot be, gets no message.
+    #[error("the message is not sent: {0}")]
+    NoRoute(#[from] phone::DialError),
+    /// A message that cannot be sent.
+    #[error("the message is not sent: {0}")]
+    Message(#[from] sip::SendError),
+    /// Those before were not taken yet.
+    #[error("the message is not sent: too many are on their way")]
+    TooManyMessages,
 }
 
 /// Why a call cannot be verified.
@@ -224,10 +240,11 @@ struct JsonLine {
     to: Option<String>,
     call: Option<u32>,
     file: Option<PathBuf>,
+    text: Option<String>,
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 19] = [
+pub const COMMANDS: [&str; 20] = [
     "lift",
     "hang-up",
     "press",
@@ -238,6 +255,7 @@ pub const COMMANDS: [&str; 19] = [
     "reject",
     "transfer",
     "conference",
+    "message",
     "verify",
     "status",
     "stats",
@@ -292,6 +310,14 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
                 missing: "to",
                 example: r#"{"cmd":"transfer","to":"103"}"#,
             }),
+        "message" => match (line.to, line.text) {
+            (Some(to), Some(text)) => Ok(Request::Action(UserAction::Message { to, text })),
+            (to, _) => Err(ProtocolError::Missing {
+                command: "message",
+                missing: if to.is_some() { "text" } else { "to" },
+                example: r#"{"cmd":"message","to":"102","text":"lunch?"}"#,
+            }),
+        },
         "history" => Ok(Request::History),
         "codes" => Ok(Request::Codes),
         "verify" => line
@@ -326,7 +352,7 @@ mod tests {
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 19] = [
+        let table: [(&str, Request); 20] = [
             (
                 r#"{"cmd":"dial","to":"100"}"#,
                 Request::Action(UserAction::Dial("100".into())),
@@ -334,6 +360,13 @@ mod tests {
             (
                 r#"{"cmd":"transfer","to":"100"}"#,
                 Request::Action(UserAction::Transfer("100".into())),
+            ),
+            (
+                r#"{"cmd":"message","to":"102","text":"lunch?"}"#,
+                Request::Action(UserAction::Message {
+                    to: "102".into(),
+                    text: "lunch?".into(),
+                }),
             ),
             (r#"{"cmd":"answer"}"#, Request::Action(UserAction::Answer)),
             (r#"{"cmd":"reject"}"#, Request::Action(UserAction::Reject)),

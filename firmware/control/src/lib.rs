@@ -91,8 +91,8 @@ pub use known_peers::KnownPeers;
 pub use media_addresses::MediaAddresses;
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
-    IoCounters, MailboxStatus, PeerStatus, RtpStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
-    WatchedStatus,
+    IoCounters, MailboxStatus, MessageStatus, PeerStatus, RtpStatus, Stats, Status, TableStats,
+    UNVERIFIED_TLS, WatchedStatus,
 };
 pub use transmit::Transmit;
 

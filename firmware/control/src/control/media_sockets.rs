@@ -249,8 +249,12 @@ impl Control {
                 }
                 self.could_not(call, reason, now);
             }
-            // It rings on; the answer asks for sockets again.
-            AwaitingSockets::EarlyMedia { .. } => {}
+            // It only rings; the answer asks for sockets again.
+            AwaitingSockets::EarlyMedia { call } => {
+                if let Some(sip) = self.sip_of(call) {
+                    self.agent.ring(sip, now);
+                }
+            }
             AwaitingSockets::Answer { call } => {
                 if let Some(sip) = self.sip_of(call) {
                     self.outbox.note(&Note::Refused {
