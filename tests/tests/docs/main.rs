@@ -14,6 +14,7 @@
 )]
 
 mod guide;
+mod rfcs;
 mod speech;
 mod wiring;
 
