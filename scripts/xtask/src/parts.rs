@@ -431,7 +431,7 @@ fn tools(part: &mut Running) {
 
 /// Modules of `tests::peers` that wait most of their time, for timers, mappings and servers: they
 /// run beside the others, whose peers judge and make sound all the time.
-const WAITING: [&str; 9] = [
+const WAITING: [&str; 10] = [
     "conformance::",
     "connections::",
     "event_packages::",
@@ -441,6 +441,7 @@ const WAITING: [&str; 9] = [
     "nat::",
     "roaming::",
     "tls::",
+    "transfers::",
 ];
 
 fn peers(part: &mut Running) {
