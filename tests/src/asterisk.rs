@@ -12,9 +12,13 @@ use testkit::process::{ChildProcess, TestDir, port_block};
 const ADDRESS: &str = "127.0.0.1";
 /// Where the test's files are, as it sees them.
 const INSIDE: &str = "/mnt";
+/// Who has an account.
+const USERS: [&str; 4] = ["101", "102", "103", BEHIND_A_ROUTER];
+/// The one of them that is called and answered with ICE.
+const BEHIND_A_ROUTER: &str = "104";
 
-/// A running Asterisk; users 101 and 102 have the passwords `secret101` and `secret102`. User 103
-/// has `secret103`, is behind a router, and is called and answered with ICE.
+/// A running Asterisk; each of 101, 102 and 103 has the password `secret` and its number, and so has
+/// 104, which is behind a router and is called and answered with ICE.
 pub struct Asterisk<'a> {
     /// Its UDP and TCP port for SIP.
     pub port: u16,
@@ -135,32 +139,52 @@ fn configuration(address: &str, port: u16) -> Vec<(&'static str, String)> {
         "[udp]\ntype = transport\nprotocol = udp\nbind = {address}:{port}\n\
          [tcp]\ntype = transport\nprotocol = tcp\nbind = {address}:{port}\n"
     );
-    for (user, more) in [
-        ("101", ""),
-        ("102", ""),
-        (
-            "103",
-            "ice_support = yes\nforce_rport = yes\nrewrite_contact = yes\nrtp_symmetric = no\n",
-        ),
-    ] {
-        // Asterisk asks every other second whether the phone is there.
+    for user in USERS {
+        let more = if user == BEHIND_A_ROUTER {
+            "ice_support = yes\nforce_rport = yes\nrewrite_contact = yes\nrtp_symmetric = no\n"
+        } else {
+            ""
+        };
+        // Asterisk asks every other second whether the phone is there, and wants every call to be
+        // refreshed as soon as RFC 4028 allows.
         let text = format!(
             "[{user}]\ntype = endpoint\ncontext = phones\nauth = {user}\naors = {user}\n\
-             disallow = all\nallow = g722,ulaw\ndirect_media = no\n{more}\
+             disallow = all\nallow = g722,ulaw\ndirect_media = no\nmailboxes = {user}@default\n\
+             timers = always\ntimers_sess_expires = 90\n{more}\
              [{user}]\ntype = auth\nauth_type = userpass\nusername = {user}\n\
              password = secret{user}\n\
              [{user}]\ntype = aor\nmax_contacts = 1\nremove_existing = yes\nqualify_frequency = 2\n"
         );
         phones.push_str(&text);
     }
+    // 600 repeats what it hears; 610 makes a tone before any answer; 620 has the caller call 103
+    // (REFER); 640 takes a message for 101. 700 parks a call at 701 or 702.
     let dial_plan = "[phones]\nexten => 600,1,Answer()\n same => n,Echo()\n\
-                     exten => _10X,1,Dial(PJSIP/${EXTEN},20)\n";
+                     exten => 610,1,Progress()\n same => n,Playtones(1004)\n same => n,Wait(5)\n\
+                     same => n,Hangup(17)\n\
+                     exten => 620,1,Answer()\n same => n,Wait(1)\n\
+                     same => n,Transfer(PJSIP/103)\n same => n,Wait(3)\n same => n,Hangup()\n\
+                     exten => 640,1,Answer()\n same => n,VoiceMail(101@default,s)\n\
+                     exten => _10X,1,Dial(PJSIP/${EXTEN},20)\n\
+                     include => parkedcalls\n";
+    let parking = "[general]\nparkeddynamic = no\n[default]\nparkext => 700\n\
+                   parkpos => 701-702\ncontext => parkedcalls\nparkinghints = yes\n\
+                   parkingtime => 60\n";
+    let mut voicemail = "[general]\nformat = wav\nminsecs = 0\nmaxsilence = 0\n\
+                         [default]\n"
+        .to_owned();
+    for user in USERS {
+        voicemail.push_str(&format!("{user} => 1234,{user}\n"));
+    }
     let modules = "[modules]\nautoload = yes\nnoload = chan_alsa.so\nnoload = chan_console.so\n\
-                   noload = chan_iax2.so\nnoload = pbx_dundi.so\nnoload = res_hep.so\n";
+                   noload = chan_iax2.so\nnoload = pbx_dundi.so\nnoload = res_hep.so\n\
+                   noload = app_voicemail_odbc.so\nnoload = app_voicemail_imap.so\n";
     vec![
         ("asterisk.conf", directories),
         ("pjsip.conf", phones),
         ("extensions.conf", dial_plan.to_owned()),
+        ("res_parking.conf", parking.to_owned()),
+        ("voicemail.conf", voicemail),
         ("modules.conf", modules.to_owned()),
         (
             "rtp.conf",

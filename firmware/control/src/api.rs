@@ -43,6 +43,13 @@ pub enum UserAction {
     /// The short authentication strings of this call were compared, and are the same: trust the far
     /// end's certificate from now on.
     Verify(u32),
+    /// Send a text message (RFC 3428).
+    Message {
+        /// Number or address.
+        to: String,
+        /// What it says.
+        text: String,
+    },
 }
 
 /// Why an action is refused.
@@ -72,6 +79,15 @@ pub enum ActionError {
     /// A call that cannot be verified.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// What may not be called, or cannot be, gets no message.
+    #[error("the message is not sent: {0}")]
+    NoRoute(#[from] phone::DialError),
+    /// A message that cannot be sent.
+    #[error("the message is not sent: {0}")]
+    Message(#[from] sip::SendError),
+    /// Those before were not taken yet.
+    #[error("the message is not sent: too many are on their way")]
+    TooManyMessages,
 }
 
 /// Why a call cannot be verified.
@@ -249,10 +265,11 @@ struct JsonLine {
     on: Option<bool>,
     of: Option<String>,
     db: Option<i8>,
+    text: Option<String>,
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 22] = [
+pub const COMMANDS: [&str; 23] = [
     "lift",
     "hang-up",
     "press",
@@ -266,6 +283,7 @@ pub const COMMANDS: [&str; 22] = [
     "reject",
     "transfer",
     "conference",
+    "message",
     "verify",
     "status",
     "stats",
@@ -330,6 +348,14 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
                 missing: "to",
                 example: r#"{"cmd":"transfer","to":"103"}"#,
             }),
+        "message" => match (line.to, line.text) {
+            (Some(to), Some(text)) => Ok(Request::Action(UserAction::Message { to, text })),
+            (to, _) => Err(ProtocolError::Missing {
+                command: "message",
+                missing: if to.is_some() { "text" } else { "to" },
+                example: r#"{"cmd":"message","to":"102","text":"lunch?"}"#,
+            }),
+        },
         "history" => Ok(Request::History),
         "codes" => Ok(Request::Codes),
         "verify" => line
@@ -400,7 +426,7 @@ mod tests {
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 22] = [
+        let table: [(&str, Request); 23] = [
             (
                 r#"{"cmd":"key","key":"hands-free"}"#,
                 Request::Action(UserAction::Function(FunctionKey::HandsFree)),
@@ -420,6 +446,13 @@ mod tests {
             (
                 r#"{"cmd":"transfer","to":"100"}"#,
                 Request::Action(UserAction::Transfer("100".into())),
+            ),
+            (
+                r#"{"cmd":"message","to":"102","text":"lunch?"}"#,
+                Request::Action(UserAction::Message {
+                    to: "102".into(),
+                    text: "lunch?".into(),
+                }),
             ),
             (r#"{"cmd":"answer"}"#, Request::Action(UserAction::Answer)),
             (r#"{"cmd":"reject"}"#, Request::Action(UserAction::Reject)),

@@ -16,6 +16,7 @@ use crate::dtls::Sas;
 use crate::history::{CallOutcome, HistoryEntry};
 use crate::known_peers::Trust;
 use crate::media_addresses::MediaAddresses;
+use crate::wall_clock::unix_time;
 
 /// Who called whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -290,17 +291,12 @@ impl CallRecord {
     /// What the history keeps of it once it is over. `wall_clock`: the time of some instant as NTP
     /// 32.32.
     pub(crate) fn history_entry(&self, wall_clock: (Instant, u64)) -> Option<HistoryEntry> {
-        const SINCE_1900: u64 = 2_208_988_800;
         let (outcome, ended) = self.outcome?;
-        let (at, ntp) = wall_clock;
-        let wall = (ntp >> 32).saturating_sub(SINCE_1900);
-        let ago = at.saturating_duration_since(self.began).as_secs();
-        let since = self.began.saturating_duration_since(at).as_secs();
         let established = self.setup.map(|setup| self.began + setup);
         let lasted = established.map(|from| ended.saturating_duration_since(from));
         let heard = self.stats.received > 0;
         Some(HistoryEntry {
-            time: (wall + since).saturating_sub(ago),
+            time: unix_time(wall_clock, self.began),
             direction: self.direction,
             outcome,
             number: self.number.clone(),
@@ -310,6 +306,7 @@ impl CallRecord {
             mos: heard.then(|| crate::status::round(self.stats.mos, 100.0)),
             encryption: self.encryption_name().to_owned(),
             reason: self.cause.clone().unwrap_or_default(),
+            text: None,
         })
     }
 

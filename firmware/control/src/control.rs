@@ -41,6 +41,7 @@ mod handset;
 mod ice_event;
 mod media_event;
 mod media_sockets;
+mod messages;
 mod output;
 mod phone_output;
 mod report;
@@ -52,6 +53,7 @@ mod voice;
 use event_packages::EventPackages;
 pub use handset::BoardEvent;
 use media_sockets::Waiting;
+use messages::TextMessages;
 pub use output::Output;
 
 /// Rounds of carrying values in one turn; more than any real turn needs, so that a mistake cannot
@@ -125,6 +127,7 @@ pub struct Control {
     accounts: Accounts,
     /// Mailboxes, watched phones, and what servers ask for.
     packages: EventPackages,
+    messages: TextMessages,
     /// The calls the handset is connected with, as the phone said last.
     connected: Vec<CallId>,
     key_script: KeyScript,
@@ -203,6 +206,7 @@ impl Control {
             calls: Calls::default(),
             accounts: Accounts::new(config),
             packages: EventPackages::new(config),
+            messages: TextMessages::default(),
             connected: Vec::new(),
             key_script: KeyScript::default(),
             streams: StreamFactory::new(

@@ -1,8 +1,8 @@
-//! The calls of this phone: missed, received, dialled. Bounded; kept as one file of the state
-//! directory, written when a call is over.
+//! The calls of this phone: missed, received, dialled; and the text messages it received. Bounded;
+//! kept as one file of the state directory, written when a call is over or a message comes.
 //!
 //! ```text
-//! call over ─▶ History::add ─▶ Output::Keep (whole file, replaced at once: a power cut costs the newest entry at most)
+//! call over, message ─▶ History::add ─▶ Output::Keep (whole file, replaced at once: a power cut costs the newest entry at most)
 //! ctl history ─▶ entries, the newest first        start ─▶ History::parse ─▶ redial, call return
 //! ```
 
@@ -19,6 +19,8 @@ pub const MAX_ENTRIES: usize = 200;
 pub const MAX_BYTES: usize = 256 * 1024;
 /// Longest text of an entry, in characters.
 const MAX_TEXT: usize = 128;
+/// Longest text message, in characters.
+const MAX_MESSAGE: usize = 512;
 
 /// What became of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ pub enum CallOutcome {
     Refused,
     /// It was placed and not established.
     Failed,
+    /// It is no call: a text message came.
+    Message,
 }
 
 /// One call.
@@ -60,6 +64,9 @@ pub struct HistoryEntry {
     pub encryption: String,
     /// Why it ended.
     pub reason: String,
+    /// What a text message says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// The calls, the oldest first.
@@ -90,19 +97,30 @@ impl History {
         Ok(history)
     }
 
-    /// The file's text.
+    /// The file's text: never larger than what is read again, the newest entries first of all.
     pub fn to_text(&self) -> String {
-        let lines = self.entries.iter().filter_map(|entry| {
+        let mut room = MAX_BYTES;
+        let newest = self.newest_first().filter_map(|entry| {
             let line = serde_json::to_string(entry).ok()?;
             Some(line + "\n")
         });
-        lines.collect()
+        let fitting = newest.take_while(|line| {
+            let fits = line.len() <= room;
+            room = room.saturating_sub(line.len());
+            fits
+        });
+        let mut lines: Vec<String> = fitting.collect();
+        lines.reverse();
+        lines.concat()
     }
 
     /// A call is over.
     pub fn add(&mut self, mut entry: HistoryEntry) {
         for text in [&mut entry.number, &mut entry.name, &mut entry.reason] {
             *text = displayable(text).chars().take(MAX_TEXT).collect();
+        }
+        if let Some(text) = &mut entry.text {
+            *text = displayable(text).chars().take(MAX_MESSAGE).collect();
         }
         entry.encryption.truncate(32);
         if self.entries.len() >= MAX_ENTRIES {
@@ -126,8 +144,11 @@ impl History {
     /// Who called last and can be called back.
     pub fn last_caller(&self) -> Option<phone::LastCaller> {
         let mut callers = self.newest_first();
-        let found = callers
-            .find(|entry| entry.direction == CallDirection::In && !entry.number.is_empty())?;
+        let found = callers.find(|entry| {
+            entry.direction == CallDirection::In
+                && entry.outcome != CallOutcome::Message
+                && !entry.number.is_empty()
+        })?;
         Some(phone::LastCaller {
             number: found.number.clone(),
             account: found.account.map(phone::AccountId),
@@ -151,6 +172,15 @@ mod tests {
             mos: Some(4.4),
             encryption: "none".to_owned(),
             reason: "ended here".to_owned(),
+            text: None,
+        }
+    }
+
+    fn message(text: &str) -> HistoryEntry {
+        HistoryEntry {
+            outcome: CallOutcome::Message,
+            text: Some(text.to_owned()),
+            ..entry("302", CallDirection::In)
         }
     }
 
@@ -191,6 +221,37 @@ mod tests {
         history.add(hostile);
         let kept = &history.entries[0];
         assert!(kept.name.len() == MAX_TEXT && !kept.number.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn the_file_is_never_larger_than_what_is_read() {
+        let mut history = History::default();
+        for number in 0..MAX_ENTRIES {
+            let mut large = message(&"😀".repeat(600));
+            large.name = "😀".repeat(200);
+            large.number = format!("{number}");
+            history.add(large);
+        }
+        let read = History::parse(history.to_text().as_bytes()).unwrap();
+        let numbers: Vec<&str> = read.newest_first().map(|e| e.number.as_str()).collect();
+        assert!(
+            (50..MAX_ENTRIES).contains(&numbers.len()),
+            "{}",
+            numbers.len()
+        );
+        assert_eq!(numbers[0], "199", "the newest are kept");
+    }
+
+    #[test]
+    fn messages_are_no_calls_to_return() {
+        let mut history = History::default();
+        history.add(entry("301", CallDirection::In));
+        history.add(message("lunch?"));
+        assert_eq!(history.last_caller().unwrap().number, "301");
+        // A file of an earlier version has no texts.
+        let text = history.to_text();
+        assert!(text.starts_with("{") && !text.lines().next().unwrap().contains("\"text\""));
+        assert_eq!(History::parse(text.as_bytes()).unwrap(), history);
     }
 
     #[test]

@@ -92,8 +92,8 @@ pub use known_peers::KnownPeers;
 pub use media_addresses::MediaAddresses;
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
-    IoCounters, MailboxStatus, PeerStatus, RtpStatus, SoundStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
-    WatchedStatus,
+    IoCounters, MailboxStatus, MessageStatus, PeerStatus, RtpStatus, SoundStatus, Stats, Status,
+    TableStats, UNVERIFIED_TLS, WatchedStatus,
 };
 pub use transmit::Transmit;
 

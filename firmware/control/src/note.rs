@@ -54,6 +54,10 @@ pub(crate) enum Note {
     NoPath { call: u32 },
     /// A call's far end no longer wants our packets.
     ConsentLost { call: u32 },
+    /// A text message of ours was taken.
+    MessageSent { to: String },
+    /// The same, and it was not.
+    MessageFailed { to: String, why: String },
     /// A call cannot be placed.
     NotPlaced { call: u32, reason: String },
 }
@@ -82,6 +86,8 @@ impl Note {
             Self::NetworkBack => "network_back",
             Self::NoPath { .. } => "no_path",
             Self::ConsentLost { .. } => "consent_lost",
+            Self::MessageSent { .. } => "message_sent",
+            Self::MessageFailed { .. } => "message_failed",
             Self::NotPlaced { .. } => "not_placed",
         }
     }
@@ -152,6 +158,10 @@ impl fmt::Display for Note {
             ),
             Self::NetworkLost { fault } => f.write_str(fault),
             Self::NetworkBack => f.write_str("the network is back"),
+            Self::MessageSent { to } => write!(f, "the message to {to} is sent"),
+            Self::MessageFailed { to, why } => {
+                write!(f, "the message to {to} was not taken: {why}")
+            }
             Self::NotPlaced { call, reason } => write!(f, "call {call} failed: {reason}"),
         }
     }

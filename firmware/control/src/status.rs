@@ -36,6 +36,9 @@ pub struct Status {
     pub counters: CountersStatus,
     /// The call that ended last, with its cause.
     pub last_call: Option<CallStatus>,
+    /// The text message that came last since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message: Option<MessageStatus>,
     /// What is to be known of the configuration: only where another than the file's own is in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
@@ -121,6 +124,15 @@ pub struct MailboxStatus {
     pub old: u32,
     /// Those of `new` that are urgent.
     pub urgent: u32,
+}
+
+/// A text message (RFC 3428).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MessageStatus {
+    /// Who sent it: name or address.
+    pub from: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// A watched phone.

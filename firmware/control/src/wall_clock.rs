@@ -9,6 +9,16 @@ use std::time::{Duration, Instant};
 /// From 1900, where NTP begins, to 1970.
 const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 
+/// The time of day of an instant in seconds since 1970. `known`: an instant and its time of day as
+/// NTP 32.32.
+pub(crate) fn unix_time(known: (Instant, u64), at: Instant) -> u64 {
+    let (known, ntp) = known;
+    let wall = (ntp >> 32).saturating_sub(NTP_TO_UNIX_S);
+    let before = known.saturating_duration_since(at).as_secs();
+    let since = at.saturating_duration_since(known).as_secs();
+    (wall + since).saturating_sub(before)
+}
+
 /// One instant and its time of day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WallClock {

@@ -13,8 +13,8 @@ use control::history::{CallOutcome, HistoryEntry};
 use control::known_peers::Trust;
 use control::{
     AccountStatus, AttemptStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus,
-    CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, MailboxStatus, PeerStatus,
-    RtpStatus, SoundStatus, Stats, Status, TableStats, TimedEvent, WatchedStatus,
+    CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, MailboxStatus, MessageStatus,
+    PeerStatus, RtpStatus, SoundStatus, Stats, Status, TableStats, TimedEvent, WatchedStatus,
 };
 use serde_json::Value;
 
@@ -249,6 +249,7 @@ fn every_field_of_the_history_is_documented() {
         mos: Some(4.4),
         encryption: "none".into(),
         reason: "the caller hung up".into(),
+        text: Some("lunch?".into()),
     };
     let history = Reply::History {
         ok: true,
@@ -345,6 +346,10 @@ fn every_field_of_status_is_documented() {
         tone: Some("dial"),
         counters: counters(),
         last_call: Some(call),
+        last_message: Some(MessageStatus {
+            from: "anna".into(),
+            text: "lunch?".into(),
+        }),
         config: Some("the last good one".into()),
         fingerprint: Some("AB".into()),
         hardware: vec!["[hook]: no such line".into()],

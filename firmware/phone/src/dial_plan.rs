@@ -110,6 +110,13 @@ impl DialPlan {
         }
     }
 
+    /// What a speed dial number stands for.
+    pub(crate) fn speed_dial(&self, keys: &str) -> Option<&str> {
+        let mut all = self.speed_dial.iter();
+        let (_, target) = all.find(|(keyed, _)| keyed == keys)?;
+        Some(target)
+    }
+
     /// Whether this is an emergency number.
     pub(crate) fn is_emergency(&self, number: &str) -> bool {
         self.emergency.iter().any(|emergency| emergency == number)

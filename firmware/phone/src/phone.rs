@@ -133,7 +133,7 @@ pub struct Phone {
     features: Features,
     last_dialled: Option<String>,
     last_caller: Option<LastCaller>,
-    /// A call was missed since the handset was lifted last.
+    /// A call was missed, or a text came, since the handset was lifted last.
     missed: bool,
     /// The bell is silenced until the next call.
     silenced: bool,
@@ -292,6 +292,7 @@ impl Phone {
             Input::Spoken => self.on_spoken(),
             Input::SetUpWritten(written) => self.on_set_up_written(written, now),
             Input::MessagesWaiting(messages) => self.messages = messages,
+            Input::TextMessage => self.missed = true,
             Input::PickUpOffered(offered) => self.pick_up = offered,
             Input::RemoteTalk(call) => self.remote_talk(call, now),
             Input::RemoteHold(call) => self.remote_hold(call, now),

@@ -12,7 +12,7 @@ use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::events::ServedId;
 use crate::flow::Flow;
-use crate::ids::{CallHandle, RequestId, TransactionId};
+use crate::ids::{CallHandle, MessageId, RequestId, TransactionId};
 use crate::locate::{Hop, HopError};
 use crate::message::{Headers, Method, NameAddr, Request, Response, SipUri};
 
@@ -44,6 +44,8 @@ pub(crate) enum Purpose {
     /// OPTIONS to the server an account is registered at, to see whether it answers and where it
     /// sees the phone.
     Keepalive(usize),
+    /// A text message outside of calls.
+    Message(MessageId),
     /// SUBSCRIBE of a subscription: which, and in the dialog of which notifier (0: in none yet).
     Subscribe(usize, u32),
     /// The NOTIFY to a watcher.

@@ -14,6 +14,7 @@ mod client_transactions;
 mod connections;
 mod figures;
 mod incoming;
+mod messages;
 mod network;
 mod outcomes;
 mod overtaking;
@@ -33,6 +34,7 @@ use types::Direction;
 use crate::admission::Admission;
 use crate::call::Call;
 use crate::client_request::ClientRequest;
+use crate::digest::verifier::Verifier;
 use crate::env::Env;
 use crate::events::{ServedSubscriptions, Subscription};
 use crate::media_security::MediaSecurity;
@@ -48,7 +50,7 @@ use crate::transport::TransportLayer;
 
 pub use crate::api::*;
 pub use crate::flow::{Flow, Target, Transmit, Transport};
-pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
+pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId};
 use crate::ids::{RequestId, TransactionId};
 use crate::local_addresses::LocalAddresses;
 use requests::{Failure, Outcome};
@@ -113,6 +115,8 @@ pub struct UserAgent {
     pub(crate) registrations: Vec<Registration>,
     /// Salt of the tags in answers that no transaction remembers.
     salt: String,
+    /// Who proves that the configuration may be looked up again at their wish.
+    check_sync: Verifier,
     shutting_down: bool,
 }
 
@@ -144,6 +148,7 @@ impl UserAgent {
                 now,
             ),
             salt: env.tokens.word(16),
+            check_sync: Verifier::new(env.tokens.word(32), now),
             watching: subscriptions::configured(&env),
             served: ServedSubscriptions::default(),
             env,
@@ -327,8 +332,9 @@ impl UserAgent {
         self.finish_turn(now);
     }
 
-    /// Sends 183 with an answer for an incoming call: the caller hears this phone before it is
-    /// answered. [`Event::Progress`] follows; [`UserAgent::answer`] goes on with the same media.
+    /// Sends 183 with an answer for an incoming call, or 180 where it has no offer: the caller
+    /// hears this phone before it is answered. [`Event::Progress`] follows;
+    /// [`UserAgent::answer`] goes on with the same media.
     pub fn send_early_media(&mut self, call: CallHandle, media: LocalMedia, now: Instant) {
         self.on_call(call, now, |call, turn| call.send_early_media(media, turn));
         self.finish_turn(now);

@@ -12,10 +12,11 @@ use types::{Codec, Transport};
 use crate::admission::{AllowedCaller, DirectCallers};
 use crate::digest::Hash;
 use crate::events::{MessageSummary, WatchedState};
-use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId};
+use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId};
 use crate::local_addresses::LocalAddresses;
 use crate::media_security::MediaSecurity;
 use crate::offer_answer::Negotiated;
+use crate::text_message::MAX_TEXT;
 use crate::udp_keepalive::KeepaliveMode;
 
 /// One account, as `app` takes it from the configuration.
@@ -332,8 +333,18 @@ pub enum Event {
         account: Option<AccountId>,
         /// Sender: display name or address.
         from: String,
+        /// The sender's address as the sender gives it.
+        address: String,
         /// Its text.
         text: String,
+    },
+    /// What came of a text message of ours
+    /// ([`send_message`](crate::UserAgent::send_message)).
+    MessageSent {
+        /// Which one.
+        message: MessageId,
+        /// It was taken, by its receiver or by a server for it; or the refusal.
+        result: Result<(), MessageError>,
     },
     /// What waits in the mailbox of an account.
     MessagesWaiting {
@@ -516,6 +527,30 @@ pub enum TransferError {
     /// The consulted call uses TLS and the other one does not.
     #[error("one call uses TLS, and its address would be sent to the other in the clear")]
     Clear,
+}
+
+/// Why a text message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code} {reason}")]
+pub struct MessageError {
+    /// Status code, or the one that stands for silence.
+    pub code: u16,
+    /// What the far end says, or what failed on the way.
+    pub reason: String,
+}
+
+/// Why a text message cannot even be tried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// There is nothing to send.
+    #[error("the message has no text")]
+    Empty,
+    /// It would not fit into one datagram.
+    #[error("the message has {0} bytes; {MAX_TEXT} are sent at most")]
+    TooLong(usize),
+    /// It cannot be sent there.
+    #[error(transparent)]
+    Target(#[from] InviteError),
 }
 
 /// Why a call cannot even be tried.

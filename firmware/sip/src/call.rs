@@ -258,14 +258,16 @@ impl Call {
         }
     }
 
-    /// Sends 183 with an answer, so that the caller hears this phone already.
+    /// Sends 183 with an answer, so that the caller hears this phone already; 180 where there is
+    /// nothing to answer.
     pub(crate) fn send_early_media(&mut self, media: LocalMedia, turn: &mut Turn<'_>) {
         let State::Ringing(ringing) = &mut self.state else {
             return;
         };
-        // An offer that cannot be answered is refused when the call is answered.
-        if let Ok(Some(media)) = ringing.send_early_media(media, turn) {
-            self.report_progress(183, media, turn);
+        match ringing.send_early_media(media, turn) {
+            Ok(Some(media)) => self.report_progress(183, media, turn),
+            // There is no offer, or one that is refused when the call is answered.
+            Ok(None) | Err(_) => ringing.ring(turn),
         }
     }
 
@@ -277,13 +279,7 @@ impl Call {
         let accepted = match ringing.answer(media, turn) {
             Ok(Some(accepted)) => accepted,
             Ok(None) => return,
-            Err(error) => {
-                let reply = refused_offer(&error, turn.env.addresses.primary());
-                turn.respond(ringing.server, reply);
-                let code = Some(error.status());
-                self.finish(EndedBy::Failure, code, &error.to_string(), turn);
-                return;
-            }
+            Err(error) => return self.refuse_offer(&error, turn),
         };
         let media = accepted.media.clone();
         let mut established = Established::new(
@@ -298,6 +294,16 @@ impl Call {
         // The caller may talk from here on; the media must not wait for the ACK.
         if let Some(media) = media {
             self.report_established(media, turn);
+        }
+    }
+
+    /// Refuses a call that rings because its offer cannot be taken.
+    fn refuse_offer(&mut self, error: &SdpError, turn: &mut Turn<'_>) {
+        if let State::Ringing(ringing) = &self.state {
+            let reply = refused_offer(error, turn.env.addresses.primary());
+            turn.respond(ringing.server, reply);
+            let code = Some(error.status());
+            self.finish(EndedBy::Failure, code, &error.to_string(), turn);
         }
     }
 

@@ -6,6 +6,8 @@
 //!                                                      └ counts nc, keeps the first cnonce for -sess
 //! ```
 
+pub(crate) mod verifier;
+
 use std::fmt::Write;
 
 use md5::{Digest, Md5};
@@ -199,18 +201,18 @@ pub fn choose(challenges: Vec<Challenge>) -> Vec<Challenge> {
     best
 }
 
-/// Reads one header line, which may hold several challenges: `Digest a=b, c="d", Digest …, Basic
-/// …`.
+/// Reads one header line of challenges.
 fn read(asker: Asker, value: &str) -> Vec<Challenge> {
+    let all = digests(value).into_iter();
+    all.filter_map(|fields| Challenge::from_fields(asker, &fields))
+        .collect()
+}
+
+/// The fields of each Digest in one header line, which may hold several schemes: `Digest a=b,
+/// c="d", Digest …, Basic …`.
+fn digests(value: &str) -> Vec<Vec<(&str, &str)>> {
     let mut found = Vec::new();
     let mut current: Option<Vec<(&str, &str)>> = None;
-    let mut close = |fields: &mut Option<Vec<(&str, &str)>>| {
-        found.extend(
-            fields
-                .take()
-                .and_then(|f| Challenge::from_fields(asker, &f)),
-        );
-    };
     for part in scan::split_list(value) {
         // A part that opens a challenge is `scheme name=value` or a scheme alone; all others are
         // `name=value`.
@@ -219,7 +221,7 @@ fn read(asker: Asker, value: &str) -> Vec<Challenge> {
         let field = if rest.starts_with('=') {
             part
         } else {
-            close(&mut current);
+            found.extend(current.take());
             if part[..word_end].eq_ignore_ascii_case("Digest") {
                 current = Some(Vec::new());
             }
@@ -229,7 +231,7 @@ fn read(asker: Asker, value: &str) -> Vec<Challenge> {
             fields.push((scan::trim(name), scan::trim(value)));
         }
     }
-    close(&mut current);
+    found.extend(current);
     found
 }
 

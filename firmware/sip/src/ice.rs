@@ -206,7 +206,8 @@ impl LineIce {
     }
 
     /// Whether somebody on the way changed the addresses: the default destination is none of the
-    /// candidates (RFC 8839 section 4.2.5). That of a far end that trickles is no address.
+    /// candidates (RFC 8839 section 4.2.5). That of a far end that trickles is no address. `rtcp`:
+    /// where RTCP goes by another port.
     pub(crate) fn is_mismatched(&self, rtp: SocketAddr, rtcp: Option<SocketAddr>) -> bool {
         let known = |component: u8, address: SocketAddr| {
             let mut of = self.candidates.iter().filter(|c| c.component == component);
@@ -215,8 +216,7 @@ impl LineIce {
         if rtp.ip().is_unspecified() && rtp.port() == 9 {
             return false;
         }
-        let has_rtcp = self.candidates.iter().any(|c| c.component == 2);
-        self.mismatch || !known(1, rtp) || rtcp.is_some_and(|rtcp| has_rtcp && !known(2, rtcp))
+        self.mismatch || !known(1, rtp) || rtcp.is_some_and(|rtcp| !known(2, rtcp))
     }
 }
 

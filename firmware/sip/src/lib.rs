@@ -100,6 +100,7 @@ pub mod sdes;
 mod sdp;
 mod session_body;
 pub mod stream;
+mod text_message;
 mod timer;
 mod token;
 mod transaction;
@@ -110,8 +111,9 @@ mod udp_keepalive;
 pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
     AccountConfig, AccountEvents, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason,
-    EndedBy, Event, EventSettings, Flow, InviteOptions, Lookup, LookupId, MessageWaiting,
-    RegistrationAttempt, RemoteAction, Target, Transmit, Transport, UserAgent, Watched,
+    EndedBy, Event, EventSettings, Flow, InviteOptions, Lookup, LookupId, MessageError, MessageId,
+    MessageWaiting, RegistrationAttempt, RemoteAction, SendError, Target, Transmit, Transport,
+    UserAgent, Watched,
 };
 pub use connections::host_of;
 pub use events::{MessageSummary, WatchedState};

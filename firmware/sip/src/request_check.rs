@@ -6,6 +6,7 @@ use crate::capabilities::unsupported;
 use crate::events::{ALLOW_EVENTS, Package};
 use crate::message::{Method, Request, SipUri, Uri};
 use crate::session_body::session_body;
+use crate::text_message::{CONTENT_TYPE, is_text};
 
 /// The checks in order; the refusal if one fails. `tagged`: its To has a tag, of no dialog known
 /// here. `merged`: whether a copy of it came another way.
@@ -17,6 +18,10 @@ pub(crate) fn check(
     let refuse = |code: u16| Err(Reply::refusal(code));
     if let Some(code) = method_refusal(&request.method) {
         return Err(Reply::not_allowed(code));
+    }
+    // RFC 6665 section 4.1.2.1: without an address of the subscriber's no one could be notified.
+    if request.method == Method::Subscribe && request.headers.sip_contact().is_err() {
+        return refuse(400);
     }
     // RFC 6665 section 4.4.3: of no subscription known here, or to what there is none.
     match (&request.method, Package::of(&request.headers)) {
@@ -57,7 +62,7 @@ pub(crate) fn check(
     }
     check_body(request).map_err(|code| {
         let accepted = match request.method {
-            Method::Message => "text/plain",
+            Method::Message => CONTENT_TYPE,
             _ => "application/sdp",
         };
         Reply::refusal(code)
@@ -134,9 +139,10 @@ fn check_body(request: &Request) -> Result<(), u16> {
     }
     if request.method == Method::Message {
         let kind = request.headers.content_type().ok().flatten();
-        return match kind {
-            Some(kind) if kind.name == "text/plain" => Ok(()),
-            Some(_) | None => Err(415),
+        return if is_text(kind.as_ref()) {
+            Ok(())
+        } else {
+            Err(415)
         };
     }
     if request.method != Method::Invite || optional {

@@ -242,6 +242,44 @@ fn offer_in_a_prack_is_answered_in_its_200() {
 }
 
 #[test]
+fn offer_in_a_prack_that_cannot_be_taken_ends_the_call() {
+    let mut world = World::alone();
+    let call = ringing(&mut world, "Supported: 100rel");
+    world.response(180);
+    let early = early_media(&mut world, call);
+    let novel = sdp("192.0.2.9", "").replace("RTP/AVP 0", "RTP/AVP 97");
+    let novel = novel.replace("rtpmap:0 PCMU", "rtpmap:97 NOVEL");
+    world.send(PEER, 0, prack(&early, 2, &rack_of(&early), &novel).text());
+    let answer = world.response(200);
+    assert_eq!(answer.headers.cseq().unwrap().method, Method::Prack);
+    let refusal = world.response(488);
+    assert_eq!(refusal.headers.cseq().unwrap().method, Method::Invite);
+    assert!(refusal.headers.get("Warning").is_some());
+    assert_eq!(ends(&world.events(0)), [(EndedBy::Failure, Some(488))]);
+    world.run_ms(40_000);
+    world.assert_empty();
+}
+
+#[test]
+fn early_media_without_an_offer_only_rings() {
+    let mut world = World::alone();
+    let invite = Ask {
+        extra: String::new(),
+        body: String::new(),
+        ..Ask::invite()
+    };
+    world.send(PEER, 0, invite.text());
+    world.response(100);
+    let call = world.incoming(0);
+    world.with(0, |alice, now| {
+        alice.send_early_media(call, media(20_000), now)
+    });
+    assert!(world.response(180).body.is_empty());
+    world.with(0, |alice, now| alice.end(call, now));
+    world.assert_quiet();
+}
+
+#[test]
 fn prack_of_no_call_is_unknown() {
     let mut world = World::alone();
     let lost = Ask {

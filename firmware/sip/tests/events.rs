@@ -444,8 +444,21 @@ fn unknown_package_is_refused_with_what_there_is() {
     }
 }
 
-#[test]
-fn configuration_is_looked_up_for_who_knows_the_contact() {
+/// A NOTIFY of check-sync to this address; `extra`: whole header lines, and what follows `Event`.
+fn check_sync(uri: &str, from: &'static str, extra: &str) -> String {
+    let ask = Ask {
+        method: "NOTIFY",
+        branch: format!("z9hG4bK{}{from}{}", uri.len(), extra.len()).leak(),
+        from,
+        extra: format!("Event: check-sync{extra}\r\nSubscription-State: terminated\r\n"),
+        body: String::new(),
+        ..Ask::invite()
+    };
+    ask.text().replacen("sip:alice@192.0.2.1", uri, 1)
+}
+
+/// Alice, who registers at the peer; the contact she gives.
+fn registering() -> (World, String) {
     let mut config = config("alice", "192.0.2.1:5060", 1);
     config
         .accounts
@@ -454,36 +467,65 @@ fn configuration_is_looked_up_for_who_knows_the_contact() {
     world.run_ms(1);
     let register = world.request(&Method::Register);
     let contact = register.headers.contacts().unwrap().pop().unwrap().uri;
-    let check = |uri: &str, from: &'static str, event: &str| {
-        let ask = Ask {
-            method: "NOTIFY",
-            branch: format!("z9hG4bK{}{from}{}", uri.len(), event.len()).leak(),
-            from,
-            extra: format!("Event: check-sync{event}\r\nSubscription-State: terminated\r\n"),
-            body: String::new(),
-            ..Ask::invite()
-        };
-        ask.text().replacen("sip:alice@192.0.2.1", uri, 1)
+    (world, contact.to_string())
+}
+
+/// How often the configuration is to be looked up; true: with a restart.
+fn checks(world: &mut World) -> Vec<bool> {
+    let events = world.events(0);
+    let check = |event: &Event| match event {
+        Event::CheckSync { reboot, .. } => Some(*reboot),
+        _ => None,
     };
-    let contact = contact.to_string();
+    events.iter().filter_map(check).collect()
+}
+
+#[test]
+fn configuration_is_looked_up_for_who_knows_the_contact() {
+    let (mut world, contact) = registering();
     for (uri, from, event, code) in [
         (contact.as_str(), PEER, "", 200),
         (&contact, PEER, ";Reboot=TRUE", 200),
-        ("sip:alice@192.0.2.1", PEER, "", 403),
-        (&contact, "192.0.2.66:5060", "", 403),
+        ("sip:alice@192.0.2.1", PEER, "", 401),
+        (&contact, "192.0.2.66:5060", "", 401),
     ] {
-        world.send(from, 0, check(uri, from, event));
+        world.send(from, 0, check_sync(uri, from, event));
         world.response(code);
     }
-    let events = world.events(0);
-    let checks: Vec<bool> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::CheckSync { reboot, .. } => Some(*reboot),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(checks, [false, true]);
+    assert_eq!(checks(&mut world), [false, true]);
+}
+
+#[test]
+fn configuration_is_looked_up_for_who_knows_the_password() {
+    use sip::digest::{Credentials, DigestSession, Protected, challenges, choose};
+    const URI: &str = "sip:alice@192.0.2.1";
+    let (mut world, _) = registering();
+    for (password, code, found) in [("wrong", 401, vec![]), ("secret", 200, vec![false])] {
+        let event = if found.is_empty() {
+            ""
+        } else {
+            ";reboot=false"
+        };
+        world.send(PEER, 0, check_sync(URI, PEER, event));
+        let challenge = world.response(401);
+        let mut chosen = choose(challenges(&challenge.headers));
+        let mut session = DigestSession::new(chosen.pop().unwrap());
+        let user = "alice";
+        let what = Protected {
+            method: &Method::Notify,
+            uri: URI,
+            body: b"",
+        };
+        let answer = session.authorize(Credentials { user, password }, what, "c");
+        let extra = format!("{event}\r\nAuthorization: {answer}");
+        world.send(PEER, 0, check_sync(URI, PEER, &extra));
+        world.response(code);
+        assert_eq!(checks(&mut world), found, "{password}");
+        // The same answer in another request: it was good for one.
+        world.send(PEER, 0, check_sync(URI, PEER, &format!("{extra}\r\nX: 1")));
+        world.response(401);
+        assert_eq!(checks(&mut world), [false; 0]);
+    }
 }
 
 #[test]

@@ -28,6 +28,33 @@ fn case_16_hung_up_before_the_ack_comes() {
 }
 
 #[test]
+fn invite_that_comes_again_after_its_ack_is_no_new_one() {
+    let mut world = World::alone();
+    let (call, answer) = answered(&mut world);
+    world.send(PEER, 0, ack(&answer));
+    world.run_ms(50);
+    world.events(0);
+    world.send(PEER, 0, Ask::invite().text());
+    let again = world.response(200);
+    assert_eq!(again.headers.to(), answer.headers.to());
+    world.send(PEER, 0, ack(&again));
+    world.run_ms(2000);
+    assert!(world.events(0).is_empty(), "the call goes on as it was");
+    // A later request under the branch of an earlier one is neither.
+    let reused = Ask {
+        branch: Ask::invite().branch,
+        extra: "Content-Type: application/sdp\r\n".into(),
+        body: sdp("192.0.2.9", "a=sendonly\r\n"),
+        ..inside(&answer, "INVITE", 2)
+    };
+    world.send(PEER, 0, reused.text());
+    world.response(400);
+    assert!(world.events(0).is_empty());
+    world.with(0, |alice, now| alice.end(call, now));
+    world.assert_quiet();
+}
+
+#[test]
 fn case_17_a_reinvite_before_the_ack_is_put_off() {
     let mut world = World::alone();
     let (_, response) = answered(&mut world);

@@ -465,6 +465,7 @@ const SIDE_BY_SIDE: [&[&str]; 4] = [
         "nat::",
         "roaming::",
         "tls::",
+        "transfers::",
     ],
 ];
 

@@ -15,6 +15,7 @@
 
 mod guide;
 mod plot;
+mod rfcs;
 mod screens;
 mod sheet;
 mod speech;

@@ -27,11 +27,24 @@ fn phone(
     transport: &str,
     says: &Path,
 ) -> DeskPhone {
+    phone_with(dir, asterisk, (user, transport), says, "", "")
+}
+
+/// `call`: lines of `[call]`; `more`: lines of the account, and further sections.
+fn phone_with(
+    dir: &TestDir,
+    asterisk: &Asterisk,
+    (user, transport): (&str, &str),
+    says: &Path,
+    call: &'static str,
+    more: &str,
+) -> DeskPhone {
     let setup = Setup {
         codecs: "\"g722\", \"pcmu\"",
         direct: Some(false),
         microphone: Some(says.to_owned()),
-        more: asterisk.account(user, transport),
+        call,
+        more: asterisk.account(user, transport) + more,
         ..Setup::default()
     };
     let phone = DeskPhone::start(dir, user, setup);
@@ -169,15 +182,15 @@ fn by_ice(test: &str, calls_us: bool) {
         bind: "192.168.77.2".into(),
         command: Some(networks.home.command(offhook_tests::desk_phone::binary())),
         network: if calls_us { "" } else { "ice = true\n" },
-        more: asterisk.account("103", "udp"),
+        more: asterisk.account("104", "udp"),
         ..Setup::default()
     };
-    let phone = DeskPhone::start(&dir, "103", setup);
+    let phone = DeskPhone::start(&dir, "104", setup);
     phone.wait("registered", Duration::from_secs(10), |status| {
         status["lines"][0]["registered"] == true
     });
     if calls_us {
-        asterisk.ask("channel originate PJSIP/103 extension 600@phones");
+        asterisk.ask("channel originate PJSIP/104 extension 600@phones");
         phone.wait_state("ringing");
         phone.lift();
         phone.wait_state("talking");
@@ -203,4 +216,223 @@ fn we_call_asterisk_by_ice_from_behind_a_nat() {
 #[test]
 fn asterisk_calls_us_by_ice_behind_a_nat() {
     by_ice("asterisk_calls_us_by_ice_behind_a_nat", true);
+}
+
+/// Three phones of Asterisk, which talk to it and to each other.
+fn office(dir: &TestDir, asterisk: &Asterisk) -> [DeskPhone; 3] {
+    let says = speech(dir, Speaker::Alice, 16000, 1);
+    let hang_up = "transfer_on_hangup = true\n";
+    ["101", "102", "103"].map(|user| phone_with(dir, asterisk, (user, "udp"), &says, hang_up, ""))
+}
+
+/// One phone calls another, which answers.
+fn connect(from: &DeskPhone, keys: &str, to: &DeskPhone) {
+    from.lift();
+    from.wait_state("dial_tone");
+    from.press(keys);
+    to.wait_state("ringing");
+    to.lift();
+    from.wait_state("talking");
+    to.wait_state("talking");
+}
+
+/// Each has one call and hears something in it.
+fn hear_each_other(phones: [&DeskPhone; 2]) {
+    for phone in phones {
+        let received = |status: &serde_json::Value| status["calls"][0]["rtp"]["received"].as_u64();
+        let before = received(&phone.status()).unwrap_or_default();
+        phone.wait(
+            "packets in its one call",
+            Duration::from_secs(6),
+            |status| {
+                status["calls"]
+                    .as_array()
+                    .is_some_and(|calls| calls.len() == 1)
+                    && received(status) > Some(before + 50)
+            },
+        );
+    }
+}
+
+fn no_call_left(phone: &DeskPhone) {
+    phone.wait("no call left", Duration::from_secs(8), |status| {
+        status["calls"].as_array().is_some_and(Vec::is_empty)
+    });
+}
+
+#[test]
+fn transfers_by_asterisk_in_each_role() {
+    let dir = TestDir::new("asterisk-transfers");
+    let Some(asterisk) = asterisk("transfers_by_asterisk_in_each_role", &dir) else {
+        return;
+    };
+    let [a, b, c] = office(&dir, &asterisk);
+    // Blind, by us: 101 sends 102 to 103.
+    connect(&a, "102#", &b);
+    a.ctl(&serde_json::json!({"cmd": "transfer", "to": "103"}));
+    c.wait_state("ringing");
+    c.lift();
+    c.wait_state("talking");
+    no_call_left(&a);
+    hear_each_other([&b, &c]);
+    for phone in [&a, &b, &c] {
+        phone.assert_usable();
+    }
+    // Attended, by us: the same after 103 was asked.
+    connect(&a, "102#", &b);
+    hear_each_other([&a, &b]);
+    a.ctl(&serde_json::json!({"cmd": "flash"}));
+    a.wait_state("dial_tone");
+    a.press("103#");
+    c.wait_state("ringing");
+    c.lift();
+    c.wait_state("talking");
+    a.wait_state("talking");
+    std::thread::sleep(Duration::from_secs(1));
+    a.hang_up();
+    no_call_left(&a);
+    hear_each_other([&b, &c]);
+    for phone in [&a, &b, &c] {
+        phone.assert_usable();
+    }
+    // Transferred by Asterisk itself: a REFER to 101, which calls 103 then.
+    a.call("620#");
+    c.wait_state("ringing");
+    c.lift();
+    c.wait_state("talking");
+    a.wait_state("talking");
+    hear_each_other([&a, &c]);
+    for phone in [&a, &b, &c] {
+        phone.assert_usable();
+    }
+}
+
+#[test]
+fn voicemail_of_asterisk_lights_the_lamp() {
+    let dir = TestDir::new("asterisk-voicemail");
+    let Some(asterisk) = asterisk("voicemail_of_asterisk_lights_the_lamp", &dir) else {
+        return;
+    };
+    let says = speech(&dir, Speaker::Alice, 16000, 1);
+    let subscribes = "messages = \"subscribe\"\n";
+    let a = phone_with(&dir, &asterisk, ("101", "udp"), &says, "", subscribes);
+    let b = phone(&dir, &asterisk, "102", "udp", &says);
+    a.wait("an empty mailbox", Duration::from_secs(10), |status| {
+        status["lines"][0]["messages"]["waiting"] == false
+    });
+    b.call("640#");
+    std::thread::sleep(Duration::from_secs(6));
+    b.hang_up();
+    a.wait("one message", Duration::from_secs(15), |status| {
+        let messages = &status["lines"][0]["messages"];
+        messages["waiting"] == true && messages["new"] == 1
+    });
+    a.lift();
+    assert_eq!(a.wait_state("dial_tone")["tone"], "stutter_dial");
+    a.hang_up();
+    a.assert_usable();
+}
+
+#[test]
+fn sessions_are_refreshed_from_both_sides() {
+    let dir = TestDir::new("asterisk-timers");
+    let Some(asterisk) = asterisk("sessions_are_refreshed_from_both_sides", &dir) else {
+        return;
+    };
+    let says = speech(&dir, Speaker::Alice, 16000, 1);
+    let timer = "session_timer_s = 90\n";
+    let a = phone_with(&dir, &asterisk, ("101", "udp"), &says, timer, "");
+    let b = phone_with(&dir, &asterisk, ("102", "udp"), &says, timer, "");
+    asterisk.ask("pjsip set logger pcap /mnt/refresh.pcap");
+    // The phone calls and Asterisk calls: whoever calls refreshes, as both propose it.
+    a.call("600#");
+    asterisk.ask("channel originate PJSIP/102 application Echo");
+    b.wait_state("ringing");
+    b.lift();
+    b.wait_state("talking");
+    // Without a refresh a session of 90 s ends after 60 s at the latest.
+    let end = Instant::now() + Duration::from_secs(75);
+    while Instant::now() < end {
+        assert_eq!((a.state(), b.state()), ("talking".into(), "talking".into()));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let capture = std::fs::read(dir.join("asterisk/refresh.pcap")).unwrap();
+    let text = String::from_utf8_lossy(&capture);
+    let count = |line: &str| text.matches(line).count();
+    println!(
+        "{} UPDATEs, {} INVITEs in 75 s",
+        count("UPDATE sip:"),
+        count("INVITE sip:")
+    );
+    let by_phone = text.split("UPDATE sip:").skip(1).filter(|rest| {
+        rest.split("\r\n\r\n")
+            .next()
+            .is_some_and(|head| head.contains("User-Agent: Offhook"))
+    });
+    let by_phone = by_phone.count();
+    assert!(by_phone >= 1, "the phone refreshed nothing");
+    assert!(
+        count("UPDATE sip:") > by_phone,
+        "Asterisk refreshed nothing"
+    );
+    a.hang_up();
+    b.hang_up();
+    a.assert_usable();
+    b.assert_usable();
+}
+
+#[test]
+fn early_media_of_asterisk_is_heard() {
+    let dir = TestDir::new("asterisk-early-media");
+    let Some(asterisk) = asterisk("early_media_of_asterisk_is_heard", &dir) else {
+        return;
+    };
+    let says = speech(&dir, Speaker::Alice, 16000, 1);
+    let a = phone(&dir, &asterisk, "101", "udp", &says);
+    a.lift();
+    a.wait_state("dial_tone");
+    a.press("610#");
+    a.wait_state("early_media");
+    std::thread::sleep(Duration::from_millis(2500));
+    let mut ear = hound::WavReader::open(a.ear_now()).unwrap();
+    let rate_hz = ear.spec().sample_rate;
+    // The file is still being written: what its header does not count yet is left out.
+    let samples: Vec<i16> = ear.samples::<i16>().filter_map(Result::ok).collect();
+    let tail = &samples[samples.len() - rate_hz as usize / 2..];
+    let share = testkit::measure::share_of_power(tail, rate_hz, &[1004.0]);
+    assert!(share > 0.7, "{share} of what is heard is Asterisk's tone");
+    // 17 is "user busy": it never answered.
+    a.wait_state("busy");
+    a.hang_up();
+    a.assert_usable();
+}
+
+#[test]
+fn lamp_of_a_parking_place_follows_the_call() {
+    let dir = TestDir::new("asterisk-parking");
+    let Some(asterisk) = asterisk("lamp_of_a_parking_place_follows_the_call", &dir) else {
+        return;
+    };
+    let says = speech(&dir, Speaker::Alice, 16000, 1);
+    let a = phone(&dir, &asterisk, "101", "udp", &says);
+    let b = phone(&dir, &asterisk, "102", "udp", &says);
+    let watch = "[dial]\nwatch = [\"701\"]\n";
+    let c = phone_with(&dir, &asterisk, ("103", "udp"), &says, "", watch);
+    let place = |state: &'static str| {
+        c.wait(state, Duration::from_secs(10), |status| {
+            status["watched"][0]["state"] == state
+        });
+    };
+    place("idle");
+    connect(&a, "102#", &b);
+    b.ctl(&serde_json::json!({"cmd": "transfer", "to": "700"}));
+    place("busy");
+    no_call_left(&b);
+    b.assert_usable();
+    c.call("701#");
+    place("idle");
+    hear_each_other([&a, &c]);
+    for phone in [&a, &b, &c] {
+        phone.assert_usable();
+    }
 }

@@ -48,3 +48,4 @@ mod roaming;
 mod sipp;
 mod strangers;
 mod tls;
+mod transfers;

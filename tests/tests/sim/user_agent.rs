@@ -2,7 +2,7 @@
 //! provisional responses, session timers, redirections, a hold that is refused, text messages.
 
 use offhook_tests::world::{PeerId, PhoneId, Setup, World, ms, number_of_peer, secs};
-use phone::State;
+use phone::{Lamp, LampState, State};
 use testkit::peer::{Message, sdp};
 
 /// Where the scripted peer listens for sound.
@@ -64,7 +64,6 @@ fn early_media_is_sent_where_it_is_configured() {
     let l = world.phone(Setup::default().toml("call", "early_media = true"));
     let far = world.peer();
     let invite = invite(&mut world, l, far, &[("Supported", "100rel")]);
-    world.expect(far, "180 INVITE");
     let early = world.expect(far, "183 INVITE");
     let to = early.media().unwrap();
     let mut dialog = world[far].caller_dialog(&invite, &early);
@@ -124,7 +123,7 @@ fn refused_hold_gives_the_call_back() {
     let l = world.phone(Setup::default());
     let far = world.peer();
     world.answered_by_peer(l, far, media_at());
-    for code in [488, 500] {
+    for code in [401, 422, 488, 500] {
         world.flash(l);
         world.expect_state(l, State::DialTone, secs(2));
         let hold = world.expect(far, "INVITE");
@@ -141,7 +140,7 @@ fn refused_hold_gives_the_call_back() {
         );
     }
     end(&mut world, l, far);
-    world.report("488 and 500 to a hold: the call is back in the hand");
+    world.report("401, 422, 488 and 500 to a hold: the call is back in the hand");
 }
 
 #[test]
@@ -214,5 +213,50 @@ fn text_message_becomes_an_event() {
     let events = world[l].events_named("message");
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].1["text"], "coffee is ready");
+    // Stored like a missed call, and the lamp blinks until the handset is lifted.
+    let stored = world[l].control.history().next().unwrap().clone();
+    assert_eq!(stored.outcome, control::history::CallOutcome::Message);
+    assert_eq!(stored.text.as_deref(), Some("coffee is ready"));
+    let status = world[l].status(world.now());
+    assert_eq!(status["last_message"]["text"], "coffee is ready");
+    let lamp = |world: &World| world[l].lamps.get(&Lamp::Message).copied();
+    assert_eq!(lamp(&world), Some(LampState::Slow));
+    world.lift(l);
+    assert_eq!(lamp(&world), Some(LampState::Off));
+    world.hang_up(l);
+    world.quiet();
+}
+
+#[test]
+fn text_message_of_ours_is_sent_as_a_call_would_go() {
+    let mut world = World::new("message of ours", 8);
+    let l = world.phone(Setup::default().toml("dial", "digit_map = \"0900x.!|x.T\""));
+    let far = world.peer();
+    let action = |to: &str| control::api::UserAction::Message {
+        to: to.to_owned(),
+        text: "coffee?".to_owned(),
+    };
+    let to = number_of_peer(far);
+    world.request(l, &action(&to)).unwrap();
+    let message = world.expect(far, "MESSAGE");
+    assert_eq!(message.body, "coffee?");
+    world.say(far, &message.reply(200, "far"));
+    world.run(ms(100));
+    let refused = world
+        .request(l, &action("sip:0900555@10.0.0.9"))
+        .unwrap_err();
+    assert!(refused.to_string().contains("0900555"), "{refused}");
+    world.expect_nothing(far, secs(1));
+    world.request(l, &action(&to)).unwrap();
+    let message = world.expect(far, "MESSAGE");
+    world.say(far, &message.reply(486, "far"));
+    world.run(ms(100));
+    let notes = world[l].events_named("note");
+    let kinds: Vec<&str> = notes
+        .iter()
+        .filter_map(|(_, note)| note["kind"].as_str())
+        .collect();
+    assert_eq!(kinds, ["message_sent", "message_failed"]);
+    world.run(secs(40));
     world.quiet();
 }

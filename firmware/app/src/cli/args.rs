@@ -352,6 +352,16 @@ fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
             let (of, db) = setting.split_once('=').ok_or(MISSING)?;
             json!({"cmd": verb, "of": of, "db": db.parse::<i8>().map_err(|_| MISSING)?})
         }
+        "message" => {
+            const MISSING: &str = "message needs a number or address, and a text, as in \
+                                   `offhook ctl message 102 lunch?`";
+            let to = given.plain(MISSING)?.string()?;
+            let mut text = given.plain(MISSING)?.string()?;
+            while let Some(more) = given.plain.pop_front() {
+                text = format!("{text} {}", more.string()?);
+            }
+            json!({"cmd": verb, "to": to, "text": text})
+        }
         "verify" => {
             const MISSING: &str = "verify needs the number of a call, as in `offhook ctl verify 1`";
             let call = given.plain(MISSING)?.string()?;

@@ -201,7 +201,9 @@ pub(crate) const COMMANDS: &[Page] = &[
                   answer, reject          the call that rings or waits\n\
                   transfer NUMBER         connects the far end with a number, and is out of it\n\
                   conference              connects the call on hold and the one in the hand\n\
-                  history                 missed, received and dialled calls, the newest first\n\
+                  message NUMBER TEXT     sends a text message; an event says whether it was \
+                  taken\n\
+                  history                 calls and received messages, the newest first\n\
                   codes                   the star codes that can be dialled\n\
                   verify CALL             its authentication words were compared and match: trust \
                   that phone\n\
@@ -219,7 +221,7 @@ pub(crate) const COMMANDS: &[Page] = &[
         example: "offhook ctl --socket /run/offhook/ctl.sock press 1#",
         values: &["socket"],
         flags: &[],
-        plain: 2,
+        plain: 256,
     },
     #[cfg(feature = "tools")]
     Page {

@@ -162,9 +162,9 @@ pub(super) const SETTINGS: &[Setting] = &[
          ended."),
     setting(Section::Call, "early_media", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.call.early_media = v.bool(),
-        "Answer the caller's session description while the phone rings (183 Session Progress), for \
-         exchanges that want the media path before the answer. The caller hears silence then \
-         instead of a ringing tone of its own."),
+        "Answer the caller's session description while the phone rings (183 Session Progress in \
+         place of 180 Ringing), for exchanges that want the media path before the answer. The \
+         caller hears silence then instead of a ringing tone of its own."),
     setting(Section::Call, "media_timeout_s", ValueKind::Number(0, 3600), WhenUnset::Default("60"),
         "300",
         |c, v| c.call.media_timeout_s = v.number() as u32,

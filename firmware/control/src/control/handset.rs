@@ -107,6 +107,7 @@ impl Control {
                 }
                 self.phone.handle(Input::ConnectAll, now);
             }
+            UserAction::Message { to, text } => self.send_message(to, text, now)?,
         }
         self.run_key_script(now);
         self.drain(now);

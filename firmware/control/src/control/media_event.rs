@@ -327,10 +327,7 @@ impl Control {
         }
         if let Some(entry) = record.history_entry(self.wall_clock) {
             self.history.add(entry);
-            self.outbox.push(Output::Keep {
-                file: crate::history::FILE,
-                text: self.history.to_text(),
-            });
+            self.keep_history();
         }
         if record.media.is_some() {
             let _span = call_span(call);

@@ -273,8 +273,14 @@ impl Control {
                 }
                 self.could_not(call, reason, now);
             }
-            // It rings on; the answer asks for sockets again.
-            AwaitingSockets::EarlyMedia { .. } | AwaitingSockets::Prepare { .. } => {}
+            // It only rings; the answer asks for sockets again.
+            AwaitingSockets::EarlyMedia { call } => {
+                if let Some(sip) = self.sip_of(call) {
+                    self.agent.ring(sip, now);
+                }
+            }
+            // The answer finds out its addresses by itself then.
+            AwaitingSockets::Prepare { .. } => {}
             AwaitingSockets::Answer { call } => {
                 if let Some(sip) = self.sip_of(call) {
                     self.outbox.note(&Note::Refused {

@@ -45,10 +45,10 @@ impl Control {
             }
             phone::Output::Ringing(call) => {
                 if let Some(sip) = self.sip_of(call) {
-                    self.agent.ring(sip, now);
                     if self.config.call.early_media {
                         self.open_media(AwaitingSockets::EarlyMedia { call });
                     } else {
+                        self.agent.ring(sip, now);
                         self.prepare_answer(call);
                     }
                 }

@@ -117,6 +117,7 @@ impl Control {
             tone: self.phone.tone().map(crate::tones::tone_name),
             counters: self.counters(),
             last_call: self.last_call.clone(),
+            last_message: self.messages.last(),
             config: self.config_note.clone(),
             fingerprint: self.fingerprint.clone(),
             hardware: self.hardware_faults.clone(),

@@ -34,7 +34,7 @@ fn alert_of(alert_info: Option<&str>) -> Alert {
 }
 
 /// The user part of an address; the whole where it has none.
-fn user_of(address: &str) -> String {
+pub(super) fn user_of(address: &str) -> String {
     let user = address.split_once(':').and_then(|(_, rest)| {
         let (user, _) = rest.rsplit_once('@')?;
         Some(user.split([';', ':']).next().unwrap_or(user))
@@ -165,13 +165,12 @@ impl Control {
                 self.update_phone(id, CallUpdate::Peer(peer), now);
             }
             sip::Event::Message {
-                account: _,
+                account,
                 from,
+                address,
                 text,
-            } => self.outbox.emit(Event::Message {
-                from: displayable(&from),
-                text: displayable(&text),
-            }),
+            } => self.on_message(account, &from, &address, &text, now),
+            sip::Event::MessageSent { message, result } => self.on_message_sent(message, result),
             sip::Event::MessagesWaiting { account, summary } => {
                 self.on_messages_waiting(account, &summary, now);
             }

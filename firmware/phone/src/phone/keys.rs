@@ -11,7 +11,7 @@ use super::{KeyDown, Phone, ROTARY_DTMF};
 use crate::call::{Call, CallState};
 use crate::dial_plan::{Decision, Dialled};
 use crate::input::Alert;
-use crate::note::{DialError, Note, Refusal, RouteError};
+use crate::note::{BarredNumber, DialError, Note, Refusal, RouteError};
 use crate::output::{CallOptions, Destination, Output, Tone};
 use crate::state::{Phase, State};
 
@@ -194,11 +194,29 @@ impl Phone {
         }
     }
 
-    /// Calls a number or an address. An emergency call shows who calls, whatever was asked for.
-    pub(super) fn place_number(&mut self, number: &str, options: CallOptions, now: Instant) {
+    /// How a text message to a number, a speed dial or an address goes: as a call would.
+    pub fn message_route(&self, to: &str) -> Result<Destination, DialError> {
+        let number = self.plan.speed_dial(to).unwrap_or(to);
+        self.check_barred(number)?;
+        self.lines.route(number).map_err(|why| DialError::NoRoute {
+            number: number.to_owned(),
+            why,
+        })
+    }
+
+    /// What the digit map bars is barred behind an account's prefix, too.
+    fn check_barred(&self, number: &str) -> Result<(), BarredNumber> {
         let after_prefix = self.lines.by_prefix(number).map(|(_, rest)| rest);
         let mut numbers = [Some(number), after_prefix].into_iter().flatten();
-        if let Some(why) = numbers.find_map(|number| self.plan.bars(number)) {
+        match numbers.find_map(|number| self.plan.bars(number)) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    }
+
+    /// Calls a number or an address. An emergency call shows who calls, whatever was asked for.
+    pub(super) fn place_number(&mut self, number: &str, options: CallOptions, now: Instant) {
+        if let Err(why) = self.check_barred(number) {
             return self.not_dialled(why.into(), now);
         }
         let emergency = self.plan.is_emergency(number);

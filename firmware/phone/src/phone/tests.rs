@@ -15,6 +15,7 @@ mod features;
 mod numbers;
 
 mod random;
+mod remote;
 mod speech;
 mod transfer;
 

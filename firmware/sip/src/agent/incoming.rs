@@ -60,7 +60,9 @@ impl UserAgent {
         let known = self.servers.find(&key);
         match (&request.method, known) {
             (Method::Ack, known) => return self.handle_ack(flow, known, &request, now),
-            (_, Some(transaction)) => return self.handle_repetition(transaction, now),
+            (_, Some(transaction)) => {
+                return self.handle_repetition(transaction, reply_to, &request, now);
+            }
             (Method::Cancel, None) => return self.handle_cancel(flow, reply_to, &request, now),
             (_, None) => {}
         }
@@ -129,37 +131,6 @@ impl UserAgent {
                 self.respond_stateless(reply_to, &request, &reply, now);
             }
         }
-    }
-
-    /// MESSAGE (RFC 3428), in a transaction of its own: a repeated one is shown once.
-    fn handle_message(
-        &mut self,
-        origin: Origin,
-        reply_to: Flow,
-        key: &str,
-        request: &Request,
-        now: Instant,
-    ) {
-        let Some(transaction) = self.open(reply_to, key, request.clone(), None) else {
-            self.transport.counters.dropped += 1;
-            return;
-        };
-        self.request_accepted(reply_to, origin.is_known());
-        let host = reply_to.remote().ip();
-        let account = origin.account();
-        let registration = account.and_then(|account| self.registrations.get(account));
-        let trusted = registration.is_some_and(|found| found.servers().has_address(host));
-        if let Ok(from) = request.headers.from()
-            && !request.body.is_empty()
-        {
-            self.events.push_back(Event::Message {
-                account: account.map(AccountId),
-                from: party(&request.headers, trusted, &from),
-                text: String::from_utf8_lossy(&request.body).into_owned(),
-            });
-        }
-        let reply = Reply::new(200).with_capabilities();
-        self.respond(transaction, &reply, now);
     }
 
     /// Whether a request inside of an account's call comes over UDP from a host that has no part in
@@ -240,7 +211,8 @@ impl UserAgent {
             self.transport.counters.dropped += 1;
             return;
         };
-        if !in_order {
+        // A BYE with an old number still says that there is no call over there any more.
+        if !in_order && request.method != Method::Bye {
             return self.respond(transaction, &Reply::refusal(500), now);
         }
         if let Err(reply) = check_require(request) {

@@ -90,6 +90,7 @@ impl UserAgent {
                     self.events.push_back(Event::PeerChecked { call, result });
                 }
             }
+            (Purpose::Message(message), _) => self.on_message_outcome(message, outcome),
             (Purpose::Probe(account), _) => self.on_probe_outcome(account, outcome.code(), now),
             (Purpose::Ack(_) | Purpose::Prack(_) | Purpose::None, _) => {}
         }
@@ -127,7 +128,11 @@ impl UserAgent {
                 }
             }
             Purpose::Served(id) => self.served.handle_renumbered(id, cseq),
-            Purpose::Ack(_) | Purpose::Probe(_) | Purpose::Keepalive(_) | Purpose::None => {}
+            Purpose::Ack(_)
+            | Purpose::Probe(_)
+            | Purpose::Keepalive(_)
+            | Purpose::Message(_)
+            | Purpose::None => {}
         }
     }
 

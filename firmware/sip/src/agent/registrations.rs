@@ -101,13 +101,14 @@ impl UserAgent {
             | Purpose::InDialog(_)
             | Purpose::Refer(_)
             | Purpose::Notify(_)
+            | Purpose::Message(_)
             | Purpose::Subscribe(..)
             | Purpose::Served(_)
             | Purpose::Ack(_)
             | Purpose::None => None,
         };
         let account = match outgoing.purpose {
-            Purpose::Invite(_) | Purpose::Subscribe(_, 0) => outgoing.account,
+            Purpose::Invite(_) | Purpose::Message(_) | Purpose::Subscribe(_, 0) => outgoing.account,
             Purpose::Register(account) => Some(account),
             Purpose::Probe(_)
             | Purpose::Keepalive(_)

@@ -55,6 +55,7 @@ impl UserAgent {
             | Purpose::Invite(_)
             | Purpose::Probe(_)
             | Purpose::Keepalive(_)
+            | Purpose::Message(_)
             | Purpose::Subscribe(_, 0) => true,
             Purpose::Reinvite(_)
             | Purpose::Refresh(_)
@@ -306,6 +307,7 @@ impl UserAgent {
             | Purpose::Probe(_)
             | Purpose::Keepalive(_)
             | Purpose::CheckPeer(_)
+            | Purpose::Message(_)
             | Purpose::Subscribe(..)
             | Purpose::Served(_)
             | Purpose::None => {}

@@ -186,9 +186,23 @@ impl UserAgent {
     }
 
     /// A request came again.
-    pub(super) fn handle_repetition(&mut self, id: TransactionId, now: Instant) {
-        let entry = self.servers.get(id);
-        if entry.is_some_and(|entry| entry.machine.repeated()) {
+    pub(super) fn handle_repetition(
+        &mut self,
+        id: TransactionId,
+        reply_to: Flow,
+        request: &Request,
+        now: Instant,
+    ) {
+        let Some(entry) = self.servers.get(id) else {
+            return;
+        };
+        let number = |request: &Request| request.headers.cseq().map(|cseq| cseq.number);
+        // Section 8.1.1.7: a branch is unique. Another request under the same one belongs to no
+        // transaction.
+        if number(&entry.request) != number(request) {
+            let reply = Reply::refusal(400).with_reason("Branch Used Before");
+            self.respond_stateless(reply_to, request, &reply, now);
+        } else if entry.machine.repeated() {
             self.repeat_response(id, now);
         }
     }

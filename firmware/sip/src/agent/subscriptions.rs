@@ -8,6 +8,8 @@ use crate::admission::Origin;
 use crate::api::{Event, InviteError, InviteOptions, MessageWaiting};
 use crate::call::Call;
 use crate::dialog::Dialog;
+use crate::digest::Credentials;
+use crate::digest::verifier::{Expected, Verdict};
 use crate::env::Env;
 use crate::events::{
     ALLOW_EVENTS, Asked, ContactState, MessageSummary, Package, RegInfo, Subscription,
@@ -372,7 +374,7 @@ impl UserAgent {
                 self.take_message_summary(account, reply_to, request)
             }
             (Some(Package::CheckSync), Some(account)) => {
-                self.take_check_sync(account, reply_to, request)
+                self.take_check_sync(account, reply_to, request, now)
             }
             (Some(Package::KeepAlive), _) => Reply::new(200),
             (Some(Package::CheckSync), None) => Reply::refusal(403),
@@ -423,9 +425,15 @@ impl UserAgent {
         Reply::new(200)
     }
 
-    /// The configuration is to be looked up again: only where this comes the way the account is
-    /// registered.
-    fn take_check_sync(&mut self, account: usize, flow: Flow, request: &Request) -> Reply {
+    /// The configuration is to be looked up again: where this comes the way the account is
+    /// registered, or its sender proves to know the account's password.
+    fn take_check_sync(
+        &mut self,
+        account: usize,
+        flow: Flow,
+        request: &Request,
+        now: Instant,
+    ) -> Reply {
         let Some(registration) = self.registrations.get(account) else {
             return Reply::refusal(403);
         };
@@ -441,13 +449,37 @@ impl UserAgent {
             }
         };
         if !by_flow {
-            return Reply::refusal(403);
+            match self.verify_check_sync(account, request, now) {
+                Verdict::Proven => {}
+                Verdict::Refused => return Reply::refusal(403),
+                Verdict::Challenge(values) => {
+                    let challenge = |reply: Reply, value| reply.with("WWW-Authenticate", value);
+                    return values.into_iter().fold(Reply::refusal(401), challenge);
+                }
+            }
         }
         self.events.push_back(Event::CheckSync {
             account: AccountId(account),
             reboot: wants_reboot(&request.headers),
         });
         Reply::new(200)
+    }
+
+    fn verify_check_sync(&mut self, account: usize, request: &Request, now: Instant) -> Verdict {
+        let own = self.env.address_of_record(account).map(|own| own.uri);
+        let Some(config) = self.env.account(account) else {
+            return Verdict::Refused;
+        };
+        let expected = Expected {
+            who: Credentials {
+                user: &config.auth_user,
+                password: &config.password,
+            },
+            realm: &config.domain,
+            weakest: config.weakest_hash,
+            own: own.as_ref(),
+        };
+        self.check_sync.verify(request, expected, now)
     }
 
     // ── those who watch this phone ────────────────────────────────────────────────────────────

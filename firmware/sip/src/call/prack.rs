@@ -2,7 +2,7 @@
 //! offers in early dialogs (RFC 3311).
 
 use crate::action::{Reply, Turn};
-use crate::message::NameAddr;
+use crate::message::{Method, NameAddr};
 use crate::session_body::session_body;
 
 use super::reliable::ReliableProvisional;
@@ -60,6 +60,12 @@ impl Call {
                     .with_capabilities();
                 turn.respond(asked.transaction, reply);
                 self.report_progress(183, media, turn);
+            }
+            // RFC 3262 section 3: a PRACK that acknowledges a response gets a 2xx, whatever it
+            // carries. The offer in it cannot be refused alone, so the INVITE is.
+            (Some((Err(error), _)), _) if asked.request.method == Method::Prack => {
+                turn.respond(asked.transaction, Reply::new(200));
+                self.refuse_offer(&error, turn);
             }
             (Some((Err(error), _)), _) => {
                 turn.respond(

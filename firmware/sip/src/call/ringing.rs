@@ -169,6 +169,7 @@ impl Ringing {
             None => false,
         };
         turn.respond(self.server, reply.with_session(body.clone()));
+        self.ring_again = Some(turn.now + RING_AGAIN);
         self.early = Some(EarlySession {
             session,
             media: agreed.clone(),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::action::{Action, OutgoingRequest, Purpose, Turn};
 use crate::api::{EndedBy, Event};
 use crate::dialog::Dialog;
-use crate::message::Uri;
+use crate::message::{SipUri, Uri};
 use crate::transfer::{DialogIds, Transfer, TransferStep, refer};
 
 use super::{Call, State};
@@ -35,9 +35,7 @@ impl Call {
         match &self.state {
             State::Up(established) => {
                 let dialog = &established.dialog;
-                let Uri::Sip(uri) = &dialog.target else {
-                    return None;
-                };
+                let uri = self.address_for_others(dialog)?;
                 let replaces = DialogIds::of(dialog).replaces();
                 let uri = uri.clone().for_request().with_header("Replaces", &replaces);
                 Some(TransferTarget {
@@ -57,6 +55,22 @@ impl Call {
             | State::Transferring(..)
             | State::Over(_) => None,
         }
+    }
+
+    /// The address by which another phone of this call's server reaches its far end. RFC 5589 has
+    /// the Contact for that where it is one for the world (a GRUU); any other leads nowhere by a
+    /// proxy that knows its users, and past translators. Replaces finds the right phone of those
+    /// that answer to the address.
+    fn address_for_others<'d>(&self, dialog: &'d Dialog) -> Option<&'d SipUri> {
+        let contact = dialog.target.as_sip()?;
+        let address = dialog.remote.uri.as_sip();
+        let is_public = |address: &&SipUri| {
+            let host = address.host().to_string();
+            address.user().is_some() && !host.ends_with("anonymous.invalid")
+        };
+        let known = self.account.is_some() && !contact.params().has("gr");
+        let address = address.filter(|_| known).filter(is_public);
+        Some(address.unwrap_or(contact))
     }
 
     /// For the owner it is over now; here it goes on until the transfer is done. With a target a

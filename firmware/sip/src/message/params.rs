@@ -76,6 +76,24 @@ impl Params {
         Ok(Self(params))
     }
 
+    /// Of a parameter that is there more than once, which section 7.3.1 forbids, the last one
+    /// stays: whoever adds one on the way means that.
+    pub(crate) fn keep_last(mut self, name: &str) -> Self {
+        let same = |(own, _): &(String, Option<String>)| own.eq_ignore_ascii_case(name);
+        let mut before = self
+            .0
+            .iter()
+            .filter(|param| same(param))
+            .count()
+            .saturating_sub(1);
+        self.0.retain(|param| {
+            let surplus = before > 0 && same(param);
+            before -= usize::from(surplus);
+            !surplus
+        });
+        self
+    }
+
     /// Whether the parameter is there, with or without a value.
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some()

@@ -90,6 +90,7 @@ impl NameAddr {
             return Err(ValueError::Text("no address in angle brackets"));
         };
         let params = Params::parse(params).map_err(ValueError::Text)?;
+        let params = params.keep_last("tag");
         Ok(Self {
             display: display.filter(|d| !d.is_empty()),
             uri: Uri::parse(uri)?,
@@ -109,6 +110,7 @@ impl NameAddr {
             ));
         }
         let params = Params::parse(&text[cut..]).map_err(ValueError::Text)?;
+        let params = params.keep_last("tag");
         Ok(Self {
             display: None,
             uri,
@@ -166,8 +168,9 @@ impl Via {
     /// Reads one value of a Via list.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let (via, params) = Self::read_sent_by(text, |version| version == "2.0")?;
+        let params = Params::parse(params).map_err(ValueError::Text)?;
         Ok(Self {
-            params: Params::parse(params).map_err(ValueError::Text)?,
+            params: params.keep_last("received").keep_last("rport"),
             ..via
         })
     }

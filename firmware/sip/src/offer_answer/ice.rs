@@ -25,6 +25,9 @@ pub(super) struct LegIce {
     writes: Writes,
     /// Whether ICE is in use; `None`: nothing was agreed on yet.
     in_use: Option<bool>,
+    /// Their offer has no candidates for RTCP: ours would have none to be paired with (RFC 8445
+    /// section 6.1.2.2).
+    rtp_only: bool,
     /// Theirs, in force.
     remote: Option<IceCredentials>,
     /// Our addresses that checks chose, as the end that leads says: from then on our descriptions
@@ -119,6 +122,7 @@ impl Session {
         self.ice.writes = Writes::Ice;
         let chosen = self.chosen_of(&theirs);
         self.ice.chosen = chosen.or(self.ice.chosen);
+        self.ice.rtp_only = theirs.candidates.iter().all(|own| own.component == 1);
         // Other credentials are a restart (section 4.4.1.1.1): it wants other ones of ours.
         let restarted = self.ice.remote.replace(theirs.credentials.clone());
         if restarted.is_some_and(|before| before != theirs.credentials)
@@ -164,7 +168,7 @@ impl Session {
                     let is_chosen = chosen.is_none_or(|(rtp, rtcp)| {
                         candidate.address == if candidate.component == 1 { rtp } else { rtcp }
                     });
-                    if is_chosen && (candidate.component == 1 || !self.mux) {
+                    if is_chosen && (candidate.component == 1 || !(self.mux || self.ice.rtp_only)) {
                         write!(body, "a=candidate:{candidate}\r\n")?;
                     }
                 }
@@ -178,6 +182,8 @@ impl Session {
 fn usable(line: &SdpLine) -> Option<LineIce> {
     let theirs = line.ice.clone()?;
     let (rtp, rtcp) = line.remote().ok()?;
-    let rtcp = (!line.rtcp_mux).then_some(rtcp);
+    let has_rtcp = theirs.candidates.iter().any(|own| own.component == 2);
+    // One that names an address for RTCP has a candidate for it (RFC 8839 section 4.2.5).
+    let rtcp = (!line.rtcp_mux && (has_rtcp || line.rtcp.is_some())).then_some(rtcp);
     (!theirs.is_mismatched(rtp, rtcp)).then_some(theirs)
 }

@@ -98,11 +98,13 @@ impl Server {
         }
     }
 
-    /// The request came again: whether to repeat the last response.
+    /// The request came again: whether to repeat the last response. RFC 6026 has an INVITE absorbed
+    /// once a 2xx was sent; its sender would not ask again if it had that, and sends another ACK at
+    /// most.
     pub(crate) fn repeated(&self) -> bool {
         match self.state {
-            State::Proceeding | State::Completed => true,
-            State::Accepted | State::Confirmed | State::Done => false,
+            State::Proceeding | State::Completed | State::Accepted => true,
+            State::Confirmed | State::Done => false,
         }
     }
 
@@ -192,11 +194,11 @@ mod tests {
     }
 
     #[test]
-    fn repeated_invites_are_absorbed_for_timer_l() {
+    fn repeated_invites_get_their_2xx_for_timer_l() {
         let start = crate::timer::epoch();
         let mut server = Server::new(true, false);
         server.respond(200, start);
-        assert!(!server.repeated());
+        assert!(server.repeated());
         assert!(server.respond(200, start));
         assert!(!server.respond(486, start));
         assert!(!server.ack(start));

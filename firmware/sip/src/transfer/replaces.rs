@@ -53,12 +53,12 @@ pub(crate) struct Replaces {
 }
 
 impl Replaces {
-    /// The one Replaces of a request; `Err`: more than one, or malformed.
+    /// The one Replaces of a request; `Err`: more than one, or one that names no dialog.
     pub(crate) fn of(headers: &Headers) -> Result<Option<Self>, u16> {
         let mut all = headers.values("Replaces");
         match (all.next(), all.next()) {
             (None, _) => Ok(None),
-            (Some(text), None) => Self::parse(text).map(Some).ok_or(400),
+            (Some(text), None) => Self::parse(text).map(Some).ok_or(481),
             (Some(_), Some(_)) => Err(400),
         }
     }

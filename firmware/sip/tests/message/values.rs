@@ -417,3 +417,17 @@ fn replies_and_phrases() {
     );
     assert_eq!(Response::new(200, "a\r\nb").reason(), "a  b");
 }
+
+#[test]
+fn of_a_parameter_written_twice_the_last_one_counts() {
+    let to = NameAddr::parse("<sip:a@b>;tag=one;x=1;TAG=two;x=2").unwrap();
+    assert_eq!(to.tag(), Some("two"));
+    assert_eq!(to.to_string(), "<sip:a@b>;x=1;TAG=two;x=2");
+    assert_eq!(
+        NameAddr::parse("sip:a@b;tag=one;tag=two").unwrap().tag(),
+        Some("two")
+    );
+    let via =
+        Via::parse("SIP/2.0/UDP 192.0.2.1;rport;branch=z;received=192.0.2.2;rport=9").unwrap();
+    assert_eq!((via.rport(), via.branch()), (Some(9), Some("z")));
+}

@@ -104,7 +104,7 @@ fn a_refused_replaces_says_why() {
         ("early", ";early-only", 486),
         ("twice", "\r\nReplaces: call-1;to-tag=a;from-tag=b", 400),
         ("list", ", call-1;to-tag=a;from-tag=b", 400),
-        ("tags", ";to-tag=x", 400),
+        ("tags", ";to-tag=x", 481),
         ("other", "x", 481),
     ] {
         refused(&mut world, &ok, name, extra, code);

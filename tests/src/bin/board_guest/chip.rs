@@ -14,7 +14,9 @@ pub(crate) const OFF_NORMAL: u32 = 10;
 pub(crate) const BELL: [u32; 2] = [11, 12];
 pub(crate) const LAMP_LINE: u32 = 13;
 pub(crate) const LAMP_IN_USE: u32 = 14;
-const LINES: u32 = 20;
+/// Of the first phone that is watched, and of the second.
+pub(crate) const LAMPS_WATCHED: [u32; 2] = [20, 21];
+const LINES: u32 = 22;
 /// No dial holds its contact longer, open or closed, while it runs back: 8 pulses a second, 72 %.
 const LONGEST_PULSE: Duration = Duration::from_millis(90);
 

@@ -1,6 +1,6 @@
 //! The board crate alone, on gpio-sim, snd-aloop and softdog.
 
-use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE};
+use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE, LAMPS_WATCHED};
 use crate::keypad::with_contacts;
 use crate::loopback::Loopback;
 use board::{Board, BoardEvent, Profile};
@@ -163,6 +163,13 @@ pub(crate) fn bell_and_lamps(chip: &Chip) {
         "{rises} swings of a 25 Hz bell in a second"
     );
     assert!(chip.value(LAMP_LINE));
+    // One lamp a watched phone, each by itself; of the third there is none here.
+    for watched in 0..3 {
+        board.lamp(Lamp::Watched(watched), LampState::On, Instant::now());
+    }
+    board.lamp(Lamp::Watched(0), LampState::Off, Instant::now());
+    run(&mut board, ms(5));
+    assert_eq!(LAMPS_WATCHED.map(|line| chip.value(line)), [false, true]);
     let lit = (0..40).filter(|_| {
         run(&mut board, ms(10));
         chip.value(LAMP_IN_USE)
@@ -181,8 +188,8 @@ pub(crate) fn bell_and_lamps(chip: &Chip) {
     run(&mut board, ms(5));
     board.shutdown().unwrap();
     assert_eq!(
-        [BELL[0], BELL[1], LAMP_LINE, LAMP_IN_USE].map(|line| chip.value(line)),
-        [false; 4]
+        [BELL[0], BELL[1], LAMP_LINE, LAMP_IN_USE, LAMPS_WATCHED[1]].map(|line| chip.value(line)),
+        [false; 5]
     );
 }
 
@@ -215,7 +222,7 @@ pub(crate) fn errors(_chip: &Chip) {
     let got = error("[gpio]\nchip = \"offhook-test\"\n[hook]\nline = 99\n");
     assert_eq!(
         got,
-        "[hook]: GPIO line 99 of chip `offhook-test`: does not exist; the chip has lines 0 to 15"
+        "[hook]: GPIO line 99 of chip `offhook-test`: does not exist; the chip has lines 0 to 17"
     );
     let got = error("[gpio]\nchip = \"offhook-test\"\n[hook]\nline = \"HOOK\"\n");
     assert!(

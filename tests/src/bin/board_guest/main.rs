@@ -39,7 +39,7 @@ type Test = (&'static str, fn(&Chip));
 fn main() -> ExitCode {
     entropy::seed();
     let chip = Chip::create();
-    let tests: [Test; 13] = [
+    let tests: [Test; 14] = [
         (
             "devices::the_hook_reports_its_level_and_its_moves",
             devices::hook,
@@ -69,6 +69,10 @@ fn main() -> ExitCode {
         ),
         ("story::dialled_by_pulses", story::dialled_by_pulses),
         ("story::it_rings", story::it_rings),
+        (
+            "story::lamps_follow_the_watched_phones",
+            story::lamps_follow_the_watched_phones,
+        ),
         ("story::booted_off_hook", story::booted_off_hook),
         (
             "story::a_line_held_by_another_is_reported",

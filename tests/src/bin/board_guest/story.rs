@@ -1,7 +1,7 @@
 //! The whole phone: the unmodified binary on gpio-sim and snd-aloop, as a person has it in the
 //! hand.
 
-use crate::chip::{BELL, Chip, LAMP_IN_USE};
+use crate::chip::{BELL, Chip, LAMP_IN_USE, LAMPS_WATCHED};
 use crate::devices::watch_bell;
 use crate::keypad::with_contacts;
 use crate::loopback::Loopback;
@@ -24,18 +24,25 @@ fn ms(n: u64) -> Duration {
 /// The phone under test, on the simulated board.
 fn desk_phone() -> Phone {
     let dir = Path::new("/tmp/phone");
-    let config = write_config(dir, PHONE_SIP, "gpio-sim", ECHO_SIP, "");
+    let config = write_config(dir, PHONE_SIP, "gpio-sim", ECHO_SIP, ["", ""]);
     Phone::start(dir, &["run", "--config", &config])
 }
 
 /// Something to call: it answers at once and says what it hears.
 fn echo_phone() -> Phone {
     let dir = Path::new("/tmp/echo");
-    let config = write_config(dir, ECHO_SIP, "sim", 9, "");
+    let config = write_config(dir, ECHO_SIP, "sim", 9, ["", ""]);
     Phone::start(dir, &["echo", "--config", &config])
 }
 
-fn write_config(dir: &Path, sip_port: u16, profile: &str, peer: u16, more: &str) -> String {
+/// `more`: lines of `[dial]`, and further sections.
+fn write_config(
+    dir: &Path,
+    sip_port: u16,
+    profile: &str,
+    peer: u16,
+    [dial, more]: [&str; 2],
+) -> String {
     std::fs::create_dir_all(dir).unwrap();
     let root = std::env::var("OFFHOOK_ROOT").unwrap();
     let text = format!(
@@ -43,7 +50,7 @@ fn write_config(dir: &Path, sip_port: u16, profile: &str, peer: u16, more: &str)
          sip_port = {sip_port}\nrtp_ports = [{}, {}]\n\
          [control]\nsocket = \"{dir}/ctl.sock\"\nstate_dir = \"{dir}/state\"\n\
          [board]\nprofile = \"{profile}\"\nprofile_dir = \"{root}/board/profiles\"\n\
-         [codecs]\norder = [\"pcmu\"]\n[dial]\ndigit_map = \"xx\"\n\
+         [codecs]\norder = [\"pcmu\"]\n[dial]\ndigit_map = \"xx\"\n{dial}\
          [dial.speed]\n12 = \"sip:phone@127.0.0.1:{peer}\"\n20 = \"sip:phone@127.0.0.1:{peer}\"\n\
          {more}",
         20_000 + sip_port % 100 * 100,
@@ -221,7 +228,7 @@ pub(crate) fn dialled_by_pulses(chip: &Chip) {
 pub(crate) fn it_rings(chip: &Chip) {
     let mut phone = desk_phone();
     let dir = Path::new("/tmp/caller");
-    let config = write_config(dir, CALLER_SIP, "sim", PHONE_SIP, "");
+    let config = write_config(dir, CALLER_SIP, "sim", PHONE_SIP, ["", ""]);
     let mut caller = Phone::start(dir, &["run", "--config", &config]);
     let call = |caller: &mut Phone| {
         caller.ask("{\"cmd\":\"lift\"}");
@@ -263,6 +270,53 @@ pub(crate) fn it_rings(chip: &Chip) {
     caller.quit();
 }
 
+/// A watched phone that is idle, talks and rings: dark, lit and blinking; the lamp of another one,
+/// which is not there, stays dark.
+pub(crate) fn lamps_follow_the_watched_phones(chip: &Chip) {
+    let echo = echo_phone();
+    let dir = Path::new("/tmp/watched");
+    let watchers = ["", "[call]\nwatched_by = [\"127.0.0.0/8\"]\n"];
+    let config = write_config(dir, CALLER_SIP, "sim", ECHO_SIP, watchers);
+    let mut watched = Phone::start(dir, &["run", "--config", &config]);
+    let dir = Path::new("/tmp/watching");
+    let watch =
+        format!("watch = [\"sip:phone@127.0.0.1:{CALLER_SIP}\", \"sip:phone@127.0.0.1:9\"]\n");
+    let config = write_config(dir, PHONE_SIP, "gpio-sim", CALLER_SIP, [&watch, ""]);
+    let mut phone = Phone::start(dir, &["run", "--config", &config]);
+    let [lamp, other] = LAMPS_WATCHED;
+    if phone.status()["watched"][0]["state"] == "unknown" {
+        phone.expect("idle there", |e| is(e, "watched", "state", "idle"));
+    }
+    assert!(!chip.value(lamp), "lit for a phone that is idle");
+
+    watched.ask("{\"cmd\":\"lift\"}");
+    watched.expect("dial tone there", |e| is(e, "state", "state", "dial_tone"));
+    watched.ask("{\"cmd\":\"press\",\"keys\":\"12\"}");
+    watched.expect("talking there", |e| is(e, "state", "state", "talking"));
+    assert!(
+        chip.wait(lamp, true, ms(3000)),
+        "dark for a phone that talks"
+    );
+    watched.ask("{\"cmd\":\"hang-up\"}");
+    assert!(chip.wait(lamp, false, ms(3000)), "lit after the call");
+
+    // The watching phone calls it: it rings there.
+    phone.ask("{\"cmd\":\"lift\"}");
+    phone.expect("dial tone", |e| is(e, "state", "state", "dial_tone"));
+    phone.ask("{\"cmd\":\"press\",\"keys\":\"12\"}");
+    phone.expect("ringing there", |e| is(e, "watched", "state", "ringing"));
+    for lit in [true, false, true, false] {
+        assert!(chip.wait(lamp, lit, ms(1000)), "it does not blink");
+    }
+    assert!(!chip.value(other), "the lamp of another phone");
+    phone.ask("{\"cmd\":\"hang-up\"}");
+    phone.expect("idle there again", |e| is(e, "watched", "state", "idle"));
+    assert!(chip.wait(lamp, false, ms(1000)));
+    phone.quit();
+    watched.quit();
+    echo.quit();
+}
+
 pub(crate) fn booted_off_hook(chip: &Chip) {
     chip.lift();
     let phone = desk_phone();
@@ -279,7 +333,7 @@ pub(crate) fn booted_off_hook(chip: &Chip) {
 pub(crate) fn busy_line(_chip: &Chip) {
     let first = desk_phone();
     let dir = Path::new("/tmp/second");
-    let config = write_config(dir, CALLER_SIP, "gpio-sim", ECHO_SIP, "");
+    let config = write_config(dir, CALLER_SIP, "gpio-sim", ECHO_SIP, ["", ""]);
     let second = Phone::start(dir, &["run", "--config", &config]);
     let status = second.status();
     println!("{}", status["hardware"]);

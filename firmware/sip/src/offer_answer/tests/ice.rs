@@ -159,6 +159,31 @@ fn an_offer_is_answered_with_its_components() {
 }
 
 #[test]
+fn an_offer_without_candidates_for_rtcp_is_answered_without() {
+    let second = "a=candidate:1 2 UDP 2130706430 192.0.2.1 4001 typ host\r\n";
+    let offer = OFFER.replace(second, "");
+    let (answer, negotiated) = with_ice("bbbb", false)
+        .answer(&sdp(&offer), &mut tokens())
+        .unwrap();
+    assert!(negotiated.ice.is_some());
+    let answer = text(&answer);
+    assert!(
+        answer.contains(" 1 UDP ") && !answer.contains(" 2 UDP "),
+        "{answer}"
+    );
+    // One that names an address for RTCP and no candidate for it was changed on the way.
+    let named = offer.replace(
+        "a=ice-ufrag",
+        "a=rtcp:4382 IN IP4 192.0.2.77\r\na=ice-ufrag",
+    );
+    let (answer, negotiated) = with_ice("bbbb", false)
+        .answer(&sdp(&named), &mut tokens())
+        .unwrap();
+    assert!(negotiated.ice.is_none());
+    assert!(text(&answer).contains("a=ice-mismatch"));
+}
+
+#[test]
 fn changed_addresses_are_said_and_not_trusted() {
     let body = String::from_utf8(sdp(OFFER)).unwrap();
     let changed = body.replace("c=IN IP4 192.0.2.1\r\n", "c=IN IP4 192.0.2.77\r\n");

@@ -1,0 +1,56 @@
+//! Text messages (RFC 3428): what is sent outside of calls, and what can be read.
+//!
+//! ```text
+//! UserAgent::send_message ─▶ TextMessage ─▶ MESSAGE ─▶ outcome ─▶ Event::MessageSent
+//! MESSAGE, in a call or outside ─▶ text ─▶ Event::Message
+//! ```
+
+use crate::env::Env;
+use crate::message::{CSeq, MediaType, Method, NameAddr, Request, Uri};
+
+/// Longest text that is sent, in bytes: with its headers it fits into a datagram (section 8 allows
+/// 1300 for the whole request).
+pub(crate) const MAX_TEXT: usize = 700;
+/// The only content this phone reads and writes.
+pub(crate) const CONTENT_TYPE: &str = "text/plain";
+
+/// A text about to be sent.
+pub(crate) struct TextMessage<'a> {
+    pub(crate) target: Uri,
+    /// Without tag.
+    pub(crate) from: NameAddr,
+    pub(crate) routes: &'a [NameAddr],
+    pub(crate) text: &'a str,
+}
+
+impl TextMessage<'_> {
+    /// The request, without Via. No Contact: it makes no dialog (section 4).
+    pub(crate) fn build(self, env: &mut Env) -> Request {
+        let mut request = Request::new(Method::Message, self.target.clone());
+        let headers = &mut request.headers;
+        for route in self.routes {
+            headers.push("Route", route);
+        }
+        headers.push("Max-Forwards", 70);
+        let tag = env.tokens.tag();
+        headers.push("From", self.from.with_param("tag", Some(&tag)));
+        headers.push("To", NameAddr::new(self.target));
+        headers.push("Call-ID", env.tokens.word(24));
+        let (number, method) = (1, Method::Message);
+        headers.push("CSeq", CSeq { number, method });
+        headers.push("User-Agent", &env.config.user_agent);
+        headers.push("Content-Type", "text/plain;charset=UTF-8");
+        request.body = self.text.as_bytes().to_vec().into();
+        request
+    }
+}
+
+/// Whether this phone can show content of this kind; nothing at all needs no kind.
+pub(crate) fn is_text(kind: Option<&MediaType>) -> bool {
+    kind.is_some_and(|kind| kind.name == CONTENT_TYPE)
+}
+
+/// What the body says, as text.
+pub(crate) fn text_of(request: &Request) -> String {
+    String::from_utf8_lossy(&request.body).into_owned()
+}

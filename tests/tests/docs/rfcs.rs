@@ -1,0 +1,124 @@
+//! `docs/rfcs.md`: what it says the phone offers is what the phone says itself, and each row names a
+//! test that exists.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Instant;
+
+use sip::message::{Headers, Message};
+use sip::{AgentConfig, DirectCallers, UserAgent};
+
+use super::repository;
+
+fn page() -> String {
+    std::fs::read_to_string(repository().join("docs/rfcs.md")).unwrap()
+}
+
+/// What is in backticks.
+fn codes(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The cells of each row of a table that says what shows it.
+fn rows(page: &str) -> Vec<Vec<&str>> {
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix('|')?.strip_suffix('|'));
+    let rows = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
+    let head = |row: &Vec<&str>| row.first() == Some(&"RFC") || row.first() == Some(&"---");
+    rows.filter(|row| !head(row)).collect()
+}
+
+/// The tests below a folder by their names, and its modules by their paths: `call/tests` of
+/// `call/tests.rs`, `call/tests/mod.rs`, and of what is below.
+fn collect(folder: &Path, tests: &mut BTreeSet<String>, modules: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            modules.insert(path.to_string_lossy().into_owned());
+            collect(&path, tests, modules);
+            continue;
+        }
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("rs") => {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for part in text.split("#[test]").skip(1) {
+                    let name = part.split("fn ").nth(1).unwrap_or_default();
+                    let end = name.find('(').unwrap_or_default();
+                    tests.insert(name[..end].to_owned());
+                }
+                modules.insert(path.with_extension("").to_string_lossy().into_owned());
+            }
+            // A SIPp scenario.
+            Some("xml") => {
+                let name = path.file_stem().unwrap_or_default();
+                tests.insert(name.to_string_lossy().into_owned());
+            }
+            Some(_) | None => {}
+        }
+    }
+}
+
+#[test]
+fn every_row_names_a_test_that_exists() {
+    let (mut tests, mut modules) = (BTreeSet::new(), BTreeSet::new());
+    for folder in ["firmware", "tests/tests", "tests/sipp"] {
+        collect(&repository().join(folder), &mut tests, &mut modules);
+    }
+    let exists = |name: &str| {
+        let path = format!("/{}", name.replace("::", "/"));
+        tests.contains(name) || modules.iter().any(|module| module.ends_with(&path))
+    };
+    let page = page();
+    let rows = rows(&page);
+    assert!(rows.len() > 40, "only {} rows are read", rows.len());
+    for row in rows {
+        let [rfc, supported, _, shown] = &row[..] else {
+            panic!("{row:?} has not four cells");
+        };
+        assert!(!supported.is_empty(), "{rfc}: nothing is supported");
+        let named: Vec<&str> = codes(shown).collect();
+        assert!(
+            !named.is_empty() || shown.contains("](security.md)"),
+            "{rfc}: no test"
+        );
+        let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
+        assert!(missing.is_empty(), "{rfc}: {missing:?} do not exist");
+    }
+}
+
+/// The phone's own answer to OPTIONS.
+fn options() -> Headers {
+    let now = Instant::now();
+    let here: SocketAddr = "192.0.2.1:5060".parse().unwrap();
+    let mut phone = UserAgent::new(
+        AgentConfig {
+            direct_callers: DirectCallers::Everyone,
+            ..AgentConfig::new(here.into(), [1; 32])
+        },
+        now,
+    );
+    let options = "OPTIONS sip:phone@192.0.2.1 SIP/2.0\r\n\
+        Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nFrom: <sip:a@192.0.2.9>;tag=a\r\n\
+        To: <sip:phone@192.0.2.1>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n\r\n";
+    let from = "192.0.2.9:5060".parse().unwrap();
+    phone.handle_datagram(from, options.as_bytes(), now);
+    let answer = phone.poll_transmit().unwrap();
+    match Message::parse(&answer.bytes) {
+        Ok(Message::Response(response)) => response.headers,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn page_says_what_the_phone_says() {
+    let (page, said) = (page().replace('\n', " "), options());
+    for name in ["Supported", "Allow", "Allow-Events"] {
+        let value = said.get(name).unwrap();
+        assert!(
+            page.contains(&format!("`{name}: {value}`")),
+            "{name}: {value}"
+        );
+    }
+}

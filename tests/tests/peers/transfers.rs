@@ -1,0 +1,129 @@
+//! Transfers between three phones of one proxy (RFC 5589): each of them ours, so that each role is
+//! one of our own.
+
+use std::time::{Duration, Instant};
+
+use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::kamailio::Kamailio;
+use serde_json::json;
+use testkit::process::TestDir;
+
+/// Three phones of one server, registered; 101 has called 102, and both talk.
+fn office(dir: &TestDir) -> (Kamailio, [DeskPhone; 3]) {
+    let kamailio = Kamailio::start(dir, "MD5");
+    let phones = ["101", "102", "103"].map(|user| {
+        DeskPhone::start(
+            dir,
+            user,
+            Setup {
+                direct: Some(false),
+                call: "transfer_on_hangup = true\n",
+                more: kamailio.account(user, &format!("secret{user}"), "udp"),
+                ..Setup::default()
+            },
+        )
+    });
+    for phone in &phones {
+        phone.wait("registration", Duration::from_secs(8), |status| {
+            status["lines"][0]["registered"] == true
+        });
+    }
+    let [transferor, transferee, _] = &phones;
+    transferor.lift();
+    transferor.wait_state("dial_tone");
+    transferor.press("102#");
+    transferee.wait_state("ringing");
+    transferee.lift();
+    transferor.wait_state("talking");
+    transferee.wait_state("talking");
+    (kamailio, phones)
+}
+
+/// Whom the one call of a phone is with.
+fn peer(phone: &DeskPhone) -> String {
+    let status = phone.status();
+    let calls = status["calls"].as_array().cloned().unwrap_or_default();
+    assert_eq!(calls.len(), 1, "{status:#}");
+    calls[0]["peer"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The call goes on between the two, packets and all, and ends.
+fn talk_and_part(transferee: &DeskPhone, target: &DeskPhone) {
+    for (phone, far) in [(transferee, "103"), (target, "102")] {
+        phone.wait("one call, heard", Duration::from_secs(5), |status| {
+            let calls = status["calls"].as_array();
+            calls.is_some_and(|calls| {
+                calls.len() == 1 && calls[0]["rtp"]["received"].as_u64() > Some(20)
+            })
+        });
+        assert_eq!(peer(phone), far);
+    }
+    transferee.hang_up();
+    target.wait_state("congestion");
+    target.hang_up();
+}
+
+#[test]
+fn blind_transfer_through_kamailio() {
+    let dir = TestDir::new("blind-transfer");
+    let (_kamailio, [transferor, transferee, target]) = office(&dir);
+    let done = transferor.ctl(&json!({"cmd": "transfer", "to": "103"}));
+    assert_eq!(done["ok"], true, "{done}");
+    target.wait_state("ringing");
+    // The referrer is out of it: nothing is left of his call.
+    transferor.wait("no call left", Duration::from_secs(3), |status| {
+        status["calls"].as_array().is_some_and(Vec::is_empty)
+    });
+    target.lift();
+    target.wait_state("talking");
+    transferee.wait_state("talking");
+    talk_and_part(&transferee, &target);
+    for phone in [&transferor, &transferee, &target] {
+        phone.assert_usable();
+    }
+}
+
+#[test]
+fn attended_transfer_through_kamailio() {
+    let dir = TestDir::new("attended-transfer");
+    let (_kamailio, [transferor, transferee, target]) = office(&dir);
+    assert_eq!(transferor.ctl(&json!({"cmd": "flash"}))["ok"], true);
+    transferor.wait_state("dial_tone");
+    transferor.press("103#");
+    target.wait_state("ringing");
+    target.lift();
+    transferor.wait_state("talking");
+    target.wait_state("talking");
+    transferor.hang_up();
+    transferor.wait_state("idle");
+    talk_and_part(&transferee, &target);
+    for phone in [&transferor, &transferee, &target] {
+        phone.assert_usable();
+    }
+}
+
+#[test]
+fn refused_transfer_gives_the_caller_back() {
+    let dir = TestDir::new("refused-transfer");
+    let (_kamailio, [transferor, transferee, target]) = office(&dir);
+    // The target is busy: it dials.
+    target.lift();
+    target.wait_state("dial_tone");
+    transferor.ctl(&json!({"cmd": "transfer", "to": "103"}));
+    transferor.wait("no call left", Duration::from_secs(8), |status| {
+        status["calls"].as_array().is_some_and(Vec::is_empty)
+    });
+    let end = Instant::now() + Duration::from_secs(5);
+    while !transferor
+        .log()
+        .contains("the transfer to 103 failed (486)")
+    {
+        assert!(Instant::now() < end, "{}", transferor.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Its far end was told so, and hears that the call is over.
+    transferee.wait_state("congestion");
+    for phone in [&transferor, &transferee, &target] {
+        phone.assert_usable();
+    }
+}
