@@ -74,6 +74,7 @@ mod media_addresses;
 pub mod negotiate;
 mod note;
 mod outbox;
+pub mod phone_book;
 pub mod readable;
 pub mod speech;
 mod status;
@@ -91,8 +92,8 @@ pub use known_peers::KnownPeers;
 pub use media_addresses::MediaAddresses;
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
-    IoCounters, MailboxStatus, PeerStatus, RtpStatus, SoundStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
-    WatchedStatus,
+    IoCounters, MailboxStatus, PeerStatus, RtpStatus, SoundStatus, Stats, Status, TableStats,
+    UNVERIFIED_TLS, WatchedStatus,
 };
 pub use transmit::Transmit;
 
