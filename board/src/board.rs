@@ -51,6 +51,8 @@ use open::or_fault;
 
 /// The hook switch's table.
 const HOOK: &str = "[hook]";
+/// The rotary dial's table.
+const ROTARY: &str = "[rotary]";
 /// The table of keys beside the keypad.
 const KEYS: &str = "[keys]";
 /// Events kept for an owner who does not fetch them; further ones are dropped.
@@ -91,7 +93,7 @@ impl Board {
         for (table, opened) in [
             (HOOK, open::open_hook(profile, now)),
             ("[flash]", open::open_flash(profile, now)),
-            ("[rotary]", open::open_rotary(profile, now)),
+            (ROTARY, open::open_rotary(profile, now)),
             ("[keypad]", open::open_keypad(profile, now)),
             ("[input]", open::open_input_devices(profile, now)),
         ] {
@@ -160,13 +162,19 @@ impl Board {
         let _ = self.timer.wait();
         let (events, faults, epoll) = (&mut self.events, &mut self.faults, &self.epoll);
         let failed = &mut self.failed;
-        self.inputs.retain_mut(|(_, input)| {
+        self.inputs.retain_mut(|(table, input)| {
             let done = input.handle_ready(now, &mut |event| {
                 if events.len() < MAX_EVENTS {
                     events.push_back(event);
                 }
             });
-            faults.extend(std::iter::from_fn(|| input.poll_fault()));
+            for fault in std::iter::from_fn(|| input.poll_fault()) {
+                // A dial that is wired the wrong way round stays so.
+                if *table == ROTARY && !failed.contains(&fault) {
+                    failed.push(fault.clone());
+                }
+                faults.push_back(fault);
+            }
             let Err(fault) = done else { return true };
             // A line that failed stays readable for ever: let go of it, or the loop would spin.
             for fd in input.fds() {

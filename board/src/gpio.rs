@@ -131,6 +131,30 @@ pub fn find(device: &str, chip: &str, line: &LineName) -> Result<FoundLine, Boar
     })
 }
 
+/// Raspberry Pi: lines 2 to 27 lead to the header; 0 and 1 ask a HAT who it is, those above are the
+/// board's own.
+const HEADER: std::ops::RangeInclusive<u32> = 2..=27;
+
+/// Every line of a chip that no one holds. On a Raspberry Pi only those of its header.
+pub fn free_lines(device: &str, chip: &str) -> Result<Vec<(u32, FoundLine)>, BoardError> {
+    let wrong = |problem: String, help: String| BoardError::Device {
+        device: format!("GPIO chip `{chip}`"),
+        problem,
+        help,
+    };
+    let (_, opened) = find_chip(chip).map_err(|(problem, help)| wrong(problem, help))?;
+    let info = opened
+        .info()
+        .map_err(|e| wrong(e.to_string(), "is it a GPIO chip?".to_owned()))?;
+    let is_pi = info.label.starts_with("pinctrl-bcm") || info.label.starts_with("pinctrl-rp1");
+    let lines = (0..info.num_lines).filter(|line| !is_pi || HEADER.contains(line));
+    let free = lines.filter_map(|line| {
+        let found = find(device, chip, &LineName::Number(line)).ok()?;
+        Some((line, found))
+    });
+    Ok(free.collect())
+}
+
 fn find_chip(wanted: &str) -> Result<(PathBuf, Chip), (String, String)> {
     let paths = gpiocdev::chip::chips().unwrap_or_default();
     if paths.is_empty() {

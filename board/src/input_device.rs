@@ -538,7 +538,9 @@ mod tests {
                         prop_assert!(up != lifted);
                         lifted = up;
                     }
-                    BoardEvent::FlashKey | BoardEvent::Rotary(_) => prop_assert!(false),
+                    BoardEvent::FlashKey | BoardEvent::Rotary(_) | BoardEvent::Function(_) => {
+                        prop_assert!(false);
+                    }
                 }
                 prop_assert!(balance.values().all(|&n| (0..=3).contains(&n)));
             }

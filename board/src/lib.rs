@@ -9,8 +9,9 @@
 //! ```
 //!
 //! A device is a type over its pins: [`hook::HookSwitch`], [`rotary::RotaryDial`] and
-//! [`button::Button`] over an [`EdgeLine`], [`keypad::Keypad`] and [`lamp::LampDriver`] over embedded-hal pins,
-//! [`input_device::InputDevices`] over evdev, [`ringer::Ringer`] over [`ringer::RingerLines`].
+//! [`button::Button`] over an [`EdgeLine`], [`keypad::Keypad`] and [`lamp::LampDriver`]
+//! over embedded-hal pins, [`input_device::InputDevices`] over evdev,
+//! [`ringer::Ringer`] over [`ringer::RingerLines`].
 //! [`gpio`] makes those of Linux lines, [`pins`] of nothing. Most owners need only
 //! [`Profile::load`], [`Board::open`] and [`audio::open`].
 
@@ -29,6 +30,7 @@ pub mod profile;
 pub mod ringer;
 pub mod rotary;
 pub mod watchdog;
+pub mod wiring;
 
 pub use board::Board;
 pub use profile::{Profile, ProfileError, RingerError};

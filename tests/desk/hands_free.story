@@ -16,6 +16,7 @@ l and r talk
 l hangs up
 l is idle
 r hangs up
+r is idle
 # A call that comes in is answered by the key and ended by it.
 r calls 101
 l rings
@@ -26,6 +27,7 @@ l is idle
 lamp hands_free of l is off
 r hears congestion
 r hangs up
+r is idle
 # From the handset to the loudspeaker: key, then the handset is put down.
 l calls 102 and talks
 l presses the hands-free key

@@ -15,10 +15,13 @@ l hangs up
 l is idle
 lamp muted of l is off
 r hangs up
+r is idle
 l calls 102 and talks
 l and r talk
 l hangs up
+l is idle
 r hangs up
+r is idle
 # While it rings the key silences the bell.
 r calls 101
 l rings

@@ -140,9 +140,14 @@ mod tests {
                 let all = layout(sample, channels);
                 let mut bytes = vec![0; 5 * all.frame()];
                 for (index, to) in bytes.chunks_exact_mut(all.width()).enumerate() {
-                    all.put(((index / channels) * (index % channels + 1)) as i16 * 100, to);
+                    all.put(
+                        ((index / channels) * (index % channels + 1)) as i16 * 100,
+                        to,
+                    );
                 }
-                for (microphone, voice) in [(MicrophoneChannel::Left, 1), (MicrophoneChannel::Right, 2)] {
+                for (microphone, voice) in
+                    [(MicrophoneChannel::Left, 1), (MicrophoneChannel::Right, 2)]
+                {
                     let mut mono = [0; 5];
                     Layout { microphone, ..all }.to_mono(&bytes, &mut mono);
                     let voice = if channels == 1 { 1 } else { voice };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use types::FunctionKey;
 
+use crate::button::Button;
 use crate::gpio::{self, ActiveLevel, BellLines, Drive, EdgeInput, FoundLine, GpioPin};
 use crate::hook::HookSwitch;
 use crate::input_device::InputDevices;
@@ -14,7 +15,6 @@ use crate::profile::{GpioLine, Profile};
 use crate::ringer::{RingSequencer, Ringer};
 use crate::rotary::RotaryDial;
 use crate::watchdog::{LinuxWatchdog, Watchdog};
-use crate::button::Button;
 use crate::{BoardError, BoardEvent, Input};
 
 type Opened<T> = Result<Option<T>, BoardError>;

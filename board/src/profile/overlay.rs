@@ -56,9 +56,14 @@ impl Profile {
             match Self::put_over(dir, name, &left) {
                 Ok(profile) => return (profile, faults),
                 Err(fault) => {
-                    let broken = left.iter().map(|o| o.table).find(|table| fault.names(table));
+                    let broken = left
+                        .iter()
+                        .map(|o| o.table)
+                        .find(|table| fault.names(table));
                     faults.push(fault);
-                    let Some(broken) = broken else { return (own, faults) };
+                    let Some(broken) = broken else {
+                        return (own, faults);
+                    };
                     left.retain(|o| o.table != broken);
                     left.push(Override {
                         table: broken,
@@ -73,18 +78,16 @@ impl Profile {
         }
     }
 
-    fn put_over(
-        dir: &Path,
-        name: &str,
-        overrides: &[Override<'_>],
-    ) -> Result<Self, ProfileError> {
+    fn put_over(dir: &Path, name: &str, overrides: &[Override<'_>]) -> Result<Self, ProfileError> {
         let file = dir.join(name).join("hardware.toml");
         let mut merged: Table = toml::from_str(&super::read::text_of(&file)).unwrap_or_default();
         for wanted in overrides {
             put(&mut merged, wanted).map_err(|problem| of_override(wanted, problem))?;
         }
         merged.retain(|_, value| {
-            let Value::Table(table) = value else { return true };
+            let Value::Table(table) = value else {
+                return true;
+            };
             table.remove(FITTED) != Some(Value::Boolean(false))
         });
         let text = toml::to_string(&merged).unwrap_or_default();
@@ -101,7 +104,11 @@ impl ProfileError {
 
 /// An error in the merged text, by the name of what the owner wrote.
 fn placed(error: ProfileError, text: &str, overrides: &[Override<'_>]) -> ProfileError {
-    let line = error.at.split(':').nth(1).and_then(|line| line.parse::<usize>().ok());
+    let line = error
+        .at
+        .split(':')
+        .nth(1)
+        .and_then(|line| line.parse::<usize>().ok());
     let table = line.map_or_else(
         || {
             let named = error.problem.strip_prefix('[');
@@ -153,12 +160,18 @@ fn of_override(wanted: &Override<'_>, problem: String) -> ProfileError {
 fn put(merged: &mut Table, wanted: &Override<'_>) -> Result<(), String> {
     let document: Table =
         toml::from_str(&format!("value = {}", wanted.value)).map_err(|e| e.message().to_owned())?;
-    let value = document.get("value").cloned().unwrap_or(Value::Boolean(false));
+    let value = document
+        .get("value")
+        .cloned()
+        .unwrap_or(Value::Boolean(false));
     let table = merged
         .entry(wanted.table)
         .or_insert_with(|| Value::Table(Table::new()));
     let Value::Table(table) = table else {
-        return Err(format!("`{}` is no table of the board's profile", wanted.table));
+        return Err(format!(
+            "`{}` is no table of the board's profile",
+            wanted.table
+        ));
     };
     if value == Value::String(NONE.to_owned()) {
         table.remove(wanted.key);
@@ -181,7 +194,8 @@ mod tests {
 
     impl Folder {
         fn new(name: &str) -> Self {
-            let folder = std::env::temp_dir().join(format!("overlay-{}-{name}", std::process::id()));
+            let folder =
+                std::env::temp_dir().join(format!("overlay-{}-{name}", std::process::id()));
             std::fs::create_dir_all(folder.join("base")).unwrap();
             std::fs::write(folder.join("base/hardware.toml"), BASE).unwrap();
             Self(folder)
@@ -195,11 +209,8 @@ mod tests {
     }
 
     fn over<'a>(list: &[(&'a str, &'a str, &'a str)]) -> Vec<Override<'a>> {
-        let each = |(table, key, value): &(&'a str, &'a str, &'a str)| Override {
-            table,
-            key,
-            value,
-        };
+        let each =
+            |(table, key, value): &(&'a str, &'a str, &'a str)| Override { table, key, value };
         list.iter().map(each).collect()
     }
 
@@ -217,17 +228,24 @@ mod tests {
         ]);
         let profile = Profile::load_over(&folder.0, "base", &overrides).unwrap();
         let hook = profile.hook.unwrap();
-        assert_eq!((hook.line.name, hook.debounce_ms), (LineName::Number(24), 20));
+        assert_eq!(
+            (hook.line.name, hook.debounce_ms),
+            (LineName::Number(24), 20)
+        );
         assert_eq!(hook.contact, crate::hook::Contact::NormallyClosed);
         let lamps: Vec<String> = profile
             .lamps
             .wired()
             .map(|(lamp, line)| format!("{} {}", lamp.as_str(), line.name))
             .collect();
-        assert_eq!(lamps, ["line 7", "muted GPIO11"]);
+        assert_eq!(lamps, ["line 7", "muted `GPIO11`"]);
         assert!(profile.ringer.is_none() && profile.keypad.is_some());
         assert_eq!(profile.audio.periods, 4);
-        assert_eq!(profile.keys.unwrap().wired().count(), 1, "the bell's line is free");
+        assert_eq!(
+            profile.keys.unwrap().wired().count(),
+            1,
+            "the bell's line is free"
+        );
     }
 
     #[test]

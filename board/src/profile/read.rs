@@ -229,8 +229,10 @@ impl Profile {
                     ));
                 }
                 if let Some(key) = row.chars().find(|&key| !KeyLabels::is_key(key)) {
-                    let help = "keys are 0-9, *, #, A-D, F for flash, + - volume, M mute, H hands-free, a-h \
-                                feature keys, `.` for none".to_owned();
+                    let help = "keys are 0-9, *, #, A-D, F for flash, + - volume, M mute, \
+                                H hands-free, a-h \
+                                feature keys, `.` for none"
+                        .to_owned();
                     return Err((span, format!("`{key}` is no telephone key"), help));
                 }
             }
@@ -243,9 +245,10 @@ impl Profile {
             }
             if KeyMapping::parse(meaning.get_ref()).is_none() {
                 let problem = format!("`{}` is nothing a telephone has", meaning.get_ref());
-                let help = "0-9, *, #, A-D, F for flash, volume-up, volume-down, mute, hands-free, \
+                let help =
+                    "0-9, *, #, A-D, F for flash, volume-up, volume-down, mute, hands-free, \
                             feature-1 to feature-8, hook, lift, hang-up, none"
-                    .to_owned();
+                        .to_owned();
                 return Err((Some(meaning.span()), problem, help));
             }
         }

@@ -33,7 +33,11 @@ fn every_shipped_profile_has_a_line_for_each_lamp() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
     for name in ["rpi-zero2w", "rpi3", "rpi4", "virt", "gpio-sim"] {
         let profile = Profile::load(&dir, name).unwrap_or_else(|e| panic!("{e}"));
-        let wired: Vec<&str> = profile.lamps.wired().map(|(lamp, _)| lamp.as_str()).collect();
+        let wired: Vec<&str> = profile
+            .lamps
+            .wired()
+            .map(|(lamp, _)| lamp.as_str())
+            .collect();
         for lamp in ["line", "in_use", "message", "encrypted", "muted"] {
             assert!(wired.contains(&lamp), "{name} has no lamp `{lamp}`");
         }

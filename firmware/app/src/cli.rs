@@ -98,7 +98,9 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
             });
             return Ok(ExitCode::from(crate::setup::run(&paths, broker)?.code()));
         }
-        Command::SelfTest(paths) => return Ok(exit_code(crate::setup::selftest(&paths)?)),
+        Command::SelfTest { paths, wiring } => {
+            return Ok(exit_code(crate::setup::selftest(&paths, wiring)?));
+        }
         Command::Fetch {
             paths,
             max_bytes,

@@ -17,6 +17,7 @@ mod event;
 mod execute;
 mod housekeeping;
 mod network;
+mod phone_book;
 mod provisioning;
 mod requests;
 mod service;
@@ -186,6 +187,14 @@ impl Driver {
             history: state_dir::history(&config),
         };
         let mut config_note = setup.config_note;
+        let appliance = setup.appliance.as_ref();
+        let card = appliance.and_then(|appliance| appliance.paths.card.clone());
+        let authority = appliance.and_then(|appliance| appliance.paths.authority(&config));
+        if let Some(url) = config.dial.phone_book.clone() {
+            let trust = crate::net::fetch::Trust::load(authority.as_deref());
+            let allow_http = config.provision.allow_http;
+            phone_book::start(url, allow_http, trust, own_events.clone());
+        }
         let service = match Service::start(setup.socket, &request_sender) {
             // Dial tone needs no control socket; another phone on it is another matter.
             Err(error) if on_card && !error.is_in_use() => {
@@ -213,7 +222,16 @@ impl Driver {
         driver.control.set_config_note(driver.config_note.clone());
         driver.control.set_config_fault(driver.house.config_fault());
         driver.control.offer_set_up(driver.house.can_set_up());
-        if driver.board.as_ref().is_some_and(|board| !board.has_ringer())
+        if let Some(bytes) = card.as_deref().and_then(phone_book::on_card) {
+            match driver.control.add_phone_book(&bytes) {
+                Ok(count) => tracing::info!("{}: {count} numbers", phone_book::FILE),
+                Err(error) => tracing::error!("{}: {error}", phone_book::FILE),
+            }
+        }
+        if driver
+            .board
+            .as_ref()
+            .is_some_and(|board| !board.has_ringer())
             && driver.sound.has_real_card()
         {
             driver.control.set_no_ringer();
@@ -316,6 +334,10 @@ impl Driver {
             DriverEvent::Configuration(outcome) => {
                 self.house.handle_configuration(*outcome, Instant::now());
             }
+            DriverEvent::PhoneBook(bytes) => match self.control.set_remote_phone_book(&bytes) {
+                Ok(count) => tracing::info!("phone book: {count} numbers from the server"),
+                Err(error) => tracing::warn!("phone book: {error}"),
+            },
             DriverEvent::Reverted => self.house.handle_reverted(),
             DriverEvent::AccountTried { account, findings } => {
                 for finding in &findings {

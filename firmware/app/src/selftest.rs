@@ -13,6 +13,7 @@
 
 mod outcome;
 mod run;
+pub(crate) mod wiring;
 
 use std::collections::VecDeque;
 

@@ -151,9 +151,13 @@ fn run_once(paths: &ConfigPaths, broker: Option<&Arc<Broker>>) -> Result<Ending,
 }
 
 /// `offhook selftest`.
-pub(crate) fn selftest(paths: &ConfigPaths) -> Result<bool, SetupError> {
+pub(crate) fn selftest(paths: &ConfigPaths, wiring: bool) -> Result<bool, SetupError> {
     let provisioned = crate::provision::load(paths, false)?;
     log_to_stderr(&provisioned.config);
+    if wiring {
+        let card = paths.card.as_deref();
+        return Ok(crate::selftest::wiring::run(&provisioned.config, card)?);
+    }
     Ok(crate::selftest::run(&provisioned.config)?)
 }
 
@@ -265,8 +269,8 @@ where
 mod tests {
     use super::*;
 
-    /// What `offhook.toml` may say of the wiring, table by table with the examples of its reference,
-    /// is what the board takes: the two lists of keys agree.
+    /// What `offhook.toml` may say of the wiring, table by table with the examples of its
+    /// reference, is what the board takes: the two lists of keys agree.
     #[test]
     fn the_board_takes_every_key_of_the_wiring() {
         let text: String = config::example()
@@ -298,9 +302,15 @@ mod tests {
             audio_request(&config, &profile)
         };
         let both = request("[audio]\ncard = \"hw:1\"\nmicrophone_channel = \"right\"\n");
-        assert_eq!((both.capture.as_str(), both.playback.as_str()), ("hw:1", "hw:1"));
+        assert_eq!(
+            (both.capture.as_str(), both.playback.as_str()),
+            ("hw:1", "hw:1")
+        );
         assert_eq!(both.microphone_channel, types::MicrophoneChannel::Right);
         let one = request("[audio]\ncard = \"hw:1\"\n[board.audio]\ncapture = \"hw:2\"\n");
-        assert_eq!((one.capture.as_str(), one.playback.as_str()), ("hw:2", "hw:1"));
+        assert_eq!(
+            (one.capture.as_str(), one.playback.as_str()),
+            ("hw:2", "hw:1")
+        );
     }
 }

@@ -64,6 +64,8 @@ pub enum StarCode {
     OwnNumber,
     /// Hear the phone's IP address.
     OwnAddress,
+    /// Hear how well the last call was heard.
+    LastQuality,
     /// Walk through speaker, microphone, keys, hook switch, lamps, bell and network.
     SelfTest,
     /// Write the support bundle.
@@ -178,6 +180,8 @@ pub const CODES: &[CodeEntry] = &[
         "Speaks one's own number and whether the account is registered."),
     entry(StarCode::OwnAddress, "own_address", Argument::None, same("*56#"),
         "Speaks the phone's IP address."),
+    entry(StarCode::LastQuality, "last_quality", Argument::None, same("*57#"),
+        "Speaks how well the last call was heard."),
     entry(StarCode::SelfTest, "self_test", Argument::None, same("*95#"),
         "Self-test of speaker, microphone, keys, hook switch, lamps, bell and network; the result \
          is heard."),

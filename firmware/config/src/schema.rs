@@ -229,6 +229,10 @@ pub struct Account {
     pub prefix: Option<String>,
     /// How its calls ring: 1 to 5 (Bellcore-dr1…).
     pub ring: Option<u8>,
+    /// Calls by it withhold its number.
+    pub anonymous: bool,
+    /// Which numbers exist for it, where that differs from `dial.digit_map`.
+    pub digit_map: Option<String>,
     /// How much encryption calls by this account want, where that differs from `[encryption]`.
     pub encryption: Option<EncryptionPolicy>,
 }
@@ -258,10 +262,46 @@ pub struct Dial {
     pub pick_up: Option<String>,
     /// Phones whose state is watched: numbers or addresses, one a lamp.
     pub watch: Vec<String>,
+    /// What each key beside the keypad does, by its number from 1.
+    pub feature_keys: Vec<(u8, FeatureKey)>,
+    /// Names and their numbers or addresses.
+    pub contacts: Vec<(String, String)>,
+    /// URL of a phone book.
+    pub phone_book: Option<String>,
     /// Number dialled → SIP address or other number.
     pub speed_dial: Vec<(String, String)>,
     /// Dialled by itself this many ms after lifting (baby call): (number, delay).
     pub hotline: Option<(String, u32)>,
+}
+
+/// What a key with a purpose of its owner's does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FeatureKey {
+    /// Dials this number, address or star code; takes the call that rings at that phone, where it
+    /// is watched.
+    Dial(String),
+    /// The next number is called by the account of this name.
+    Account(String),
+    /// Speaks the numbers dialled before, one a press, and dials the one that was spoken last.
+    RedialList,
+}
+
+impl FeatureKey {
+    /// What stands before an account's name.
+    const ACCOUNT: &'static str = "account:";
+    /// The name of [`FeatureKey::RedialList`].
+    pub(crate) const REDIAL_LIST: &'static str = "redial-list";
+
+    /// `200`, `sip:…`, `*66`, `account:NAME` or `redial-list`.
+    pub fn from_text(text: &str) -> Self {
+        if text == Self::REDIAL_LIST {
+            return Self::RedialList;
+        }
+        match text.strip_prefix(Self::ACCOUNT) {
+            Some(name) => Self::Account(name.to_owned()),
+            None => Self::Dial(text.to_owned()),
+        }
+    }
 }
 
 /// What becomes of a blocked caller.
@@ -273,6 +313,62 @@ pub enum BlockAction {
     Busy,
     /// Hears ringing; the phone makes no sound.
     Silent,
+    /// Speaks to the mailbox, `dial.voicemail`.
+    Voicemail,
+}
+
+impl BlockAction {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Reject, Self::Busy, Self::Silent, Self::Voicemail];
+
+    /// Its name in `offhook.toml`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Busy => "busy",
+            Self::Silent => "silent",
+            Self::Voicemail => "voicemail",
+        }
+    }
+
+    /// The one of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == name)
+    }
+}
+
+/// From when to when, every day, in minutes since midnight; over midnight where it ends before it
+/// begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    /// The first minute.
+    pub from: u16,
+    /// The first minute after it.
+    pub until: u16,
+}
+
+impl Hours {
+    /// `22:00-07:00`.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let minute = |text: &str| {
+            let (hour, minute) = text.split_once(':')?;
+            let digits = hour.len() == 2 && minute.len() == 2;
+            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+            (digits && hour < 24 && minute < 60).then_some(hour * 60 + minute)
+        };
+        let (from, until) = text.split_once('-')?;
+        let (from, until) = (minute(from)?, minute(until)?);
+        (from != until).then_some(Self { from, until })
+    }
+
+    /// Whether a minute of the day is within.
+    pub fn contain(self, minute: u16) -> bool {
+        if self.from < self.until {
+            (self.from..self.until).contains(&minute)
+        } else {
+            minute >= self.from || minute < self.until
+        }
+    }
 }
 
 /// How a flash is given.
@@ -318,6 +414,12 @@ pub struct Call {
     pub allow: Vec<String>,
     /// What becomes of those who do not.
     pub block_action: BlockAction,
+    /// Patterns of callers, and what becomes of each; they go before `block`.
+    pub screen: Vec<(String, BlockAction)>,
+    /// When the bell is silent.
+    pub quiet_hours: Option<Hours>,
+    /// Patterns of callers who ring in quiet hours all the same.
+    pub quiet_except: Vec<String>,
     /// Patterns of callers who are answered at once.
     pub intercom: Vec<String>,
     /// They hear the room at once, not only when the handset is lifted.

@@ -108,7 +108,7 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (
         Section::Hardware,
         "hardware",
-        "What is wired otherwise than the board's profile says, key by key, so that nobody builds \
+        "What is wired otherwise than the board's profile says, key by key, so that no one builds \
          an image to move a wire. A line has one purpose; `offhook check` finds two. `offhook \
          selftest --wiring` finds out what is wired and writes these sections.",
     ),

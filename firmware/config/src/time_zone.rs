@@ -9,6 +9,10 @@
 //! The rules are those in force today: what a clock needs that shows the present time. The zone
 //! database itself would be larger than the phone.
 
+mod local;
+
+pub use local::{LocalTime, local_time};
+
 use types::Country;
 
 /// A POSIX rule and the names of the zones that follow it, spaces between.

@@ -67,6 +67,12 @@ pub(crate) enum ValueKind {
     SpeedDial(usize),
     /// A table: pattern of callers to the number of a ring, at most this many.
     Rings(usize),
+    /// A table: pattern of callers to one of these words, at most this many.
+    Words(usize, &'static [&'static str]),
+    /// A table: number of a key to what it does.
+    FeatureKeys,
+    /// A table: name to number or SIP address, at most this many.
+    Contacts(usize),
     /// A sound device; `true` for capture.
     Device(bool),
     /// A path of the file system.
@@ -187,6 +193,9 @@ impl ValueKind {
             Self::Numbers(most) => numbers(value, most, self),
             Self::SpeedDial(most) => speed_dial(value, most, self),
             Self::Rings(most) => rings(value, most, self),
+            Self::Words(most, words) => list::words(value, most, words, self),
+            Self::FeatureKeys => list::feature_keys(value, self),
+            Self::Contacts(most) => list::contacts(value, most, self),
             Self::FormattedList(format, most) => formatted_list(value, format, most, self),
             Self::Wiring(wiring) => wiring.check(value, self),
             Self::Text(..)
@@ -341,6 +350,9 @@ impl ValueKind {
             | Self::Preference(_)
             | Self::Numbers(_)
             | Self::SpeedDial(_)
+            | Self::Words(..)
+            | Self::FeatureKeys
+            | Self::Contacts(_)
             | Self::Rings(_) => Err((format!("this is text, not {}", self.shape()), None)),
         }
     }
@@ -364,7 +376,11 @@ impl ValueKind {
             Self::DigitMap => "a digit map",
             Self::Numbers(_) => "a list of numbers",
             Self::Target => "a number or SIP address",
-            Self::SpeedDial(_) | Self::Rings(_) => "a table",
+            Self::SpeedDial(_)
+            | Self::Rings(_)
+            | Self::Words(..)
+            | Self::FeatureKeys
+            | Self::Contacts(_) => "a table",
             Self::Device(_) => "a sound device",
             Self::Path | Self::File => "a path",
             Self::Fingerprint => "a fingerprint",
@@ -441,6 +457,20 @@ impl ValueKind {
             ),
             Self::Rings(most) => {
                 format!("write at most {most} lines like `\"030*\" = 2` under [call.ring]")
+            }
+            Self::Words(most, words) => format!(
+                "write at most {most} lines like `\"0900*\" = \"{}\"`, each with one of {}",
+                words.first().copied().unwrap_or_default(),
+                quoted(words)
+            ),
+            Self::Contacts(most) => format!(
+                "write at most {most} lines like `\"Anna Berg\" = \"0301234567\"` under \
+                 [dial.contacts]"
+            ),
+            Self::FeatureKeys => {
+                "write lines like `1 = \"205\"` or `2 = \"account:office\"` under \
+                                  [dial.feature_keys], for keys 1 to 8"
+                    .to_owned()
             }
             Self::Device(true) => {
                 "write an ALSA device, \"wav:FILE\" or \"silence\" in quotes".to_owned()

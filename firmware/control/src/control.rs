@@ -34,7 +34,9 @@ use crate::outbox::Outbox;
 use crate::status::{AudioStatus, CallStatus, IoCounters};
 use crate::stream_factory::StreamFactory;
 use crate::wall_clock::WallClock;
+use contacts::Contacts;
 
+mod contacts;
 mod dtls_event;
 mod event_packages;
 mod handset;
@@ -121,6 +123,7 @@ pub struct Control {
     servers: Servers,
     known: KnownPeers,
     history: History,
+    contacts: Contacts,
     /// The wall-clock time of some instant as NTP 32.32.
     wall_clock: (Instant, u64),
     calls: Calls,
@@ -177,10 +180,7 @@ impl Control {
         rng.fill_bytes(&mut ice_seed);
         let mut phone = phone::Phone::new(config);
         phone.restore(identity.features);
-        phone.set_recent(
-            identity.history.last_dialled(),
-            identity.history.last_caller(),
-        );
+        phone.set_recent(identity.history.dialled(), identity.history.last_caller());
         let voice = voice::Voice::new(config, identity.card.0, &identity.local);
         let fingerprint = identity
             .credentials
@@ -202,6 +202,7 @@ impl Control {
             servers: Servers::new(config, now),
             known: identity.known,
             history: identity.history,
+            contacts: Contacts::new(config),
             wall_clock: (now, identity.ntp),
             calls: Calls::default(),
             accounts: Accounts::new(config),
@@ -497,6 +498,25 @@ impl Control {
     /// The phone is idle: on hook, nothing rings, no call is left.
     pub fn is_idle(&self) -> bool {
         self.phone.state() == phone::State::Idle && self.calls.is_empty()
+    }
+
+    /// The time a clock on the wall shows; `None`: it was not set yet.
+    pub(crate) fn local_time(&self, now: Instant) -> Option<config::LocalTime> {
+        let (at, ntp) = self.wall_clock;
+        let unix_s = (ntp >> 32).checked_sub(crate::wall_clock::NTP_TO_UNIX_S)?;
+        let unix_s = unix_s.saturating_add(now.saturating_duration_since(at).as_secs());
+        let time = config::local_time(&self.config.system.time_zone, unix_s);
+        // No phone with this program existed before.
+        (time.year >= 2020).then_some(time)
+    }
+
+    /// Whether the bell is to be silent at this time of day.
+    pub(super) fn is_quiet(&self, now: Instant) -> bool {
+        let hours = self.config.call.quiet_hours;
+        hours.is_some_and(|hours| {
+            let time = self.local_time(now);
+            time.is_some_and(|time| hours.contain(time.minute_of_day()))
+        })
     }
 
     /// What the phone is doing.

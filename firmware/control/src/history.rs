@@ -134,11 +134,11 @@ impl History {
         self.entries.iter().rev()
     }
 
-    /// The number dialled last.
-    pub fn last_dialled(&self) -> Option<String> {
-        let mut dialled = self.newest_first();
-        let found = dialled.find(|entry| entry.direction == CallDirection::Out);
-        found.map(|entry| entry.number.clone())
+    /// The numbers dialled, the newest first.
+    pub fn dialled(&self) -> impl Iterator<Item = String> {
+        let dialled = self.newest_first();
+        let out = dialled.filter(|entry| entry.direction == CallDirection::Out);
+        out.map(|entry| entry.number.clone())
     }
 
     /// Who called last and can be called back.
@@ -258,13 +258,13 @@ mod tests {
     fn redial_and_call_return_begin_with_it() {
         let mut history = History::default();
         assert_eq!(
-            (history.last_dialled(), history.last_caller()),
+            (history.dialled().next(), history.last_caller()),
             (None, None)
         );
         history.add(entry("200", CallDirection::Out));
         history.add(entry("301", CallDirection::In));
         history.add(entry("", CallDirection::In));
-        assert_eq!(history.last_dialled().as_deref(), Some("200"));
+        assert_eq!(history.dialled().next().as_deref(), Some("200"));
         let caller = history.last_caller().unwrap();
         assert_eq!(
             (caller.number.as_str(), caller.account),

@@ -74,6 +74,7 @@ mod media_addresses;
 pub mod negotiate;
 mod note;
 mod outbox;
+pub mod phone_book;
 pub mod readable;
 pub mod speech;
 mod status;

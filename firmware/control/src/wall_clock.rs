@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 /// From 1900, where NTP begins, to 1970.
-const NTP_TO_UNIX_S: u64 = 2_208_988_800;
+pub(crate) const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 
 /// The time of day of an instant in seconds since 1970. `known`: an instant and its time of day as
 /// NTP 32.32.

@@ -87,7 +87,10 @@ mod tests {
                 }
             }
             let reached = f32::from(last.unwrap());
-            assert!((reached / expected - 1.0).abs() < 0.01, "{db} dB: {reached}");
+            assert!(
+                (reached / expected - 1.0).abs() < 0.01,
+                "{db} dB: {reached}"
+            );
         }
         gain.set_db(30);
         for _ in 0..40 {

@@ -110,7 +110,10 @@ mod tests {
         bell.ring(Some(ring(true)));
         let rising = peaks(&mut bell, 20);
         assert!(rising[0] < loud[0] / 4, "{rising:?}");
-        assert!(rising.windows(2).all(|pair| pair[0] <= pair[1]), "{rising:?}");
+        assert!(
+            rising.windows(2).all(|pair| pair[0] <= pair[1]),
+            "{rising:?}"
+        );
         assert!(rising[19] > loud[0] / 10 * 9, "{rising:?}");
         bell.ring(None);
         assert_eq!(peaks(&mut bell, 2)[1], 0);

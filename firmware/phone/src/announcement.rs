@@ -13,6 +13,10 @@ pub enum Announcement {
     OwnNumber,
     /// The phone's IP address.
     OwnAddress,
+    /// How well the last call was heard.
+    LastQuality,
+    /// A number that is about to be dialled.
+    Number(String),
     /// A setting was made by star code; the number that belongs to it, or nothing.
     Set(StarCode, String),
     /// What was asked of the appliance is carried out.

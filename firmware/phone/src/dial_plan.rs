@@ -18,8 +18,9 @@ use config::country::{international_prefix, trunk_prefix};
 use config::digit_map::{self, DigitMap, Timer};
 use types::Country;
 
+use crate::input::AccountId;
 use crate::note::{BarredNumber, DialError};
-use matching::{Match, matches};
+use matching::{Match, MatchResult, matches};
 
 /// What complete keys mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,10 +69,23 @@ impl Decision {
     }
 }
 
+/// Which numbers exist for an account.
+#[derive(Debug, Clone)]
+struct AccountMap {
+    account: AccountId,
+    /// Empty: only a key chooses it.
+    prefix: String,
+    map: DigitMap,
+}
+
 /// Everything the phone knows about numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct DialPlan {
     map: Option<DigitMap>,
+    /// Maps of accounts that have one of their own, with their prefixes.
+    of_accounts: Vec<AccountMap>,
+    /// The account that a key chose for the next number.
+    chosen: Option<AccountId>,
     emergency: Vec<String>,
     speed_dial: Vec<(String, String)>,
     codes: Vec<(String, StarCode)>,
@@ -90,6 +104,8 @@ impl DialPlan {
             map: digit_map::parse(&config.dial.digit_map)
                 .ok()
                 .map(|map| with_service_codes(map, config)),
+            of_accounts: account_maps(config),
+            chosen: None,
             emergency: own
                 .iter()
                 .map(|&number| number.to_owned())
@@ -100,6 +116,48 @@ impl DialPlan {
             identity_codes: config::country::identity_codes(country),
             country,
         }
+    }
+
+    /// The next number goes by this account.
+    pub(crate) fn choose(&mut self, account: Option<AccountId>) {
+        self.chosen = account;
+    }
+
+    /// What the digit map that counts for these digits says of them; numbers are given back with
+    /// the prefix they were keyed with.
+    fn match_digits(&self, digits: &str) -> Option<MatchResult> {
+        let chosen = self
+            .chosen
+            .and_then(|account| self.of_accounts.iter().find(|own| own.account == account));
+        if let Some(own) = chosen {
+            return Some(matches(&own.map, digits));
+        }
+        let own = self.of_accounts.iter().filter(|own| !own.prefix.is_empty());
+        let fitting = own.clone().filter(|own| digits.starts_with(&own.prefix));
+        if let Some(own) = fitting.max_by_key(|own| own.prefix.len()) {
+            let rest = &digits[own.prefix.len()..];
+            if rest.is_empty() {
+                return Some(MatchResult {
+                    matched: Match::Partial,
+                    second_dial_tone: false,
+                });
+            }
+            let mut result = matches(&own.map, rest);
+            result.matched = result.matched.after(&own.prefix);
+            return Some(result);
+        }
+        let result = self.map.as_ref().map(|map| matches(map, digits));
+        let mut beginning = own.filter(|own| own.prefix.starts_with(digits));
+        let refused = result
+            .as_ref()
+            .is_none_or(|result| matches!(result.matched, Match::Impossible | Match::Barred));
+        if refused && beginning.next().is_some() {
+            return Some(MatchResult {
+                matched: Match::Partial,
+                second_dial_tone: false,
+            });
+        }
+        result
     }
 
     /// Stores a speed dial number under these keys, or removes it.
@@ -138,6 +196,12 @@ impl DialPlan {
         let plain = plain(number);
         if self.is_emergency(&plain) {
             return None;
+        }
+        if self
+            .match_digits(&plain)
+            .is_some_and(|result| result.matched == Match::Barred)
+        {
+            return Some(BarredNumber::DigitMap(plain));
         }
         let map = self.map.as_ref()?;
         let ways = ways_to_dial(&plain, self.country);
@@ -190,9 +254,8 @@ impl DialPlan {
             .iter()
             .any(|number| number.starts_with(digits));
         let map = self
-            .map
-            .as_ref()
-            .is_some_and(|map| match matches(map, digits).matched {
+            .match_digits(digits)
+            .is_some_and(|result| match result.matched {
                 Match::Partial
                 | Match::CouldBeLonger { .. }
                 | Match::Complete(_)
@@ -222,7 +285,7 @@ impl DialPlan {
         if let Some((code, rest)) = self.star_code(digits) {
             return self.decide_code(code, rest, hold);
         }
-        let result = self.map.as_ref().map(|map| matches(map, digits));
+        let result = self.match_digits(digits);
         let second_dial_tone = result
             .as_ref()
             .is_some_and(|result| result.second_dial_tone);
@@ -306,9 +369,8 @@ impl DialPlan {
             } => Decision::Dial(dialled),
             Decision::Wait { dialled: None, .. } => {
                 let is_barred = self
-                    .map
-                    .as_ref()
-                    .is_some_and(|map| matches(map, digits).matched == Match::Barred);
+                    .match_digits(digits)
+                    .is_some_and(|result| result.matched == Match::Barred);
                 if is_barred {
                     Decision::Refuse(barred(digits))
                 } else {
@@ -318,6 +380,23 @@ impl DialPlan {
             decided @ (Decision::Dial(_) | Decision::Refuse(_)) => decided,
         }
     }
+}
+
+fn account_maps(config: &config::Config) -> Vec<AccountMap> {
+    let each = |(index, account): (usize, &config::schema::Account)| {
+        let map = digit_map::parse(account.digit_map.as_deref()?).ok()?;
+        Some(AccountMap {
+            account: AccountId(index),
+            prefix: account.prefix.clone().unwrap_or_default(),
+            map: with_service_codes(map, config),
+        })
+    };
+    config
+        .accounts
+        .iter()
+        .enumerate()
+        .filter_map(each)
+        .collect()
 }
 
 /// The digit map, and what the country's networks understand besides.

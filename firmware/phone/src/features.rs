@@ -85,6 +85,7 @@ impl Features {
             | StarCode::EchoTest
             | StarCode::OwnNumber
             | StarCode::OwnAddress
+            | StarCode::LastQuality
             | StarCode::SelfTest
             | StarCode::Bundle
             | StarCode::Reboot

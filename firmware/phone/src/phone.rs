@@ -35,10 +35,11 @@ use crate::input::{CallId, Input, PickUp};
 use crate::note::{BarredNumber, DialError, Note};
 use crate::output::{Output, Tone};
 use crate::route::Lines;
-use crate::screening::{BlockList, Intercom, RingRules};
+use crate::screening::{BlockList, Intercom, Quiet, RingRules};
 use crate::state::State;
 
 mod codes;
+mod feature_keys;
 mod flash;
 mod hook;
 mod keys;
@@ -52,6 +53,12 @@ pub use codes::LastCaller;
 
 /// How long dial tone waits for the first digit before it becomes congestion tone.
 const DIAL_TONE: Duration = Duration::from_secs(30);
+
+/// A contact comes to rest within this time after the handset was lifted.
+const COMES_TO_REST: Duration = Duration::from_millis(1000);
+
+/// And until then it is never open longer than this.
+const BOUNCE: Duration = Duration::from_millis(350);
 
 /// How long the phone rings because a call answered itself at its caller's request.
 const ANNOUNCEMENT: Duration = Duration::from_secs(1);
@@ -89,6 +96,8 @@ pub struct Phone {
     plan: DialPlan,
     /// Who does not get through.
     block: BlockList,
+    /// Whom the bell is silent for.
+    quiet: Quiet,
     /// Who is answered at once.
     intercom: Intercom,
     /// Who rings how.
@@ -131,7 +140,10 @@ pub struct Phone {
     speech: speech::Speech,
     /// What is set from the handset.
     features: Features,
-    last_dialled: Option<String>,
+    /// The numbers dialled last, the newest at the end, each once.
+    dialled: Vec<String>,
+    /// Where in it the key of the redial list is.
+    redial_at: Option<usize>,
     last_caller: Option<LastCaller>,
     /// A call was missed, or a text came, since the handset was lifted last.
     missed: bool,
@@ -148,6 +160,9 @@ pub struct Phone {
     step: Option<Instant>,
     /// When the hook went down, while that may still be a flash.
     flash_from: Option<Instant>,
+    /// When lifting the handset made a call: until its contact has come to rest a hook that goes
+    /// down is no flash.
+    taken_up: Option<Instant>,
     /// Until when a tone warns that the call's encryption is missing.
     warning: Option<Instant>,
     /// When a ringing call is answered by itself.
@@ -183,6 +198,7 @@ impl Phone {
             flash_window: (ms(from.into()), ms(to.into())),
             plan: DialPlan::new(config),
             block: BlockList::new(config),
+            quiet: Quiet::new(config),
             intercom: Intercom::new(config),
             rings: RingRules::new(config),
             targets: config.dial.clone(),
@@ -195,7 +211,8 @@ impl Phone {
             levels: config.audio.clone(),
             speech: speech::Speech::default(),
             features: Features::default(),
-            last_dialled: None,
+            dialled: Vec::new(),
+            redial_at: None,
             last_caller: None,
             missed: false,
             silenced: false,
@@ -219,6 +236,7 @@ impl Phone {
             pick_up: None,
             step: None,
             flash_from: None,
+            taken_up: None,
             warning: None,
             auto_answer: None,
             announced: None,
@@ -293,6 +311,7 @@ impl Phone {
             Input::SetUpWritten(written) => self.on_set_up_written(written, now),
             Input::MessagesWaiting(messages) => self.messages = messages,
             Input::TextMessage => self.missed = true,
+            Input::QuietHours(quiet) => self.quiet.now = quiet,
             Input::PickUpOffered(offered) => self.pick_up = offered,
             Input::RemoteTalk(call) => self.remote_talk(call, now),
             Input::RemoteHold(call) => self.remote_hold(call, now),
@@ -439,6 +458,7 @@ impl Phone {
         self.state = state;
         self.step = step;
         self.confirmed = false;
+        self.redial_at = None;
         self.menu = None;
         self.reminder = None;
         self.speech.clear();
@@ -447,6 +467,8 @@ impl Phone {
             self.unmute();
         }
         if !state.takes_digits() {
+            self.lines.choose(None);
+            self.plan.choose(None);
             self.digits.clear();
             self.pending = None;
             self.second_dial_tone = false;
@@ -455,7 +477,13 @@ impl Phone {
 
     /// When a hook that went down is down for good.
     fn flash_ends(&self) -> Option<Instant> {
-        self.flash_from.map(|from| from + self.flash_window.1)
+        let from = self.flash_from?;
+        let window = if self.may_bounce(from) {
+            self.flash_window.1.max(BOUNCE)
+        } else {
+            self.flash_window.1
+        };
+        Some(from + window)
     }
 
     /// When the bell is to remind of a call on hold.

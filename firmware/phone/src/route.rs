@@ -18,6 +18,10 @@ pub(crate) struct Lines {
     prefixes: Vec<Option<String>>,
     /// The domain of each account.
     domains: Vec<String>,
+    /// The accounts whose number is withheld.
+    anonymous: Vec<bool>,
+    /// The account that a key chose for the next number.
+    chosen: Option<AccountId>,
     direct: bool,
     emergency_route: Option<String>,
 }
@@ -40,6 +44,12 @@ impl Lines {
                 .iter()
                 .map(|account| account.domain.clone())
                 .collect(),
+            anonymous: config
+                .accounts
+                .iter()
+                .map(|account| account.anonymous)
+                .collect(),
+            chosen: None,
             direct: config.call.direct.unwrap_or(true),
             emergency_route: config.dial.emergency_route.clone(),
         }
@@ -78,6 +88,27 @@ impl Lines {
         Some(AccountId(found.0))
     }
 
+    /// The account of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<AccountId> {
+        let index = self.accounts.iter().position(|(known, _)| known == name)?;
+        Some(AccountId(index))
+    }
+
+    /// The next number goes by this account; `None`: by whichever can.
+    pub(crate) fn choose(&mut self, account: Option<AccountId>) {
+        self.chosen = account;
+    }
+
+    /// The account that a key chose.
+    pub(crate) fn chosen(&self) -> Option<AccountId> {
+        self.chosen
+    }
+
+    /// Calls by this account withhold its number.
+    pub(crate) fn withholds(&self, account: Option<AccountId>) -> bool {
+        account.is_some_and(|account| self.anonymous.get(account.0) == Some(&true))
+    }
+
     /// The account whose prefix a number begins with, and the number after it. The longest counts.
     pub(crate) fn by_prefix<'n>(&self, number: &'n str) -> Option<(AccountId, &'n str)> {
         let fits = |(index, prefix): (usize, &Option<String>)| {
@@ -114,6 +145,9 @@ impl Lines {
             has_more: false,
         };
         if let Some(account) = self.of_own_domain(address) {
+            return self.by(account, address);
+        }
+        if let Some(account) = self.chosen.filter(|_| !is_address(address)) {
             return self.by(account, address);
         }
         if let Some((account, number)) = self.by_prefix(address) {

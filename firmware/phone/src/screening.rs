@@ -1,16 +1,23 @@
-//! Who rings, and how: the block list, and the ring of an account or a caller.
+//! Who rings, and how: the block list, quiet hours, and the ring of an account or a caller.
 //!
 //! ```text
-//! Caller ─┬─▶ BlockList (patterns with * and ?) ─▶ refused, busy, or without a sound
+//! Caller ─┬─▶ BlockList (patterns with * and ?) ─▶ refused, busy, mailbox, or without a sound
+//!         ├─▶ Quiet (hours, exceptions) ─────────▶ without a sound
 //!         └─▶ RingRules (caller, account) ───────▶ a distinctive ring
 //! ```
+
+use config::schema::BlockAction;
 
 use crate::input::{Alert, Caller};
 
 /// Callers who do not get through.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct BlockList {
     patterns: Vec<String>,
+    /// What becomes of those.
+    action: BlockAction,
+    /// Patterns with what becomes of each, before `patterns`.
+    each: Vec<(String, BlockAction)>,
     /// Those who do, whatever `patterns` says.
     allowed: Vec<String>,
 }
@@ -19,13 +26,43 @@ impl BlockList {
     pub(crate) fn new(config: &config::Config) -> Self {
         Self {
             patterns: config.call.block.clone(),
+            action: config.call.block_action,
+            each: config.call.screen.clone(),
             allowed: config.call.allow.clone(),
         }
     }
 
-    /// Whether this caller is blocked.
-    pub(crate) fn blocks(&self, caller: &Caller) -> bool {
-        is_listed(&self.patterns, caller) && !is_listed(&self.allowed, caller)
+    /// What becomes of this caller; `None`: it gets through.
+    pub(crate) fn action(&self, caller: &Caller) -> Option<BlockAction> {
+        if is_listed(&self.allowed, caller) {
+            return None;
+        }
+        let mut each = self.each.iter();
+        let own = each.find(|(pattern, _)| is_like(pattern, caller));
+        let listed = || is_listed(&self.patterns, caller).then_some(self.action);
+        own.map(|(_, action)| *action).or_else(listed)
+    }
+}
+
+/// Quiet hours: whom the bell is silent for.
+#[derive(Debug, Default)]
+pub(crate) struct Quiet {
+    /// It is that time of day.
+    pub(crate) now: bool,
+    except: Vec<String>,
+}
+
+impl Quiet {
+    pub(crate) fn new(config: &config::Config) -> Self {
+        Self {
+            now: false,
+            except: config.call.quiet_except.clone(),
+        }
+    }
+
+    /// Whether this caller does not ring now.
+    pub(crate) fn silences(&self, caller: &Caller) -> bool {
+        self.now && !is_listed(&self.except, caller)
     }
 }
 
@@ -163,9 +200,37 @@ mod tests {
             "[call]\nblock = [\"0900*\", \"*@spam.example\", \"anonymous\"]\nallow = [\"0900123\"]";
         let config = config::load(toml, "f").unwrap_or_else(|errors| panic!("{errors}"));
         let list = BlockList::new(&config);
-        assert!(list.blocks(&caller("0900555")) && list.blocks(&caller("sip:x@spam.example")));
-        assert!(list.blocks(&caller("")), "withheld");
-        assert!(!list.blocks(&caller("0900123")) && !list.blocks(&caller("0301234")));
+        let blocks = |number: &str| list.action(&caller(number)) == Some(BlockAction::Reject);
+        assert!(blocks("0900555") && blocks("sip:x@spam.example"));
+        assert!(blocks(""), "withheld");
+        assert!(!blocks("0900123") && !blocks("0301234"));
+    }
+
+    #[test]
+    fn the_first_pattern_of_screen_decides_what_a_caller_meets() {
+        let toml = "[dial]\nvoicemail = \"*97\"\n[call]\nblock = [\"09*\"]\nallow = [\"0900123\"]\n\
+                    [call.screen]\n\"0900*\" = \"busy\"\n\"0*\" = \"voicemail\"\n\
+                    \"*berg*\" = \"silent\"\n";
+        let config = config::load(toml, "f").unwrap_or_else(|errors| panic!("{errors}"));
+        let list = BlockList::new(&config);
+        for (number, expected) in [
+            ("0900555", Some(BlockAction::Busy)),
+            ("0900123", None),
+            ("0911", Some(BlockAction::Voicemail)),
+            ("301", Some(BlockAction::Silent)),
+        ] {
+            assert_eq!(list.action(&caller(number)), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn quiet_hours_have_exceptions() {
+        let toml = "[call]\nquiet_except = [\"030*\"]\n";
+        let config = config::load(toml, "f").unwrap_or_else(|errors| panic!("{errors}"));
+        let mut quiet = Quiet::new(&config);
+        assert!(!quiet.silences(&caller("040")));
+        quiet.now = true;
+        assert!(quiet.silences(&caller("040")) && !quiet.silences(&caller("0301")));
     }
 
     #[test]

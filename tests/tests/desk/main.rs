@@ -125,7 +125,9 @@ impl Story {
             }
             [phone, "keeps", text] => {
                 let files = &self.world[id(phone)].files;
-                let kept = files.get(control::features::FILE).map_or("", String::as_str);
+                let kept = files
+                    .get(control::features::FILE)
+                    .map_or("", String::as_str);
                 assert!(kept.contains(text), "{line}: {kept}");
             }
             [phone, "presses", "the", key, "key"] => {
@@ -425,12 +427,16 @@ stories! {
     anonymous
     blind_transfer
     block_list
+    busy_is_spoken
+    call_quality
     call_return
     call_waiting
     conference
+    contact_names
     ctl_verbs
     digit_map_bars
     do_not_disturb
+    feature_keys
     forward_always
     forward_busy
     forward_no_answer
@@ -442,9 +448,12 @@ stories! {
     missed_call_lamp
     mute_key
     own_number
+    quiet_hours
     redial
+    redial_list
     reject_anonymous
     ring_in_the_speaker
+    screening
     service_codes
     set_up_by_keys
     set_up_mistakes

@@ -25,6 +25,29 @@ fn office(name: &str, seed: u64) -> (World, [PhoneId; 3]) {
 }
 
 #[test]
+fn key_of_a_watched_phone_takes_its_call() {
+    let mut world = World::new("pick-up key", 32);
+    let watched = phone_ip(PhoneId(1));
+    let setup = Setup::default()
+        .toml("dial", &format!("watch = [\"sip:phone@{watched}\"]"))
+        .toml("dial.feature_keys", &format!("1 = \"sip:phone@{watched}\""));
+    let a = world.phone(setup);
+    let b = world.phone(Setup::default().toml("call", "watched_by = [\"10.0.0.0/8\"]"));
+    let c = world.phone(Setup::default());
+    world.run(secs(3));
+    let number = offhook_tests::world::number_of(b);
+    world.call(c, &number);
+    world.expect_state(b, State::Ringing, secs(2));
+    world.run(secs(2));
+    assert_eq!(lamp(&world, a, Lamp::Watched(0)), LampState::Fast);
+    world.press_function(a, types::FunctionKey::Feature(0));
+    world.expect_state(a, State::Talking, secs(3));
+    world.expect_state(c, State::Talking, secs(3));
+    assert_eq!(world[b].control.state(), State::Idle);
+    assert_eq!(lamp(&world, a, Lamp::HandsFree), LampState::On);
+}
+
+#[test]
 fn lamp_of_a_watched_phone_follows_its_call() {
     let (mut world, [a, b, c]) = office("busy lamps", 31);
     assert_eq!(lamp(&world, a, Lamp::Watched(0)), LampState::Off);

@@ -143,7 +143,11 @@ pub(super) fn configure(
             .ok_or(OpenProblem::Format)?;
         hw.set_format(format).map_err(OpenProblem::System)?;
         // One channel of two is wanted: a plugin that offers one would mix them.
-        let first = if microphone == MicrophoneChannel::Mix { 1 } else { 2 };
+        let first = if microphone == MicrophoneChannel::Mix {
+            1
+        } else {
+            2
+        };
         let channels = (first..=8)
             .chain(std::iter::once(1))
             .find(|&channels| hw.test_channels(channels).is_ok())

@@ -33,7 +33,10 @@ impl PowerUp {
             }
             // A second key, or a key let go: the user is doing something else.
             BoardEvent::KeyDown(_) | BoardEvent::KeyUp(_) => self.over = true,
-            BoardEvent::Hook(_) | BoardEvent::FlashKey | BoardEvent::Rotary(_) => {}
+            BoardEvent::Hook(_)
+            | BoardEvent::FlashKey
+            | BoardEvent::Rotary(_)
+            | BoardEvent::Function(_) => {}
         }
     }
 

@@ -23,7 +23,10 @@ pub(crate) enum Command {
         /// Give up every right that is not needed.
         confine: bool,
     },
-    SelfTest(ConfigPaths),
+    SelfTest {
+        paths: ConfigPaths,
+        wiring: bool,
+    },
     Provision {
         paths: ConfigPaths,
         emit: PathBuf,
@@ -196,7 +199,10 @@ fn command(name: &str, mut given: Given) -> Result<Command, lexopt::Error> {
             confine: given.flag("confine"),
             paths: given.paths()?,
         },
-        "selftest" => Command::SelfTest(given.paths()?),
+        "selftest" => Command::SelfTest {
+            wiring: given.flag("wiring"),
+            paths: given.paths()?,
+        },
         "provision" => Command::Provision {
             paths: given.paths()?,
             emit: given
@@ -347,7 +353,8 @@ fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
             json!({"cmd": verb, "on": on})
         }
         "volume" => {
-            const MISSING: &str = "volume needs what and dB, as in `offhook ctl volume earpiece=-6`";
+            const MISSING: &str =
+                "volume needs what and dB, as in `offhook ctl volume earpiece=-6`";
             let setting = given.plain(MISSING)?.string()?;
             let (of, db) = setting.split_once('=').ok_or(MISSING)?;
             json!({"cmd": verb, "of": of, "db": db.parse::<i8>().map_err(|_| MISSING)?})

@@ -117,7 +117,9 @@ fn line_of(text: &str, header: &str, key: &str) -> usize {
     let Some(start) = lines.iter().position(|line| line.starts_with(header)) else {
         return 1;
     };
-    let section = lines[start + 1..].iter().take_while(|line| !line.starts_with('['));
+    let section = lines[start + 1..]
+        .iter()
+        .take_while(|line| !line.starts_with('['));
     let is_key = |line: &&str| {
         let rest = line.strip_prefix(key);
         rest.is_some_and(|rest| rest.trim_start().starts_with('='))

@@ -94,15 +94,18 @@ pub(crate) const COMMANDS: &[Page] = &[
     },
     Page {
         name: "selftest",
-        usage: "offhook selftest [--config FILE | --card DIR] [--board PROFILE]",
+        usage: "offhook selftest [--wiring] [--config FILE | --card DIR] [--board PROFILE]",
         summary: "tests speaker, microphone, keys, hook, lamps, bell and network, by ear",
         details: "Each step begins with as many beeps as its number. Also started by holding # at \
                   power-up, or by star code (*95#).\n\
                   Stop a running phone first: it holds the card. Exit code 0: everything the phone \
-                  can check works. 1: something does not.",
+                  can check works. 1: something does not.\n\
+                  --wiring: asks to lift, press and dial, finds out which line is what, and prints \
+                  the lines for offhook.toml\n\
+                  (also into wiring.toml on the card).",
         example: "offhook selftest --board sim",
         values: &["config", "card", "board"],
-        flags: &[],
+        flags: &["wiring"],
         plain: 0,
     },
     Page {

@@ -9,6 +9,8 @@ pub(super) enum DriverEvent {
     Configuration(Box<Outcome>),
     /// The configuration before the one on trial is back; the phone restarts with it.
     Reverted,
+    /// A phone book came from the server.
+    PhoneBook(Vec<u8>),
     /// An account that does not register was tried.
     AccountTried {
         /// Its name.

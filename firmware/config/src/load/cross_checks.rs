@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Reader, table};
 use crate::country;
 use crate::error::quote;
-use crate::schema::{Turn, WifiSecurity};
+use crate::schema::{BlockAction, FeatureKey, Turn, WifiSecurity};
 
 impl Reader {
     /// None of these keys had a wrong value.
@@ -142,8 +142,51 @@ impl Reader {
                 "give each its own `name`",
             );
         }
+        self.cross_check_calls(&span_of);
         self.cross_check_turn(document, &span_of);
         self.cross_check_appliance(&span_of);
+    }
+
+    /// What keys and screening name must be there.
+    fn cross_check_calls(&mut self, span_of: &dyn Fn(&str, &str) -> Option<usize>) {
+        let (call, dial) = (&self.config.call, &self.config.dial);
+        let mailbox = call.block_action == BlockAction::Voicemail
+            || call
+                .screen
+                .iter()
+                .any(|(_, action)| *action == BlockAction::Voicemail);
+        let unknown = dial.feature_keys.iter().find_map(|(_, what)| match what {
+            FeatureKey::Account(name) => {
+                let known = self
+                    .config
+                    .accounts
+                    .iter()
+                    .any(|account| account.name == *name);
+                (!known).then(|| name.clone())
+            }
+            FeatureKey::Dial(_) | FeatureKey::RedialList => None,
+        });
+        if mailbox
+            && dial.voicemail.is_none()
+            && self.right(&["block_action", "screen", "voicemail"])
+        {
+            let at = span_of("call", "block_action").or(span_of("call", "screen"));
+            self.problem(
+                at.unwrap_or(0),
+                "callers are sent to the mailbox, but there is no `dial.voicemail`",
+                "add `voicemail = \"NUMBER\"` under `[dial]`",
+            );
+        }
+        if let Some(name) = unknown.filter(|_| self.right(&["feature_keys", "name"])) {
+            self.problem(
+                span_of("dial", "feature_keys").unwrap_or(0),
+                format!(
+                    "a key chooses the account {}, which there is not",
+                    quote(&name)
+                ),
+                "write the `name` of an account, or its `user@domain`",
+            );
+        }
     }
 
     /// Whoever names a user of a TURN server names the server.

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 
 use types::{Country, Transport};
 
-use super::{Account, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control, Dial, DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting, Network, Phone, Pin, RingSound, Secret, Security, Tls, Update};
+use super::{
+    Account, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control, Dial,
+    DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting, Network,
+    Phone, Pin, RingSound, Secret, Security, Tls, Update,
+};
 use crate::codes::Codes;
 
 /// A configuration with nothing in it yet: `load` fills every field from the table of settings.
@@ -45,6 +49,9 @@ pub(crate) fn blank() -> Config {
             park: None,
             pick_up: None,
             watch: Vec::new(),
+            feature_keys: Vec::new(),
+            contacts: Vec::new(),
+            phone_book: None,
             speed_dial: Vec::new(),
             hotline: None,
         },
@@ -62,6 +69,9 @@ pub(crate) fn blank() -> Config {
             block: Vec::new(),
             allow: Vec::new(),
             block_action: BlockAction::Reject,
+            screen: Vec::new(),
+            quiet_hours: None,
+            quiet_except: Vec::new(),
             intercom: Vec::new(),
             intercom_microphone: false,
             ring: Vec::new(),
@@ -164,6 +174,8 @@ pub(crate) fn blank_account() -> Account {
         remote_control: false,
         prefix: None,
         ring: None,
+        anonymous: false,
+        digit_map: None,
         encryption: None,
     }
 }

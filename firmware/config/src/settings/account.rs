@@ -143,11 +143,19 @@ pub(super) const SETTINGS: &[Setting] = &[
     account("prefix", ValueKind::Formatted(TextFormat::Code), WhenUnset::Means("none"), "\"9\"",
         |a, v| a.prefix = Some(v.text()).filter(|keys| !keys.is_empty()),
         "Keys that choose this account when they stand before a number; they are not dialled. Let \
-         the digit map accept them."),
+         the digit map accept them, or give the account a `digit_map`."),
     account("ring", ValueKind::Number(1, 5), WhenUnset::Means("as the caller or the country \
         says"), "2",
         |a, v| a.ring = Some(v.number() as u8),
         "How calls by this account ring: the distinctive cadences 1 to 5 (Bellcore-dr1 to -dr5)."),
+    account("anonymous", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |a, v| a.anonymous = v.bool(),
+        "`true`: calls by this account withhold its number."),
+    account("digit_map", ValueKind::DigitMap, WhenUnset::Means("as `dial.digit_map` says"),
+        "\"[1-8]xx\"",
+        |a, v| a.digit_map = Some(v.text()),
+        "Which numbers exist for this account: what is keyed after its `prefix`, or after its key \
+         (`dial.feature_keys`)."),
     account("encryption", ValueKind::Choice(MODES), WhenUnset::Means("as `encryption.mode` \
         says"), "\"required\"", |a, v| a.encryption = EncryptionPolicy::from_name(&v.text()),
         "How much encryption calls by this account use, where that differs from `[encryption]`."),

@@ -77,6 +77,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Speaks one's own number and whether the account is registered."),
     code!(OwnAddress, "own_address", "`*56#`", "\"*560#\"",
         "Speaks the phone's IP address."),
+    code!(LastQuality, "last_quality", "`*57#`", "\"*570#\"",
+        "Speaks how well the last call was heard."),
     code!(SelfTest, "self_test", "`*95#`", "\"*950#\"",
         "Self-test of speaker, microphone, keys, hook switch, lamps, bell and network; the result \
          is heard."),

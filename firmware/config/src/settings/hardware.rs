@@ -10,7 +10,10 @@ const DEBOUNCE: Wiring = Wiring::Number(0, 400);
 
 /// One key: its section, the table of `hardware.toml` and the key there.
 macro_rules! wire {
-    ($section:ident, $table:literal, $key:literal, $wiring:expr, $example:literal, $doc:literal) => {
+    (
+        $section:ident, $table:literal, $key:literal, $wiring:expr, $example:literal,
+        $doc:literal
+    ) => {
         setting(
             Section::$section,
             $key,
@@ -34,7 +37,7 @@ macro_rules! fitted {
 #[rustfmt::skip]
 pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Hardware, "chip", ValueKind::Wiring(Wiring::Text), PROFILE,
-        "\"gpiochip0\"",
+        "\"pinctrl-bcm2835\"",
         |c, v| c.hardware.set("gpio", "chip", v.text()),
         "The GPIO chip all lines are on: path, name or label."),
 

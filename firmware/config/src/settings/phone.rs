@@ -4,7 +4,7 @@
 use types::{Codec, Language};
 
 use super::{Section, Setting, WhenUnset, setting};
-use crate::schema::{BlockAction, DirectCaller, Flash};
+use crate::schema::{BlockAction, DirectCaller, FeatureKey, Flash, Hours};
 use crate::value::{TextFormat, Value, ValueKind};
 
 const CODECS: &[&str] = &[
@@ -112,6 +112,26 @@ pub(super) const SETTINGS: &[Setting] = &[
          the first line of `watched` in the board's `[lamps]`, and so on; it is lit while that \
          phone is in a call and flashes while it rings. A call that rings there is taken by the \
          star code `pick_up`."),
+    setting(Section::Dial, "contacts", ValueKind::Contacts(500), WhenUnset::Default("{}"),
+        "{ \"Anna Berg\" = \"+49301234567\" }",
+        |c, v| c.dial.contacts = v.pairs(),
+        "Names of callers by number or address. The file `contacts.vcf` (vCard) on the card adds \
+         to them. A number is the same with and without the country's code."),
+    setting(Section::Dial, "phone_book", ValueKind::Formatted(TextFormat::Url),
+        WhenUnset::Means("none"), "\"https://pbx.example.net/phonebook.xml\"",
+        |c, v| c.dial.phone_book = Some(v.text()),
+        "Where a server has more contacts: vCard, or XML as Yealink and Grandstream phones read \
+         it. Fetched at the start and every six hours; `http` only with `provision.allow_http`."),
+    setting(Section::Dial, "feature_keys", ValueKind::FeatureKeys, WhenUnset::Default("{}"),
+        "{ 1 = \"205\", 2 = \"*66\" }",
+        |c, v| c.dial.feature_keys = v.pairs().iter()
+            .filter_map(|(key, what)| Some((key.parse().ok()?, FeatureKey::from_text(what))))
+            .collect(),
+        "What the keys beside the keypad do, 1 to 8 (`feature` of the board's `[keys]`): dial a \
+         number, an address or a star code, or, with `account:NAME`, have the next number called \
+         by that account; `redial-list` speaks the numbers dialled before, one a press, and dials \
+         the one spoken last. With the handset down they switch to hands-free. The key of a phone \
+         of `watch` takes the call that rings there."),
     setting(Section::Dial, "speed", ValueKind::SpeedDial(100), WhenUnset::Default("{}"),
         "{ 1 = \"sip:echo@10.0.0.7\", 2 = \"0301234567\" }",
         |c, v| c.dial.speed_dial = v.pairs(),
@@ -214,12 +234,30 @@ pub(super) const SETTINGS: &[Setting] = &[
         WhenUnset::Default("[]"), "[\"0900123\"]",
         |c, v| c.call.allow = v.texts(),
         "Exceptions to `block`. With `block = [\"*\"]` only these get through."),
-    setting(Section::Call, "block_action", ValueKind::Choice(&["reject", "busy", "silent"]),
+    setting(Section::Call, "block_action",
+        ValueKind::Choice(&["reject", "busy", "silent", "voicemail"]),
         WhenUnset::Default("\"reject\""), "\"silent\"",
-        |c, v| c.call.block_action = match v.text()
-            .as_str() { "busy" => BlockAction::Busy, "silent" => BlockAction::Silent,
-            _other => BlockAction::Reject },
-        "What a blocked caller meets: a refusal, the busy tone, or ringing without a sound here."),
+        |c, v| c.call.block_action = BlockAction::from_name(&v.text())
+            .unwrap_or(BlockAction::Reject),
+        "What a blocked caller meets: a refusal, the busy tone, ringing without a sound here, or \
+         the mailbox (`dial.voicemail`)."),
+    setting(Section::Call, "screen", ValueKind::Words(100,
+        &["reject", "busy", "silent", "voicemail"]), WhenUnset::Default("{}"),
+        "{ \"0900*\" = \"reject\", \"*@work.example\" = \"busy\" }",
+        |c, v| c.call.screen = v.pairs().into_iter()
+            .filter_map(|(pattern, action)| Some((pattern, BlockAction::from_name(&action)?)))
+            .collect(),
+        "Callers by pattern as in `block`, and what each meets. The first that fits counts, and \
+         goes before `block`; `allow` goes before both."),
+    setting(Section::Call, "quiet_hours", ValueKind::Formatted(TextFormat::Hours),
+        WhenUnset::Means("none"), "\"22:00-07:00\"",
+        |c, v| c.call.quiet_hours = Hours::from_text(&v.text()),
+        "When the bell is silent, every day, by the phone's clock (`system.time_zone`). The lamps \
+         show who calls."),
+    setting(Section::Call, "quiet_except", ValueKind::FormattedList(TextFormat::Caller, 100),
+        WhenUnset::Default("[]"), "[\"0301234\"]",
+        |c, v| c.call.quiet_except = v.texts(),
+        "Callers who ring in quiet hours all the same: patterns as in `block`."),
     setting(Section::Call, "intercom", ValueKind::FormattedList(TextFormat::Caller, 32),
         WhenUnset::Default("[]"), "[\"103\", \"door*\"]",
         |c, v| c.call.intercom = v.texts(),

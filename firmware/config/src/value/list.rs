@@ -9,6 +9,7 @@ use super::{
     FEWEST_RTP_PORTS, TextFormat, Value, ValueKind, check_target, integer, is_keyed, shape_of,
 };
 use crate::error::{Problem, nearest, quote};
+use crate::schema::FeatureKey;
 
 /// `Err(None)`: the value has another shape.
 pub(super) fn port_range(value: &Spanned<DeValue<'_>>) -> Result<Value, Option<String>> {
@@ -243,6 +244,89 @@ pub(super) fn rings(
         }
         let what = "this is not the number of a ring, 1 to 5";
         Err(Problem::new(at, what, kind.help()))
+    })?;
+    Ok(Value::Pairs(pairs))
+}
+
+/// A pattern of callers and a word each.
+pub(super) fn words(
+    value: &Spanned<DeValue<'_>>,
+    most: usize,
+    words: &'static [&'static str],
+    kind: ValueKind,
+) -> Result<Value, Vec<Problem>> {
+    let entries = entries(value, most, "patterns", kind)?;
+    let pairs = each(entries, |(pattern, word), _| {
+        let at = word.span().start;
+        if let Err((what, _)) = TextFormat::Caller.check(pattern.get_ref()) {
+            return Err(Problem::new(pattern.span().start, what, kind.help()));
+        }
+        let chosen = text(word, "a word in quotes", || kind.help())?;
+        if words.contains(&chosen) {
+            return Ok((pattern.get_ref().to_string(), chosen.to_owned()));
+        }
+        let help = nearest(chosen, words.iter().copied())
+            .map_or_else(|| kind.help(), |near| format!("did you mean \"{near}\"?"));
+        let what = format!("{} is not one of the words allowed", quote(chosen));
+        Err(Problem::new(at, what, help))
+    })?;
+    Ok(Value::Pairs(pairs))
+}
+
+/// The number of a key and what it does.
+pub(super) fn feature_keys(
+    value: &Spanned<DeValue<'_>>,
+    kind: ValueKind,
+) -> Result<Value, Vec<Problem>> {
+    let most = types::FunctionKey::MOST_FEATURES;
+    let entries = entries(value, most.into(), "keys", kind)?;
+    let pairs = each(entries, |(key, what), _| {
+        let number = key.get_ref().parse::<u8>().ok();
+        if !number.is_some_and(|number| (1..=most).contains(&number)) {
+            let wrong = format!("{} is not the number of a key", quote(key.get_ref()));
+            return Err(Problem::new(key.span().start, wrong, kind.help()));
+        }
+        let text = text(what, "a number, address or account", || kind.help())?;
+        let account = text.strip_prefix("account:");
+        let fine = match account {
+            Some(name) => !name.trim().is_empty() && name.chars().count() <= 64,
+            None => text == FeatureKey::REDIAL_LIST || check_target(text).is_ok(),
+        };
+        if fine {
+            return Ok((key.get_ref().to_string(), text.to_owned()));
+        }
+        let wrong = format!(
+            "{} is neither a number, an address nor an account",
+            quote(text)
+        );
+        Err(Problem::new(what.span().start, wrong, kind.help()))
+    })?;
+    Ok(Value::Pairs(pairs))
+}
+
+/// Names and the number or address of each.
+pub(super) fn contacts(
+    value: &Spanned<DeValue<'_>>,
+    most: usize,
+    kind: ValueKind,
+) -> Result<Value, Vec<Problem>> {
+    let entries = entries(value, most, "contacts", kind)?;
+    let pairs = each(entries, |(name, number), _| {
+        let fine = !name.get_ref().trim().is_empty() && name.get_ref().chars().count() <= 64;
+        if !fine {
+            let what = format!("{} is not a name", quote(name.get_ref()));
+            return Err(Problem::new(name.span().start, what, kind.help()));
+        }
+        let text = text(number, "a number or SIP address", || kind.help())?;
+        let digits = text.strip_prefix('+').unwrap_or(text);
+        match check_target(digits) {
+            Ok(()) => Ok((name.get_ref().to_string(), text.to_owned())),
+            Err(error) => Err(Problem::new(
+                number.span().start,
+                error.to_string(),
+                kind.help(),
+            )),
+        }
     })?;
     Ok(Value::Pairs(pairs))
 }

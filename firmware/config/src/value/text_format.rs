@@ -7,7 +7,7 @@
 
 use super::is_keyed;
 use crate::error::{nearest, quote};
-use crate::schema::{DirectCaller, Ipv4Config, Ipv6Config};
+use crate::schema::{DirectCaller, Hours, Ipv4Config, Ipv6Config};
 use crate::{address, time_zone};
 
 /// A text with a grammar of its own.
@@ -51,6 +51,8 @@ pub(crate) enum TextFormat {
     Caller,
     /// A number or a SIP address.
     Target,
+    /// From when to when every day.
+    Hours,
 }
 
 /// What is wrong, and the help where it is better than the format's own.
@@ -154,6 +156,10 @@ impl TextFormat {
                 !text.trim().is_empty() && text.chars().count() <= 64,
                 format!("{shown} is not a pattern of callers"),
             ),
+            Self::Hours => or(
+                Hours::from_text(text).is_some(),
+                format!("{shown} does not say from when to when"),
+            ),
             Self::Target => super::check_target(text).map_err(|what| (what.to_string(), None)),
             Self::DirectCaller => or(
                 DirectCaller::from_text(text).is_some(),
@@ -175,6 +181,7 @@ impl TextFormat {
             | Self::DirectCaller => "an address in quotes",
             Self::Host | Self::Server => "a host",
             Self::Target => "a number or SIP address",
+            Self::Hours => "hours in quotes",
             Self::Ssid => "the name of a network",
             Self::WifiPassword => "text",
             Self::Region => "two letters",
@@ -232,6 +239,7 @@ impl TextFormat {
                 "write a number, address or name in quotes, at most 64 characters, `*` for any \
                  characters, like \"0900*\""
             }
+            Self::Hours => "write two times of 24 hours in quotes, like \"22:00-07:00\"",
             Self::Target => {
                 "write a number of the keys 0-9, * and #, or a SIP address, in quotes, like \
                  \"205\" or \"sip:anna@10.0.0.7\""
@@ -333,6 +341,11 @@ mod tests {
                 TextFormat::Url,
                 &["https://a.example/{mac}.cfg", "http://10.0.0.1:8080/x"],
                 &["ftp://a/x", "a.example/x", "https://"],
+            ),
+            (
+                TextFormat::Hours,
+                &["22:00-07:00", "00:00-23:59"],
+                &["22-7", "22:00", "24:00-07:00", "7:00-8:00", "07:00-07:00"],
             ),
             (TextFormat::Code, &["*78", ""], &["*9x", "abc"]),
             (

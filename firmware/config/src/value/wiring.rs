@@ -45,7 +45,13 @@ impl Wiring {
     ) -> Result<Value, Vec<Problem>> {
         let at = value.span().start;
         let wrong = |what: String| vec![Problem::new(at, what, kind.help())];
-        let shape = || wrong(format!("this is {}, not {}", shape_of(value.get_ref()), self.shape()));
+        let shape = || {
+            wrong(format!(
+                "this is {}, not {}",
+                shape_of(value.get_ref()),
+                self.shape()
+            ))
+        };
         let fine = || Ok(Value::Text(to_toml(value.get_ref())));
         match (self, value.get_ref()) {
             (Self::Line, line) if is_line(line) => fine(),
@@ -68,7 +74,8 @@ impl Wiring {
                     return fine();
                 }
                 let near = nearest(text, words.iter().copied());
-                let help = near.map_or_else(|| kind.help(), |near| format!("did you mean \"{near}\"?"));
+                let help =
+                    near.map_or_else(|| kind.help(), |near| format!("did you mean \"{near}\"?"));
                 let what = format!("{} is not one of the words allowed", quote(text));
                 Err(vec![Problem::new(at, what, help)])
             }
@@ -92,8 +99,10 @@ impl Wiring {
                 }
             }
             (Self::Mixer, DeValue::Array(list)) => {
-                let each = |item: &Spanned<DeValue<'_>>| matches!(item.get_ref(), DeValue::Table(t)
-                    if t.values().all(|value| is_plain(value.get_ref())));
+                let each = |item: &Spanned<DeValue<'_>>| {
+                    matches!(item.get_ref(), DeValue::Table(t)
+                    if t.values().all(|value| is_plain(value.get_ref())))
+                };
                 if list.len() <= MAX_ENTRIES && list.iter().all(each) {
                     fine()
                 } else {
@@ -143,8 +152,12 @@ impl Wiring {
             Self::Bool => "write `true` or `false`, without quotes".to_owned(),
             Self::Text => format!("write 1 to {MAX_TEXT} characters in quotes"),
             Self::Texts(most) => format!("write a list of at most {most} texts in quotes"),
-            Self::KeyMap => "write a table like { KEY_KPDOT = \"#\", KEY_PHONE = \"hook\" }".to_owned(),
-            Self::Mixer => "write a list like [{ control = \"Headphone\", volume = 85 }]".to_owned(),
+            Self::KeyMap => {
+                "write a table like { KEY_KPDOT = \"#\", KEY_PHONE = \"hook\" }".to_owned()
+            }
+            Self::Mixer => {
+                "write a list like [{ control = \"Headphone\", volume = 85 }]".to_owned()
+            }
         }
     }
 }
@@ -174,9 +187,14 @@ fn to_toml(value: &DeValue<'_>) -> String {
             format!("[{}]", items.join(", "))
         }
         DeValue::Table(table) => {
-            let entry = |(key, value): (&Spanned<toml::de::DeString<'_>>, &Spanned<DeValue<'_>>)| {
-                format!("{} = {}", text_to_toml(key.get_ref()), to_toml(value.get_ref()))
-            };
+            let entry =
+                |(key, value): (&Spanned<toml::de::DeString<'_>>, &Spanned<DeValue<'_>>)| {
+                    format!(
+                        "{} = {}",
+                        text_to_toml(key.get_ref()),
+                        to_toml(value.get_ref())
+                    )
+                };
             let entries: Vec<String> = table.iter().map(entry).collect();
             format!("{{ {} }}", entries.join(", "))
         }

@@ -96,6 +96,9 @@ impl Control {
                     Some(_) => user_of(&address),
                     None => address,
                 };
+                // Who withholds the number is no one of the phone book.
+                let known = self.contacts.name_of(&number).filter(|_| !anonymous);
+                let from = known.unwrap_or(from);
                 let mut record = CallRecord::new(id, call, CallDirection::In, from.clone(), now);
                 record.account = account.map(|account| account.0);
                 record.offers_ice = offers_ice;
@@ -124,6 +127,8 @@ impl Control {
                         auto_answer: answer_after_ms.is_some(),
                     },
                 };
+                let quiet = self.is_quiet(now);
+                self.phone.handle(Input::QuietHours(quiet), now);
                 self.phone.handle(input, now);
             }
             sip::Event::Progress {

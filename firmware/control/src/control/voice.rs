@@ -63,6 +63,7 @@ impl Control {
         let facts = Facts {
             account: account.map(|account| (account.user.clone(), self.accounts.is_ready(0))),
             address: self.voice.address,
+            last_mos: self.history.newest_first().find_map(|call| call.mos),
         };
         let words = sentence(announcement, self.voice.language, &facts);
         match self.voice.speaker.say(words) {

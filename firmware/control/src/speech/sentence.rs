@@ -9,12 +9,14 @@ use types::Language;
 use super::words::Word;
 
 /// What the phone itself does not know.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Facts {
     /// User part of the first account, and whether it is registered.
     pub(crate) account: Option<(String, bool)>,
     /// This machine's address, where the network gave it one.
     pub(crate) address: Option<IpAddr>,
+    /// Estimated listening quality of the last call, 1 to 4.5.
+    pub(crate) last_mos: Option<f64>,
 }
 
 /// The words of an announcement; never none.
@@ -29,6 +31,8 @@ pub(crate) fn sentence(
     let words = match announcement {
         Announcement::OwnNumber => own_number(facts),
         Announcement::OwnAddress => own_address(facts),
+        Announcement::LastQuality => vec![quality(facts.last_mos)],
+        Announcement::Number(number) => spoken_number(number),
         Announcement::Set(code, number) => setting(*code, number),
         Announcement::Maintenance(what) => vec![match what {
             Maintenance::SelfTest => Word::SelfTest,
@@ -48,6 +52,23 @@ pub(crate) fn sentence(
 /// A number, name or address, character by character.
 fn spelled(text: &str) -> impl Iterator<Item = Word> {
     text.chars().map(Word::of)
+}
+
+/// The digits of a number, or the user part of an address.
+fn spoken_number(number: &str) -> Vec<Word> {
+    let user = number.split_once(':').map_or(number, |(_, rest)| rest);
+    let user = user.split('@').next().unwrap_or(user);
+    spelled(user).collect()
+}
+
+/// By the scale of ITU-T G.107 annex B: what most users think of it.
+fn quality(mos: Option<f64>) -> Word {
+    match mos {
+        None => Word::NoCallYet,
+        Some(mos) if mos >= 4.0 => Word::QualityGood,
+        Some(mos) if mos >= 3.6 => Word::QualityFair,
+        Some(_) => Word::QualityPoor,
+    }
 }
 
 fn own_number(facts: &Facts) -> Vec<Word> {
@@ -101,6 +122,7 @@ fn setting(code: StarCode, number: &str) -> Vec<Word> {
         | StarCode::EchoTest
         | StarCode::OwnNumber
         | StarCode::OwnAddress
+        | StarCode::LastQuality
         | StarCode::SelfTest
         | StarCode::Bundle
         | StarCode::Reboot
@@ -133,6 +155,7 @@ fn not_dialled(error: &DialError) -> Word {
 /// What a status code means for who dialled.
 fn failed(code: Option<u16>) -> Word {
     match code {
+        Some(486 | 600) => Word::LineBusy,
         Some(404 | 410 | 484 | 485 | 604) => Word::UnknownNumber,
         Some(401 | 402 | 403 | 407 | 603 | 607) => Word::ServerRefuses,
         None | Some(408 | 503 | 504) => Word::ServerSilent,
@@ -208,7 +231,7 @@ mod tests {
     fn the_own_number_is_spelled() {
         let facts = Facts {
             account: Some(("10a".into(), true)),
-            address: None,
+            ..Facts::default()
         };
         let words = said(&Announcement::OwnNumber, &facts);
         let expected = [
@@ -227,8 +250,8 @@ mod tests {
     fn the_own_address_is_spelled() {
         let words = |address: &str| {
             let facts = Facts {
-                account: None,
                 address: Some(address.parse().unwrap()),
+                ..Facts::default()
             };
             said(&Announcement::OwnAddress, &facts)
         };
@@ -380,6 +403,7 @@ mod tests {
         let facts = Facts {
             account: Some(("0123456789abcdefghijklmnopqrstuvwxyz.-_+*#@é".into(), true)),
             address: "fe80::1".parse().ok(),
+            last_mos: None,
         };
         used.extend(said(&Announcement::OwnNumber, &facts));
         used.extend(said(&Announcement::OwnAddress, &facts));
@@ -388,6 +412,15 @@ mod tests {
             ..facts
         };
         used.extend(said(&Announcement::OwnNumber, &facts));
+        for last_mos in [None, Some(1.0), Some(3.7), Some(4.4)] {
+            let facts = Facts {
+                last_mos,
+                ..Facts::default()
+            };
+            used.extend(said(&Announcement::LastQuality, &facts));
+        }
+        let address = Announcement::Number("sip:10@a".into());
+        assert_eq!(said(&address, &Facts::default()), [Word::One, Word::Zero]);
         let unused: Vec<_> = Word::ALL
             .iter()
             .filter(|word| !used.contains(word))

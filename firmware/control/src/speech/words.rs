@@ -129,6 +129,17 @@ words! {
     TooManyCalls "too-many-calls" "There are too many calls." "Es sind zu viele Gespräche.",
     ServerRefuses "server-refuses" "The server refuses the call." "Der Server lehnt den Anruf ab.",
     ServerSilent "server-silent" "The server does not answer." "Der Server antwortet nicht.",
+    LineBusy "line-busy" "The line is busy." "Der Anschluss ist besetzt.",
+    NoCallYet "no-call-yet" "There was no call yet." "Es gab noch kein Gespräch.",
+    QualityGood "quality-good"
+        "The last call was heard well."
+        "Das letzte Gespräch war gut zu hören.",
+    QualityFair "quality-fair"
+        "The last call was heard fairly well."
+        "Das letzte Gespräch war mäßig zu hören.",
+    QualityPoor "quality-poor"
+        "The last call was heard badly."
+        "Das letzte Gespräch war schlecht zu hören.",
     CallFailed "call-failed" "The call failed." "Der Anruf ist fehlgeschlagen.",
     Error "error" "Error" "Fehler",
     LastGood "last-good"

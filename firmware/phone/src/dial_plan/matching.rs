@@ -40,6 +40,20 @@ pub(crate) enum Match {
     Impossible,
 }
 
+impl Match {
+    /// The same with these keys before the number.
+    pub(crate) fn after(self, prefix: &str) -> Self {
+        match self {
+            Self::Complete(number) => Self::Complete(format!("{prefix}{number}")),
+            Self::CouldBeLonger { number, timer } => Self::CouldBeLonger {
+                number: format!("{prefix}{number}"),
+                timer,
+            },
+            Self::Partial | Self::Barred | Self::Impossible => self,
+        }
+    }
+}
+
 /// The match of the digits so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MatchResult {

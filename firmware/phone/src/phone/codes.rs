@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use config::codes::StarCode;
 
+use super::feature_keys::MOST_DIALLED;
 use super::{DIAL_TONE, Phone};
 use crate::announcement::Announcement;
 use crate::call::CallState;
@@ -46,9 +47,17 @@ impl Phone {
         &self.features
     }
 
-    /// The number dialled last and who called last, from the history of earlier runs.
-    pub fn set_recent(&mut self, dialled: Option<String>, caller: Option<LastCaller>) {
-        self.last_dialled = dialled;
+    /// The numbers dialled last, the newest first, and who called last, from the history of earlier
+    /// runs.
+    pub fn set_recent(
+        &mut self,
+        dialled: impl IntoIterator<Item = String>,
+        caller: Option<LastCaller>,
+    ) {
+        let newest: Vec<String> = dialled.into_iter().take(MOST_DIALLED).collect();
+        for number in newest.iter().rev() {
+            self.remember_dialled(number);
+        }
         self.last_caller = caller;
     }
 
@@ -57,7 +66,7 @@ impl Phone {
         self.note(Note::StarCode(code));
         let target = |text: &Option<String>| text.clone().unwrap_or_default();
         match code {
-            StarCode::Redial => match self.last_dialled.clone() {
+            StarCode::Redial => match self.dialled.last().cloned() {
                 Some(number) => self.place_number(&number, CallOptions::default(), now),
                 None => self.not_dialled(DialError::NothingToRedial, now),
             },
@@ -109,6 +118,7 @@ impl Phone {
             | StarCode::SpeedDialSet => self.set_feature(code, number, now),
             StarCode::OwnNumber => self.announce_at_once(Announcement::OwnNumber, now),
             StarCode::OwnAddress => self.announce_at_once(Announcement::OwnAddress, now),
+            StarCode::LastQuality => self.announce_at_once(Announcement::LastQuality, now),
             StarCode::SelfTest => self.maintain(Maintenance::SelfTest, now),
             StarCode::Bundle => self.maintain(Maintenance::Bundle, now),
             StarCode::Reboot => self.maintain(Maintenance::Reboot, now),

@@ -167,7 +167,7 @@ impl Phone {
     }
 
     /// The call of the handset goes on hold, in a conference all of them.
-    fn hold_active(&mut self) {
+    pub(super) fn hold_active(&mut self) {
         self.active = None;
         while let Some(call) = self.calls.first(CallState::Talking) {
             self.out.push_back(Output::Hold(call, true));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use config::schema::Flash;
 
-use super::{ANNOUNCEMENT, DIAL_TONE, Phone};
+use super::{ANNOUNCEMENT, COMES_TO_REST, DIAL_TONE, Phone};
 use crate::call::CallState;
 use crate::dial_plan::Dialled;
 use crate::input::CallId;
@@ -27,7 +27,8 @@ impl Phone {
         if let Some(from) = self.flash_from.take() {
             // A longer pulse fired the window's timer before this. A shorter one was a knock, no
             // flash.
-            if now.saturating_duration_since(from) >= self.flash_window.0 {
+            let length = now.saturating_duration_since(from);
+            if length >= self.flash_window.0 && !self.may_bounce(from) {
                 self.flash(now);
             }
             return;
@@ -41,6 +42,7 @@ impl Phone {
         // On hook the phone is idle, rings, or is hands-free; nothing else can be.
         if self.state.is_on_hook() {
             self.take_up(now);
+            self.taken_up = self.state.has_call().then_some(now);
         }
     }
 
@@ -51,12 +53,22 @@ impl Phone {
             return;
         }
         let by_hook = matches!(self.call.flash, Flash::Hook | Flash::Network);
-        if was_off_hook && by_hook && self.flash_means_something() {
+        let means_flash = by_hook && self.flash_means_something();
+        if was_off_hook && (means_flash || self.may_bounce(now)) {
             self.release_key();
             self.flash_from = Some(now);
         } else if self.flash_from.is_none() {
             self.hang_up(now);
         }
+    }
+
+    /// Whether a hook that goes down at this time may only bounce: lifting it has just answered a
+    /// call, or placed one.
+    pub(super) fn may_bounce(&self, at: Instant) -> bool {
+        let since = self
+            .taken_up
+            .map(|taken_up| at.saturating_duration_since(taken_up));
+        since.is_some_and(|since| since < COMES_TO_REST) && !self.state.is_on_hook()
     }
 
     /// In a call, or with one on hold or waiting. Never in an emergency call: no accidental flash

@@ -230,18 +230,21 @@ impl Phone {
                 Ok(routes)
             }
         } else {
-            let anonymous = options.anonymous || self.features.anonymous;
-            let options = CallOptions {
-                anonymous,
-                ..options
+            let withheld = options.anonymous || self.features.anonymous;
+            let with = |route: Destination| {
+                let anonymous = withheld || self.lines.withholds(route.account);
+                let options = CallOptions {
+                    anonymous,
+                    ..options
+                };
+                Destination { options, ..route }
             };
-            let with = |route| Destination { options, ..route };
             self.lines.route(number).map(|route| vec![with(route)])
         };
         match routes {
             Ok(routes) => {
                 if !emergency {
-                    self.last_dialled = Some(number.to_owned());
+                    self.remember_dialled(number);
                 }
                 self.place_call(routes.into(), now);
             }

@@ -41,7 +41,7 @@ impl Phone {
             }
             FunctionKey::Mute => self.mute_key(),
             FunctionKey::HandsFree => self.hands_free_key(now),
-            FunctionKey::Feature(_) => {}
+            FunctionKey::Feature(index) => self.feature_key(index, now),
         }
     }
 

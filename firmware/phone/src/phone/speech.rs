@@ -12,7 +12,7 @@ use types::Key;
 use super::{Phone, State};
 use crate::announcement::Announcement;
 use crate::note::{DialError, Note};
-use crate::output::{Output, Tone};
+use crate::output::Output;
 use crate::set_up::{Reply, SetUp};
 
 /// A tone is heard so long before words say what it means.
@@ -169,11 +169,15 @@ impl Phone {
         self.speech.say(announcement, now);
     }
 
-    /// Why a tone of failure is heard.
-    pub(super) fn explain_failure(&mut self, tone: Tone, why: &Note, now: Instant) {
-        if tone == Tone::Busy {
-            return;
+    /// Something spoken in place of the tone, in the state there is.
+    pub(super) fn say_at_once(&mut self, announcement: Announcement, now: Instant) {
+        if self.speaks {
+            self.speech.say(announcement, now);
         }
+    }
+
+    /// Why a tone of failure is heard.
+    pub(super) fn explain_failure(&mut self, why: &Note, now: Instant) {
         if let Note::NotDialled(error) = why {
             self.explain(Announcement::NotDialled(error.clone()), now);
         } else if let Note::Failed { cause, .. } = why {

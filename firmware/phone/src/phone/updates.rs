@@ -42,16 +42,21 @@ impl Phone {
         self.calls.used(id);
         let name = one_line(&caller.name);
         let state = self.place_for_incoming();
-        let blocked = self.block.blocks(caller).then_some(self.call.block_action);
+        let blocked = self.block.action(caller);
         let screening = match blocked {
             Some(BlockAction::Reject) => Screening::Reject(603),
             Some(BlockAction::Busy) => Screening::Reject(486),
+            Some(BlockAction::Voicemail) => match self.targets.voicemail.clone() {
+                Some(mailbox) => Screening::Forward(mailbox),
+                None => Screening::Reject(480),
+            },
             Some(BlockAction::Silent) | None => {
                 self.features.screen(caller.anonymous, state.is_none())
             }
         };
         let alert = match (blocked, self.rings.of(caller)) {
             (Some(_), _) => Alert::Silent,
+            (None, _) if self.quiet.silences(caller) => Alert::Silent,
             (None, Some(ring)) if alert == Alert::Normal => ring,
             (None, _) => alert,
         };
@@ -390,7 +395,7 @@ impl Phone {
             after = after.min(SPEAKER_FAILURE);
         }
         self.enter(state, Some(now + after));
-        self.explain_failure(tone, &why, now);
+        self.explain_failure(&why, now);
         self.note(why);
     }
 

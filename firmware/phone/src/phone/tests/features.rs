@@ -272,7 +272,7 @@ fn recent_calls_of_earlier_runs_are_called_again() {
         number: "301".to_owned(),
         account: Some(AccountId(0)),
     };
-    desk.phone.set_recent(Some("200".to_owned()), Some(caller));
+    desk.phone.set_recent(["200".to_owned()], Some(caller));
     assert_eq!(desk.lifts().presses("*88").placed().1.address, "200");
     desk.does(Input::HangUp);
     assert_eq!(desk.lifts().presses("*89").placed().1.address, "301");

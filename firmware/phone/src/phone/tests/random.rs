@@ -390,7 +390,11 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
     );
     // A microphone is open only with the handset lifted, the hands-free lamp lit, or where the
     // owner has every call answered at once.
-    let lit = |lamp: Lamp| desk.lamps.get(&lamp).is_some_and(|state| *state == LampState::On);
+    let lit = |lamp: Lamp| {
+        desk.lamps
+            .get(&lamp)
+            .is_some_and(|state| *state == LampState::On)
+    };
     assert!(
         desk.connected.is_empty() || desk.muted || phone.off_hook || lit(Lamp::HandsFree),
         "an open microphone that no one sees"
@@ -401,7 +405,10 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
         "on hook is silent"
     );
     assert!(
-        !phone.calls.iter().any(|call| call.emergency && call.state == CallState::Calling)
+        !phone
+            .calls
+            .iter()
+            .any(|call| call.emergency && call.state == CallState::Calling)
             || !phone.mute,
         "an emergency call that is not heard"
     );
