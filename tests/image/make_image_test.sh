@@ -17,8 +17,10 @@ all:
 	test -z "\$\$SAYS" || { echo "\$\$SAYS"; exit 1; }
 	test -z "\$\$FAIL" || { echo "make: *** [Makefile:1: \$(O)/build/\$\$FAIL/.stamp_downloaded] Error 1"; exit 1; }
 	mkdir -p \$(O)/images; echo image >\$(O)/images/offhook-virt-7.8.9.img.xz; env >\$(O)/environment
-%_defconfig: ;
+%_defconfig: ; @mkdir -p \$(O); echo 'BR2_LINUX_KERNEL_CUSTOM_VERSION_VALUE="6.18.7"' >\$(O)/.config
+olddefconfig: ; @echo olddefconfig >>\$(O)/targets
 show-build-order: ; @echo busybox linux offhook
+show-info: ; @cat $work/info.json
 M
 # SPACE_MIB=1: what is made here is a few bytes, and the machine that runs this test need not have room for an image.
 image() { (cd "$work/project" && BUILDROOT=$work/buildroot BOARD=virt IMAGE_VERSION=7.8.9 SPACE_MIB=1 "$@" scripts/image 2>&1); }
@@ -34,9 +36,35 @@ is "the certificate" "$environment" "OFFHOOK_UPDATE_CERTIFICATE=$work/project/im
 said=$(image env RT=1) || fail "RT=1: $said"
 is "RT=1" "$(cat "$work/project/target/image/build-virt/environment")" linux-rt.fragment
 
+# Sources from Debian: fetched first, Buildroot is the copy of the tree, and nothing is built while an archive is missing.
+cp "$work/project/scripts/image-sources" "$work/real"
+cat >"$work/project/scripts/image-sources" <<S
+#!/bin/sh
+[ "\$1" = fetch ] || exec $root/scripts/image-sources "\$@"
+[ ! -e $work/incomplete ] || { echo "sources: near: near 2.1 is wanted"; exit 1; }
+mkdir -p "\$4/debian/tree" "\$4/downloads/same"; cp "\$3/Makefile" "\$4/debian/tree/"; : >"\$4/downloads/same/same-1.0.tar.xz"
+echo '{"archives": [{"package": "linux", "made_for": "6.18.9"}]}' >"\$4/debian/sources-\$2.json"
+S
+printf '#!/bin/sh\n' >"$work/project/scripts/need"
+echo '{"same": {"dl_dir": "same", "downloads": [{"source": "same-1.0.tar.xz"}]}}' >"$work/info.json"
+debian() { image env SOURCES=debian IMAGE_FOLDER="$work/other" "$@"; }
+said=$(debian) || fail "SOURCES=debian: $said"
+is "SOURCES=debian: the kernel" "$(cat "$work/other/build-virt/.config" 2>/dev/null)" '"6.18.9"'
+is "SOURCES=debian: the report for the manifest" "$(cat "$work/other/build-virt/environment" 2>/dev/null)" "OFFHOOK_SOURCES=$work/other/debian/sources-virt.json"
+[ -s "$work/other/offhook-virt-7.8.9.img.xz" ] || fail "the image is not in IMAGE_FOLDER"
+echo '{"new": {"dl_dir": "new", "downloads": [{"source": "new-7.tar.xz"}]}}' >"$work/info.json"; rm "$work/other/build-virt/.complete" "$work/other/build-virt/environment"
+said=$(debian) && fail "it builds without new-7.tar.xz"
+is "an archive that the table does not have" "$said" "likely cause: new wants new-7.tar.xz"
+[ ! -e "$work/other/build-virt/environment" ] || fail "it built although new-7.tar.xz is missing"
+touch "$work/incomplete"; said=$(debian) && fail "it builds with incomplete sources"
+is "sources that are missing" "$said" "near 2.1 is wanted"
+is "sources that are missing, at the end" "$said" "the sources are not complete"
+cp "$work/real" "$work/project/scripts/image-sources"; cp "$root/scripts/need" "$work/project/scripts/need"
+
 refused() { local what=$1 text=$2 said; shift 2; if said=$(image "$@"); then fail "$what: it builds"; fi; is "$what" "$said" "$text"; }
 refused "no board" "which board?" env BOARD=
 refused "an unknown board" "one of:" env BOARD=nothing
+refused "unknown sources" "SOURCES=elsewhere is not known" env SOURCES=elsewhere
 refused "no tree" "is no Buildroot tree" env BUILDROOT=/nowhere
 refused "a certificate that is not there" "there is no certificate" env UPDATE_CERTIFICATE=/nowhere
 refused "a disk that is too small" "MiB are free" env SPACE_MIB=999999999

@@ -22,9 +22,11 @@ built() {
   mkdir -p "$work/target/lib/modules/6.18.6-v8"; : >"$work/target/lib/modules/6.18.6-v8/modules.dep"
   cp "$board_files/busybox.fragment" "$work/build/busybox-1.37.0/.config"
   : >"$work/target/etc/init.d/S40network"
+  mkdir -p "$work/build/offhook-0.1.0/VENDOR/crate-1.2"; echo crate >"$work/build/offhook-0.1.0/VENDOR/crate-1.2/LICENSE-MIT"
 }
+mkdir -p "$work/licences/busybox-1.37.0"; echo busybox >"$work/licences/busybox-1.37.0/LICENSE"; echo '{}' >"$work/parts"
 post_build() {
-  BUILD_DIR=$work/build OFFHOOK_IMAGE_VERSION=7.8.9 OFFHOOK_UPDATE_CERTIFICATE=$work/certificate "$board_files/post-build" "$work/target" "$board" >"$work/said" 2>&1
+  BUILD_DIR=$work/build OFFHOOK_IMAGE_VERSION=7.8.9 OFFHOOK_UPDATE_CERTIFICATE=$work/certificate OFFHOOK_LICENCES=$work/licences OFFHOOK_PARTS=$work/parts "$board_files/post-build" "$work/target" "$board" >"$work/said" 2>&1
 }
 succeeds() { tried=$((tried + 1)); post_build || fail "$1: exit code $?: $(cat "$work/said")"; }
 # refuses WHAT TEXT: exit code 1, and one line that has the text
@@ -44,6 +46,8 @@ for board in virt rpi3 rpi4 rpi-zero2w; do
     [ "$(tr '\n' ' ' <"$work/target/etc/offhook/modules.network")" = "$radio" ] || fail "the modules of the network: $(cat "$work/target/etc/offhook/modules.network")"
     changes=$(cat "$work/target/etc/offhook/changes" 2>/dev/null)
     [ "${#changes}" -gt 100 ] && [ "${#changes}" -le 700 ] || fail "what is new is not in the image: '$changes'"
+    for text in LICENSE-MIT busybox-1.37.0/LICENSE crates/crate-1.2/LICENSE-MIT; do [ -s "$work/target/usr/share/licenses/$text" ] || fail "no licence text $text"; done
+    [ "$(cat "$work/target/usr/share/offhook/parts.spdx.json")" = '{}' ] || fail "the list of parts is not in the image"
     [ -z "$(ls "$work/target/etc/init.d")" ] || fail "Buildroot's own start scripts are still there"
   done
   # A kernel of an earlier build beside it does not count.
@@ -65,6 +69,7 @@ for board in virt rpi3 rpi4 rpi-zero2w; do
     built linux-custom; rm "$work/build/linux-custom/include/config/kernel.release"; refuses "a kernel that was not built" "was not built"
     built linux-custom; echo kernel/brcmfmac.ko >"$modules/modules.builtin"; : >"$modules/modules.dep"; succeeds "a driver that is built in"
   fi
+  mv "$work/licences" "$work/away"; built linux-6.18.7; refuses "no licence texts" "no licence texts"; mv "$work/away" "$work/licences"
   mv "$work/certificate" "$work/away"; built linux-6.18.7; refuses "no certificate" "no certificate for updates"; mv "$work/away" "$work/certificate"
 done
 board=none; built linux-6.18.7 2>/dev/null; refuses "an unknown board" "no board profile"

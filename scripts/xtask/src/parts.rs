@@ -410,6 +410,11 @@ fn tools(part: &mut Running) {
     );
     part.check("make image", "tests/image/make_image_test.sh", &[]);
     part.check(
+        "the sources of an image (SOURCES=debian)",
+        "tests/image/sources_test.sh",
+        &[],
+    );
+    part.check(
         "bundles that are refused",
         "tests/image/refused_test.sh",
         &[],
