@@ -29,6 +29,7 @@ fn samples() -> Vec<Sample> {
     let (mut world, l, r) = World::pair("the plot of the guide", 7, &Setup::default());
     world.connect(l, r);
     let begin = world.now();
+    let since = |world: &World| world.now().saturating_sub(begin).as_secs_f64();
     let (mut all, mut concealed) = (Vec::new(), 0);
     for (until, link) in [
         (BAD.0, Link::default()),
@@ -43,11 +44,11 @@ fn samples() -> Vec<Sample> {
         (LENGTH, Link::default()),
     ] {
         world.network.set_default(link);
-        while (world.now() - begin).as_secs_f64() < until {
+        while since(&world) < until {
             world.run(ms(500));
             let stats = world[r].stream_stats()[0];
             all.push(Sample {
-                at_s: (world.now() - begin).as_secs_f64(),
+                at_s: since(&world),
                 delay_ms: f64::from(stats.delay_ms),
                 concealed_ms: (stats.concealed_ms - concealed) as f64,
             });

@@ -20,7 +20,7 @@ const BOTTOM: f64 = 288.0;
 /// Height of the letters, and of a line.
 const LETTER: f64 = 2.75;
 const LINE: f64 = 3.6;
-/// Width of a letter of DejaVu Sans, in its height: the mean of English text and a tenth.
+/// Width of a letter in its height: the mean of English text in this font, and a tenth.
 const WIDTH: f64 = 0.6;
 
 /// A row of a table: what is done, or the code, and what happens.
