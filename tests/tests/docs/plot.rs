@@ -101,7 +101,8 @@ fn drawn(samples: &[Sample]) -> String {
     let title = "A call while the network is bad for fifteen seconds";
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 900 380\" \
-         font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"12\">\n<title>{title}</title>\n\
+         font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"12\">\n\
+         <title>{title}</title>\n\
          <rect width=\"900\" height=\"380\" fill=\"#fff\"/>\n\
          <rect x=\"{0:.0}\" y=\"28\" width=\"{1:.0}\" height=\"318\" fill=\"#fbe9e7\"/>\n\
          <text x=\"{2:.0}\" y=\"22\" fill=\"#444\">5 % lost, jitter of 40 ms</text>\n",

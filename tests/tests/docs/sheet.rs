@@ -119,7 +119,8 @@ fn rows(svg: &mut String, rows: &[Row], mut y: f64, left_style: &str) -> f64 {
 fn sheet(title: &str, column: usize) -> (String, f64) {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}mm\" \
-         height=\"{1}mm\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n<title>{title}</title>\n\
+         height=\"{1}mm\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n\
+         <title>{title}</title>\n\
          <rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n\
          <text x=\"{2}\" y=\"16\" font-size=\"5\" font-weight=\"bold\">{title}</text>\n",
         PAPER.0, PAPER.1, EDGE.0
