@@ -29,6 +29,7 @@ fn samples() -> Vec<Sample> {
     let (mut world, l, r) = World::pair("the plot of the guide", 7, &Setup::default());
     world.connect(l, r);
     let begin = world.now();
+    let since = |world: &World| world.now().saturating_sub(begin).as_secs_f64();
     let (mut all, mut concealed) = (Vec::new(), 0);
     for (until, link) in [
         (BAD.0, Link::default()),
@@ -43,11 +44,11 @@ fn samples() -> Vec<Sample> {
         (LENGTH, Link::default()),
     ] {
         world.network.set_default(link);
-        while (world.now() - begin).as_secs_f64() < until {
+        while since(&world) < until {
             world.run(ms(500));
             let stats = world[r].stream_stats()[0];
             all.push(Sample {
-                at_s: (world.now() - begin).as_secs_f64(),
+                at_s: since(&world),
                 delay_ms: f64::from(stats.delay_ms),
                 concealed_ms: (stats.concealed_ms - concealed) as f64,
             });
@@ -100,7 +101,8 @@ fn drawn(samples: &[Sample]) -> String {
     let title = "A call while the network is bad for fifteen seconds";
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 900 380\" \
-         font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"12\">\n<title>{title}</title>\n\
+         font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"12\">\n\
+         <title>{title}</title>\n\
          <rect width=\"900\" height=\"380\" fill=\"#fff\"/>\n\
          <rect x=\"{0:.0}\" y=\"28\" width=\"{1:.0}\" height=\"318\" fill=\"#fbe9e7\"/>\n\
          <text x=\"{2:.0}\" y=\"22\" fill=\"#444\">5 % lost, jitter of 40 ms</text>\n",

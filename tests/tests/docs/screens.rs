@@ -1,5 +1,5 @@
-//! The screens of the guide: what the program prints, run here and drawn as a terminal. Addresses of
-//! this run are replaced by those of an example.
+//! The screens of the guide: what the program prints, run here and drawn as a terminal. Addresses
+//! of this run are replaced by those of an example.
 //!
 //! ```text
 //! offhook check --try ═UDP═ a registrar of the test kit ─▶ stdout ─▶ docs/guide/src/screens/*.svg (compared, or written)
@@ -96,7 +96,8 @@ fn drawn(title: &str, text: &str) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 920 {height}\" \
          font-family=\"DejaVu Sans Mono, Menlo, Consolas, monospace\" font-size=\"15\">\n\
-         <title>{title}</title>\n<rect width=\"920\" height=\"{height}\" rx=\"8\" fill=\"#1c1f24\"/>\n"
+         <title>{title}</title>\n\
+         <rect width=\"920\" height=\"{height}\" rx=\"8\" fill=\"#1c1f24\"/>\n"
     );
     for (row, (first, line)) in lines.iter().enumerate() {
         let colour = match first {

@@ -20,7 +20,7 @@ const BOTTOM: f64 = 288.0;
 /// Height of the letters, and of a line.
 const LETTER: f64 = 2.75;
 const LINE: f64 = 3.6;
-/// Width of a letter of DejaVu Sans, in its height: the mean of English text and a tenth.
+/// Width of a letter in its height: the mean of English text in this font, and a tenth.
 const WIDTH: f64 = 0.6;
 
 /// A row of a table: what is done, or the code, and what happens.
@@ -119,7 +119,8 @@ fn rows(svg: &mut String, rows: &[Row], mut y: f64, left_style: &str) -> f64 {
 fn sheet(title: &str, column: usize) -> (String, f64) {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}mm\" \
-         height=\"{1}mm\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n<title>{title}</title>\n\
+         height=\"{1}mm\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n\
+         <title>{title}</title>\n\
          <rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n\
          <text x=\"{2}\" y=\"16\" font-size=\"5\" font-weight=\"bold\">{title}</text>\n",
         PAPER.0, PAPER.1, EDGE.0

@@ -192,12 +192,11 @@ fn prompt_words(prompt: &Prompt) -> Vec<(Language, Word)> {
         }
         Question::Network => words.extend([Word::NoNetwork, Word::AskNetwork]),
         Question::WifiName => words.extend([Word::AskWifiName, Word::HowToSpell]),
-        Question::WifiPassword => words.push(Word::AskPassword),
         Question::OwnAddress => words.push(Word::AskOwnAddress),
         Question::Router => words.push(Word::AskRouter),
         Question::Address => words.extend([Word::AskAddress, Word::ForLetters]),
         Question::User => words.push(Word::AskUser),
-        Question::Password => words.push(Word::AskPassword),
+        Question::WifiPassword | Question::Password => words.push(Word::AskPassword),
         Question::Letters => words.push(Word::HowToSpell),
         Question::Spelled(character) => {
             words.extend(character.is_ascii_uppercase().then_some(Word::Capital));
