@@ -244,29 +244,32 @@ impl Connections {
         let displaced = match (server, is_full) {
             (true, true) => return None,
             (true, false) => None,
-            (false, _) => self.displaced_by_dial(host_of(remote.ip()), is_full, now)?,
+            (false, _) => self
+                .displaced_by_dial(host_of(remote.ip()), is_full, now)
+                .ok()?,
         };
         let flow = self.insert_dialled(remote, transport, names, standing, now);
         Some(Dial::New { flow, displaced })
     }
 
-    /// The connection that makes room for another to this host; `None`: there is none to spare.
+    /// The connection that makes room for another to this host, where one has to.
     fn displaced_by_dial(
         &self,
         host: IpAddr,
         is_full: bool,
         now: Instant,
-    ) -> Option<Option<ConnectionId>> {
+    ) -> Result<Option<ConnectionId>, Full> {
         let dialled = |c: &Connection| c.standing == Standing::Dialled;
         let of_host = |c: &Connection| dialled(c) && host_of(c.remote.ip()) == host;
         let host_is_full = self.count(of_host) >= MAX_PER_HOST;
         if !host_is_full && !is_full {
-            return Some(None);
+            return Ok(None);
         }
         let idle = self.table.iter().filter(|(_, c)| {
             dialled(c) && (!host_is_full || of_host(c)) && c.used + ADMITTED_IDLE <= now
         });
-        Some(Some(*idle.min_by_key(|(_, c)| c.used)?.0))
+        let oldest = idle.min_by_key(|(_, c)| c.used);
+        oldest.map(|(id, _)| Some(*id)).ok_or(Full)
     }
 
     /// The connection to an address for a response whose own connection is gone (RFC 3261 section
