@@ -163,26 +163,28 @@ fn configuration(address: &str, port: u16) -> Vec<(&'static str, String)> {
                      exten => 610,1,Progress()\n same => n,Playtones(1004)\n same => n,Wait(5)\n\
                      same => n,Hangup(17)\n\
                      exten => 620,1,Answer()\n same => n,Wait(1)\n\
-                     same => n,Transfer(PJSIP/103)\n same => n,Wait(3)\n same => n,Hangup()\n\
+                     same => n,Transfer(sip:103@ADDRESS)\n same => n,Wait(3)\n same => n,Hangup()\n\
                      exten => 640,1,Answer()\n same => n,VoiceMail(101@default,s)\n\
                      exten => _10X,1,Dial(PJSIP/${EXTEN},20)\n\
                      include => parkedcalls\n";
     let parking = "[general]\nparkeddynamic = no\n[default]\nparkext => 700\n\
                    parkpos => 701-702\ncontext => parkedcalls\nparkinghints = yes\n\
                    parkingtime => 60\n";
-    let mut voicemail = "[general]\nformat = wav\nminsecs = 0\nmaxsilence = 0\n\
-                         [default]\n"
-        .to_owned();
-    for user in USERS {
-        voicemail.push_str(&format!("{user} => 1234,{user}\n"));
-    }
+    let mailboxes = USERS
+        .map(|user| format!("{user} => 1234,{user}\n"))
+        .concat();
+    let voicemail =
+        format!("[general]\nformat = wav\nminsecs = 0\nmaxsilence = 0\n[default]\n{mailboxes}");
     let modules = "[modules]\nautoload = yes\nnoload = chan_alsa.so\nnoload = chan_console.so\n\
                    noload = chan_iax2.so\nnoload = pbx_dundi.so\nnoload = res_hep.so\n\
                    noload = app_voicemail_odbc.so\nnoload = app_voicemail_imap.so\n";
     vec![
         ("asterisk.conf", directories),
         ("pjsip.conf", phones),
-        ("extensions.conf", dial_plan.to_owned()),
+        (
+            "extensions.conf",
+            dial_plan.replace("ADDRESS", &format!("{ADDRESS}:{port}")),
+        ),
         ("res_parking.conf", parking.to_owned()),
         ("voicemail.conf", voicemail),
         ("modules.conf", modules.to_owned()),

@@ -116,8 +116,8 @@ fn peers(world: &mut World) -> Vec<String> {
 
 #[test]
 fn connected_party_changes_with_its_from() {
-    let carol = "From: \"Carol\" <sip:303@pbx>;tag=peer";
     const FAR: &str = "192.0.2.77:5060";
+    let carol = "From: \"Carol\" <sip:303@pbx>;tag=peer";
     for (server, by, extra, shown) in [
         // Without a server the far end's own word is all there ever was.
         (None, PEER, "", vec!["Carol".to_owned()]),

@@ -566,10 +566,10 @@ fn single_request_cases_get_their_code() {
         return;
     };
     let cases: Value = serde_json::from_slice(&cases).unwrap();
-    // What belongs to later work: encryption, ICE, session timers, presence subscriptions.
-    let later = [
-        "170_", "173_", "174_", "200_ice", "201_ice", "300_", "311_", "320_", "321_", "323_",
-        "330_", "364_",
+    // Encryption is judged by `offer_answer::tests::media_security`, ICE by its `ice`; and 174
+    // wants a smallest session interval of the owner's.
+    let elsewhere = [
+        "174_", "200_ice", "201_ice", "300_", "311_", "320_", "321_", "323_", "330_",
     ];
     let mut judged = 0;
     let mut wrong = Vec::new();
@@ -581,7 +581,7 @@ fn single_request_cases_get_their_code() {
                 .replace("\r\n", "\n")
         };
         let id = text("id");
-        if later.iter().any(|prefix| id.starts_with(prefix))
+        if elsewhere.iter().any(|prefix| id.starts_with(prefix))
             || case["relevant_to_desk_phone"] == Value::Bool(false) && !id.starts_with("12")
         {
             continue;
@@ -642,6 +642,8 @@ fn single_request_cases_get_their_code() {
             let pattern = pattern
                 .as_str()
                 .unwrap_or_default()
+                .replace("ua[cs]", "ua")
+                .replace(".*", "[\\s\\S]+")
                 .replace("[1-9]+[0-9]*", "\u{1}")
                 .replace("\\d+", "\u{1}");
             pattern

@@ -344,6 +344,7 @@ fn sessions_are_refreshed_from_both_sides() {
     let a = phone_with(&dir, &asterisk, ("101", "udp"), &says, timer, "");
     let b = phone_with(&dir, &asterisk, ("102", "udp"), &says, timer, "");
     asterisk.ask("pjsip set logger pcap /mnt/refresh.pcap");
+    asterisk.ask("pjsip set logger on");
     // The phone calls and Asterisk calls: whoever calls refreshes, as both propose it.
     a.call("600#");
     asterisk.ask("channel originate PJSIP/102 application Echo");
@@ -356,6 +357,8 @@ fn sessions_are_refreshed_from_both_sides() {
         assert_eq!((a.state(), b.state()), ("talking".into(), "talking".into()));
         std::thread::sleep(Duration::from_millis(500));
     }
+    // It is written whole when it is closed.
+    asterisk.ask("pjsip set logger off");
     let capture = std::fs::read(dir.join("asterisk/refresh.pcap")).unwrap();
     let text = String::from_utf8_lossy(&capture);
     let count = |line: &str| text.matches(line).count();

@@ -400,6 +400,9 @@ fn cells(description: &str) -> (String, String) {
 
 #[test]
 fn every_scenario_ends_as_its_rfc_says() {
+    // Callers on the list may call as often as they like.
+    const CALL: &str = "direct_from = [\"127.0.0.0/8\"]\n";
+    const EARLY: &str = "direct_from = [\"127.0.0.0/8\"]\nearly_media = true\n";
     let dir = TestDir::new("conformance");
     let start = |name: &str, auto_answer, call, more: &str| {
         DeskPhone::start(
@@ -413,9 +416,6 @@ fn every_scenario_ends_as_its_rfc_says() {
             },
         )
     };
-    // Callers on the list may call as often as they like.
-    const CALL: &str = "direct_from = [\"127.0.0.0/8\"]\n";
-    const EARLY: &str = "direct_from = [\"127.0.0.0/8\"]\nearly_media = true\n";
     let encryption = |mode| format!("[encryption]\nmode = \"{mode}\"\nsdes_over_clear = true\n");
     let desks = [
         (Answers, start("answers", true, CALL, "")),

@@ -66,7 +66,9 @@ impl Call {
         let address = dialog.remote.uri.as_sip();
         let is_public = |address: &&SipUri| {
             let host = address.host().to_string();
-            address.user().is_some() && !host.ends_with("anonymous.invalid")
+            let withheld = address.user().is_none() || host.ends_with("anonymous.invalid");
+            // A call by `sips:` is not led out of it.
+            !withheld && (address.is_secure() || !contact.is_secure())
         };
         let known = self.account.is_some() && !contact.params().has("gr");
         let address = address.filter(|_| known).filter(is_public);
