@@ -26,7 +26,7 @@ use watch::Watch;
 
 /// How long the lines are looked at before anybody does anything.
 const REST: Duration = Duration::from_secs(2);
-/// A step that nobody does is left out after so long.
+/// A step that no one does is left out after so long.
 const PATIENT: Duration = Duration::from_secs(20);
 /// A contact that has not moved for so long has come to rest.
 const QUIET: Duration = Duration::from_millis(600);
@@ -58,7 +58,8 @@ impl std::fmt::Display for Instruction {
             Self::PutDown => f.write_str("put the handset down"),
             Self::FirstKey(key) => write!(
                 f,
-                "press {key} on the keypad, or dial {DIGIT} on the dial; wait where there is neither"
+                "press {key} on the keypad, or dial {DIGIT} on the dial; wait where there is \
+                 neither"
             ),
             Self::Key(key) => write!(f, "press {key}; wait where there is no such key"),
             Self::Done => f.write_str("done"),
@@ -128,7 +129,7 @@ impl WiringFinder {
         }
     }
 
-    /// The lines that are to be driven low one after the other: none while nobody presses keys, and
+    /// The lines that are to be driven low one after the other: none while no one presses keys, and
     /// never one that is known to be something else.
     pub fn wants_scan(&self) -> Vec<u32> {
         match self.step {

@@ -98,6 +98,8 @@ pub struct SimPhone {
     pub counters: PhoneCounters,
     /// How often its configuration was looked up again.
     pub look_ups: u32,
+    /// The addresses it wanted fetched.
+    pub fetched: Vec<String>,
     /// How often it was to restart.
     pub restarts: u32,
     /// Whether it has no account, so that no timer at all may run when it is idle.
@@ -162,6 +164,7 @@ impl SimPhone {
             files: BTreeMap::new(),
             counters: PhoneCounters::default(),
             look_ups: 0,
+            fetched: Vec::new(),
             restarts: 0,
             lineless: config.accounts.is_empty(),
             zone: Zone::new(),
@@ -523,6 +526,7 @@ impl SimPhone {
                 Output::Maintenance(phone::Maintenance::Reboot) => self.restarts += 1,
                 Output::Maintenance(_) => {}
                 Output::LookUpConfiguration => self.look_ups += 1,
+                Output::Fetch(url) => self.fetched.push(url),
                 Output::Lookup(lookup) => {
                     let targets = self.resolve(&lookup);
                     self.lookups

@@ -1,7 +1,7 @@
 use super::*;
 use crate::profile::{Override, Profile};
 
-/// A board on a table: lines with contacts to ground, and a person who does as told.
+/// A board on a table: lines with contacts to ground, and a person who does what is asked.
 struct Bench {
     levels: Vec<(u32, bool)>,
     finder: WiringFinder,

@@ -74,7 +74,7 @@ impl Watch {
         }
     }
 
-    /// Lines that moved though nobody did anything: an input that floats, or somebody's clock.
+    /// Lines that moved though no one did anything: an input that floats, or somebody's clock.
     pub(super) fn restless(&self) -> Vec<u32> {
         let moved = self.lines.iter().filter(|line| line.edges.len() > 1);
         moved.map(|line| line.number).collect()
@@ -105,8 +105,8 @@ impl Watch {
         }
     }
 
-    /// A dial that ran back: one line with the pulses of `digit`, and perhaps one that was away from
-    /// its rest around them.
+    /// A dial that ran back: one line with the pulses of `digit`, and perhaps one that was away
+    /// from its rest around them.
     pub(super) fn dialled(&self, now: Instant, quiet: Duration, digit: u32) -> Option<DialFound> {
         let still = self.lines.iter().all(|line| {
             let last = line.edges.last();

@@ -12,6 +12,7 @@
 //! Order of the start: card and engine, board, then the network; lifting the handset sounds before
 //! any packet can leave.
 
+mod actions;
 mod card;
 mod event;
 mod execute;
@@ -109,6 +110,7 @@ struct Driver {
     config_note: Option<String>,
     /// What is wrong with the description of the board.
     board_faults: Vec<String>,
+    actions: actions::HouseActions,
     /// When shutting down must be over.
     shutdown_by: Option<Instant>,
     ticks: u32,
@@ -214,6 +216,9 @@ impl Driver {
             config_note,
             board_faults: setup.board_faults,
             ending: Ending::Quit,
+            actions: actions::HouseActions::new(crate::net::fetch::Trust::load(
+                authority.as_deref(),
+            )),
             shutdown_by: None,
             ticks: 0,
             settings_written: false,

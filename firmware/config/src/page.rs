@@ -208,6 +208,13 @@ refused; `1`: your call ends and the caller is answered; `2`: your call waits |
 (`call.hold_reminder_s`) |
 | hang up | every call of yours ends; a waiting caller rings |
 | miss a call | the message lamp blinks slowly until you lift the handset |
+| press a volume key | louder or softer: the bell while the handset lies, else what you \
+hear; it stays so |
+| press the mute key | your microphone is off, and its lamp lit; while it rings: silence |
+| press the hands-free key | as if you had lifted; again: as if you had put the handset down. \
+Lifting takes the call over |
+| press a key of your own | what `dial.feature_keys` says: a number, a star code, an account, \
+the numbers dialled before, the door |
 
 The phone remembers its last 200 calls over restarts and power cuts: `offhook ctl history` shows \
 them,

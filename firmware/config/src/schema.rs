@@ -7,6 +7,7 @@
 //! settings (kind, default, text, field) ─▶ load ─▶ Config (these types)
 //! ```
 
+mod actions;
 mod audio;
 mod blank;
 mod board;
@@ -14,6 +15,7 @@ mod direct;
 mod encryption;
 mod hardware;
 
+pub use actions::Actions;
 pub use audio::{AudioSettings, RingSound};
 pub(crate) use blank::{blank, blank_account, blank_pin};
 pub use board::{Audio, Board, EchoCancelling, RingerChoice};
@@ -73,6 +75,8 @@ pub struct Config {
     pub update: Update,
     /// `[codes]`
     pub codes: Codes,
+    /// `[actions]`
+    pub actions: Actions,
 }
 
 /// `[phone]`: who and where this telephone is.
@@ -284,6 +288,8 @@ pub enum FeatureKey {
     Account(String),
     /// Speaks the numbers dialled before, one a press, and dials the one that was spoken last.
     RedialList,
+    /// Opens the door (`actions.door`).
+    Door,
 }
 
 impl FeatureKey {
@@ -291,11 +297,16 @@ impl FeatureKey {
     const ACCOUNT: &'static str = "account:";
     /// The name of [`FeatureKey::RedialList`].
     pub(crate) const REDIAL_LIST: &'static str = "redial-list";
+    /// The name of [`FeatureKey::Door`].
+    pub(crate) const DOOR: &'static str = "door";
 
     /// `200`, `sip:…`, `*66`, `account:NAME` or `redial-list`.
     pub fn from_text(text: &str) -> Self {
         if text == Self::REDIAL_LIST {
             return Self::RedialList;
+        }
+        if text == Self::DOOR {
+            return Self::Door;
         }
         match text.strip_prefix(Self::ACCOUNT) {
             Some(name) => Self::Account(name.to_owned()),

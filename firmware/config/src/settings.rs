@@ -18,6 +18,7 @@ use crate::schema::{Account, Config, Pin};
 use crate::value::{Value, ValueKind};
 
 mod account;
+mod actions;
 mod appliance;
 mod audio;
 mod board;
@@ -59,6 +60,7 @@ pub(crate) enum Section {
     Provision,
     Update,
     Codes,
+    Actions,
 }
 
 /// Every section in the order of the example, with its path and what it is about.
@@ -182,6 +184,12 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
         "codes",
         "Star codes: dialled after lifting the handset, they control the phone itself. An empty \
          text turns a code off.",
+    ),
+    (
+        Section::Actions,
+        "actions",
+        "Addresses that are fetched (HTTP GET) when something happens, for a house that does \
+         something with it. Without any nothing leaves the phone. The answer is thrown away.",
     ),
 ];
 
@@ -337,6 +345,7 @@ const TABLES: &[&[Setting]] = &[
     hardware::SETTINGS,
     appliance::SETTINGS,
     codes::SETTINGS,
+    actions::SETTINGS,
 ];
 
 /// Every key.

@@ -21,6 +21,7 @@ use rand_core::{Rng, SeedableRng};
 use types::{Lamp, LampState};
 
 use crate::accounts::Accounts;
+use crate::actions::Actions;
 use crate::agent_config::agent_config;
 use crate::calls::Calls;
 use crate::credentials::Credentials;
@@ -124,6 +125,7 @@ pub struct Control {
     known: KnownPeers,
     history: History,
     contacts: Contacts,
+    actions: Actions,
     /// The wall-clock time of some instant as NTP 32.32.
     wall_clock: (Instant, u64),
     calls: Calls,
@@ -203,6 +205,7 @@ impl Control {
             known: identity.known,
             history: identity.history,
             contacts: Contacts::new(config),
+            actions: contacts::actions(config, &phone),
             wall_clock: (now, identity.ntp),
             calls: Calls::default(),
             accounts: Accounts::new(config),
@@ -546,6 +549,7 @@ impl Control {
         }
         self.look_up_when_idle();
         self.emit_call_changes();
+        self.ask_house();
         self.outbox
             .emit_changes(self.phone.state(), self.phone.tone());
     }

@@ -57,6 +57,7 @@
 //! ```
 
 mod accounts;
+mod actions;
 mod agent_config;
 pub mod api;
 mod call;

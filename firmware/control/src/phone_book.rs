@@ -159,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_number_is_found_however_it_is_written() {
-        let toml = "[dial.contacts]\n\"Anna Berg\" = \"+49301234567\"\n\"Door\" = \"sip:door@10.0.0.9\"\n\
+        let toml = "[dial.contacts]\n\"Anna Berg\" = \"+49301234567\"\n\
+                    \"Door\" = \"sip:door@10.0.0.9\"\n\
                     \"Bob\" = \"205\"\n";
         let config = config::load(toml, "f").unwrap_or_else(|errors| panic!("{errors}"));
         let book = PhoneBook::new(&config);
@@ -183,12 +184,15 @@ mod tests {
 
     #[test]
     fn vcards_of_all_versions_are_read() {
-        let text = "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Anna\r\n  Berg\r\nTEL;TYPE=home:+49 30 1\r\n 234567\r\n\
+        let text = "BEGIN:VCARD\r\nVERSION:3.0\r\nFN:Anna\r\n  Berg\r\n\
+                    TEL;TYPE=home:+49 30 1\r\n 234567\r\n\
                     item1.TEL;TYPE=cell:0171 7654321\r\nEND:VCARD\r\n\
-                    begin:vcard\nVERSION:4.0\nN:Meier;Bob;;;\nTEL;VALUE=uri:tel:+1-212-555-0100;ext=1\n\
+                    begin:vcard\nVERSION:4.0\nN:Meier;Bob;;;\n\
+                    TEL;VALUE=uri:tel:+1-212-555-0100;ext=1\n\
                     IMPP:sip:bob@example.net\nEND:VCARD\n\
-                    BEGIN:VCARD\nVERSION:2.1\nFN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:J=C3=B6rg\n\
-                    TEL;WORK:030999888\nEND:VCARD\nBEGIN:VCARD\nFN:Nobody to call\nEND:VCARD\n";
+                    BEGIN:VCARD\nVERSION:2.1\n\
+                    FN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:J=C3=B6rg\n\
+                    TEL;WORK:030999888\nEND:VCARD\nBEGIN:VCARD\nFN:No number\nEND:VCARD\n";
         let mut book = PhoneBook::default();
         assert_eq!(book.read(text.as_bytes()), Ok(5));
         for (number, name) in [

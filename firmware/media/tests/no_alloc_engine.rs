@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use media::speech::Clip;
 use media::{
-    Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
-    Relay, Relays, SrtpSuite, Stream, StreamId,
+    Codec, Command, Direction, Engine, EngineConfig, Event, Gains, MasterKey, PacketKind,
+    Protection, Relay, Relays, RingTone, SrtpSuite, Stream, StreamId,
 };
 use pair::{Rng, babble, config};
 use testkit::heap::{CountingAllocator, untouched};
@@ -176,6 +176,26 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
             140 => command(&mut engine, "key tone", Command::KeyTone(None), now),
             160 => command(&mut engine, "tone", Command::Tone(None), now),
             200 => command(&mut engine, "mute", Command::Mute(n % 800 == 200), now),
+            205 => command(
+                &mut engine,
+                "gains",
+                Command::Gains(Gains {
+                    microphone_db: 6,
+                    ear_db: if n % 800 == 205 { -9 } else { 12 },
+                    ..Gains::default()
+                }),
+                now,
+            ),
+            210 => command(
+                &mut engine,
+                "ring",
+                Command::Ring(Some(RingTone {
+                    tone: media::dtmf::tone(Key::Digit(1), -10.0),
+                    rising: true,
+                })),
+                now,
+            ),
+            230 => command(&mut engine, "ring", Command::Ring(None), now),
             220 => command(
                 &mut engine,
                 "hold",

@@ -137,6 +137,8 @@ pub enum Output {
     Speak(Option<Box<Announcement>>),
     /// Write these settings; [`crate::Input::SetUpWritten`] is expected.
     SetUp(Box<SetUpAnswers>),
+    /// Open the door.
+    OpenDoor,
     /// A line for log and history.
     Note(Note),
 }

@@ -111,6 +111,9 @@ pub struct Phone {
     /// How loud everything is without the volume keys.
     levels: config::schema::AudioSettings,
 
+    /// Keys that open the door in a call.
+    door_code: Option<String>,
+
     // What it is doing.
     state: State,
     off_hook: bool,
@@ -144,6 +147,8 @@ pub struct Phone {
     dialled: Vec<String>,
     /// Where in it the key of the redial list is.
     redial_at: Option<usize>,
+    /// The keys pressed last in this call, as many as the door's code has.
+    door_keys: String,
     last_caller: Option<LastCaller>,
     /// A call was missed, or a text came, since the handset was lifted last.
     missed: bool,
@@ -213,6 +218,8 @@ impl Phone {
             features: Features::default(),
             dialled: Vec::new(),
             redial_at: None,
+            door_code: config.actions.door_code.clone(),
+            door_keys: String::new(),
             last_caller: None,
             missed: false,
             silenced: false,
@@ -459,6 +466,7 @@ impl Phone {
         self.step = step;
         self.confirmed = false;
         self.redial_at = None;
+        self.door_keys.clear();
         self.menu = None;
         self.reminder = None;
         self.speech.clear();

@@ -14,6 +14,7 @@
 //! | `l hears dial`, `l hears nothing` | the tone in the ear |
 //! | `the ear of l has -13 dBm0` | how loud it is there, within 1 dB; `is silent` |
 //! | `l is not heard by r` | r hears nothing of what l says |
+//! | `l fetches http://…` | an address that the house is asked at |
 //! | `l keeps "dnd":true` | what is kept over restarts |
 //! | `l says your-number 1 0 1` | the phone's voice, from now on (`de:point`: German) |
 //! | `l has no settings` | as a phone that no one set up |
@@ -122,6 +123,12 @@ impl Story {
                 self.world.run(secs(3));
                 let found = self.world.compare(id(phone), id(other), secs(2));
                 assert!(found.correlation < 0.4, "{line}: {found:?}");
+            }
+            [phone, "fetches", url] => {
+                let id = id(phone);
+                self.world.until(line, secs(3), |world| {
+                    world[id].fetched.iter().any(|f| f == url)
+                });
             }
             [phone, "keeps", text] => {
                 let files = &self.world[id(phone)].files;
@@ -443,6 +450,7 @@ stories! {
     hands_free
     history
     hold_reminder
+    house_actions
     intercom_code
     intercom_named
     missed_call_lamp

@@ -33,6 +33,7 @@ impl Driver {
                 Output::Keep { file, text } => self.house.store(file, text),
                 Output::WriteSettings(text) => self.house.write_settings(text),
                 Output::Maintenance(what) => self.maintain(what),
+                Output::Fetch(url) => self.actions.fetch(url),
                 Output::LookUpConfiguration => self.house.refresh(Instant::now()),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {

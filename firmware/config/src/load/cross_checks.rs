@@ -164,7 +164,7 @@ impl Reader {
                     .any(|account| account.name == *name);
                 (!known).then(|| name.clone())
             }
-            FeatureKey::Dial(_) | FeatureKey::RedialList => None,
+            FeatureKey::Dial(_) | FeatureKey::RedialList | FeatureKey::Door => None,
         });
         if mailbox
             && dial.voicemail.is_none()

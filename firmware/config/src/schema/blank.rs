@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use types::{Country, Transport};
 
 use super::{
-    Account, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control, Dial,
-    DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting, Network,
-    Phone, Pin, RingSound, Secret, Security, Tls, Update,
+    Account, Actions, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control,
+    Dial, DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting,
+    Network, Phone, Pin, RingSound, Secret, Security, Tls, Update,
 };
 use crate::codes::Codes;
 
@@ -135,6 +135,7 @@ pub(crate) fn blank() -> Config {
         provision: super::system::blank_provision(),
         update: Update { url: None },
         codes: Codes::default(),
+        actions: Actions::default(),
     }
 }
 

@@ -290,7 +290,10 @@ pub(super) fn feature_keys(
         let account = text.strip_prefix("account:");
         let fine = match account {
             Some(name) => !name.trim().is_empty() && name.chars().count() <= 64,
-            None => text == FeatureKey::REDIAL_LIST || check_target(text).is_ok(),
+            None => {
+                matches!(text, FeatureKey::REDIAL_LIST | FeatureKey::DOOR)
+                    || check_target(text).is_ok()
+            }
         };
         if fine {
             return Ok((key.get_ref().to_string(), text.to_owned()));

@@ -1,8 +1,10 @@
-//! The contacts of this phone: its own, and those of a server, which are replaced as a whole.
+//! The contacts of this phone: its own, and those of a server, which are replaced as a whole; and
+//! what the house is asked when something happens.
 
 use crate::phone_book::{PhoneBook, PhoneBookError};
 
-use super::Control;
+use super::{Control, Output};
+use crate::actions::{Actions, Situation};
 
 /// Names for numbers.
 #[derive(Debug, Default)]
@@ -27,7 +29,52 @@ impl Contacts {
     }
 }
 
+/// What the house is asked, from now on.
+pub(super) fn actions(config: &config::Config, phone: &phone::Phone) -> Actions {
+    let situation = Situation {
+        state: phone.state(),
+        registered: false,
+        dnd: phone.features().dnd,
+    };
+    Actions::new(config, situation)
+}
+
 impl Control {
+    /// Asks the house for what belongs to what changed.
+    pub(super) fn ask_house(&mut self) {
+        if self.actions.is_off() {
+            return;
+        }
+        let accounts = 0..self.config.accounts.len();
+        let situation = Situation {
+            state: self.phone.state(),
+            registered: accounts
+                .into_iter()
+                .any(|account| self.accounts.is_ready(account)),
+            dnd: self.phone.features().dnd,
+        };
+        let (number, name) = self.far_end();
+        for url in self.actions.observe(situation, (&number, &name)) {
+            self.outbox.push(Output::Fetch(url));
+        }
+    }
+
+    /// The door is to be opened.
+    pub(super) fn open_door(&mut self) {
+        let (number, name) = self.far_end();
+        if let Some(url) = self.actions.door((&number, &name)) {
+            self.outbox.push(Output::Fetch(url));
+        }
+    }
+
+    /// Number and name of the call there is.
+    fn far_end(&self) -> (String, String) {
+        let call = self.calls.iter().find(|call| !call.is_ended());
+        call.map_or_else(Default::default, |call| {
+            (call.number.clone(), call.peer.clone())
+        })
+    }
+
     /// Adds the contacts of a file to the phone's own. Returns how many there were.
     ///
     /// # Errors

@@ -62,6 +62,8 @@ pub enum Output {
     Maintenance(phone::Maintenance),
     /// Look up the configuration again: an account's server asks for it, and nothing goes on.
     LookUpConfiguration,
+    /// Fetch this address (HTTP GET) and throw the answer away.
+    Fetch(String),
     /// An event for whoever listens.
     Event(Event),
 }

@@ -113,6 +113,7 @@ impl Desk {
                 | Output::Keep { .. }
                 | Output::WriteSettings(_)
                 | Output::Maintenance(_)
+                | Output::Fetch(_)
                 | Output::LookUpConfiguration => {}
                 Output::Connect { .. }
                 | Output::Disconnect(_)

@@ -4,12 +4,14 @@
 use std::time::{Duration, Instant};
 
 use config::schema::FeatureKey;
+use types::Key;
 
 use super::Phone;
 use crate::announcement::Announcement;
 use crate::dial_plan::Dialled;
 use crate::input::AccountId;
 use crate::note::DialError;
+use crate::output::Output;
 use crate::state::{Phase, State};
 
 /// Most numbers of the redial list.
@@ -25,12 +27,17 @@ impl Phone {
         let Some((_, what)) = found.cloned() else {
             return;
         };
+        if what == FeatureKey::Door {
+            return self.out.push_back(Output::OpenDoor);
+        }
         let steps_back = what == FeatureKey::RedialList && self.redial_at.is_some();
         if self.flash_from.is_some() || !(steps_back || self.make_ready_to_dial(now)) {
             return;
         }
         match what {
             FeatureKey::RedialList => self.redial_list(now),
+            // Above.
+            FeatureKey::Door => {}
             FeatureKey::Account(name) => {
                 let account = self.lines.named(&name);
                 self.lines.choose(account);
@@ -56,6 +63,18 @@ impl Phone {
         self.digits.clone_from(&number);
         self.pending = Some(Dialled::Number(number.clone()));
         self.say_at_once(Announcement::Number(number), now);
+    }
+
+    /// A key was pressed in a call: the last of the code opens the door.
+    pub(super) fn watch_door_code(&mut self, key: Key) {
+        let Some(code) = &self.door_code else { return };
+        self.door_keys.push(key.as_char());
+        let end = self.door_keys.len().saturating_sub(code.len());
+        self.door_keys.drain(..end);
+        if self.door_keys == *code {
+            self.door_keys.clear();
+            self.out.push_back(Output::OpenDoor);
+        }
     }
 
     /// A number was dialled: it is the newest of the list.

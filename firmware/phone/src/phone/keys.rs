@@ -90,6 +90,7 @@ impl Phone {
     fn dtmf(&mut self, key: Key, heard: bool, until: Option<Instant>) {
         if let Some(call) = self.active {
             self.out.push_back(Output::Dtmf(call, key, true));
+            self.watch_door_code(key);
             self.key = Some(KeyDown {
                 key,
                 dtmf: Some(call),

@@ -13,6 +13,7 @@ mod bounce;
 mod calls;
 mod encryption;
 mod features;
+mod keys;
 mod numbers;
 
 mod random;
@@ -81,6 +82,7 @@ impl Desk {
                 }
                 Output::Speak(spoken) => self.spoken = spoken.as_deref().cloned(),
                 Output::Levels(_)
+                | Output::OpenDoor
                 | Output::PlaceCall { .. }
                 | Output::Follow { .. }
                 | Output::Transfer { .. }

@@ -230,6 +230,7 @@ impl Ledger {
                 | Output::KeyTone(_)
                 | Output::Mute(_)
                 | Output::Levels(_)
+                | Output::OpenDoor
                 | Output::Maintenance(_)
                 | Output::Remember(_)
                 | Output::Speak(_)
