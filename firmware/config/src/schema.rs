@@ -18,7 +18,7 @@ pub use encryption::Encryption;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use types::{Codec, Country, EncryptionPolicy, Language, Transport};
+use types::{Codec, Country, DtmfMethod, EncryptionPolicy, Language, OpusBand, Transport};
 
 mod system;
 
@@ -219,6 +219,14 @@ pub struct Account {
     pub ring: Option<u8>,
     /// How much encryption calls by this account want, where that differs from `[encryption]`.
     pub encryption: Option<EncryptionPolicy>,
+    /// How digits are sent, where that differs from `[call]`.
+    pub dtmf: Option<DtmfMethod>,
+    /// Bits a second of Opus, where that differs from `[codecs]`.
+    pub opus_bitrate: Option<u32>,
+    /// The widest band of Opus, where that differs from `[codecs]`.
+    pub opus_band: Option<OpusBand>,
+    /// Whether nothing is sent in silence, where that differs from `[codecs]`.
+    pub dtx: Option<bool>,
 }
 
 /// `[dial]`: from keys to numbers.
@@ -323,6 +331,8 @@ pub struct Call {
     pub transfer_on_hangup: bool,
     /// During a call the user's own keys are heard in the handset, too.
     pub key_tones: bool,
+    /// How digits are sent.
+    pub dtmf: DtmfMethod,
     /// Seconds of congestion tone after the far end hung up, before the howler.
     pub howler_after_s: u32,
     /// Seconds of howler before silence.
@@ -336,6 +346,12 @@ pub struct Codecs {
     pub order: Vec<Codec>,
     /// Packet length in ms: 10, 20, 30, 40 or 60.
     pub ptime_ms: u8,
+    /// Opus: bits a second; `None`: what suits the band.
+    pub opus_bitrate: Option<u32>,
+    /// Opus: the widest band; `None`: wideband is sent, anything is received.
+    pub opus_band: Option<OpusBand>,
+    /// Nothing but comfort noise is sent in silence.
+    pub dtx: bool,
 }
 
 /// Who may connect to the TLS port.
@@ -457,12 +473,16 @@ pub(crate) fn blank() -> Config {
             hold_reminder_s: 0,
             transfer_on_hangup: false,
             key_tones: false,
+            dtmf: DtmfMethod::Auto,
             howler_after_s: 0,
             howler_s: 0,
         },
         codecs: Codecs {
             order: Vec::new(),
             ptime_ms: 0,
+            opus_bitrate: None,
+            opus_band: None,
+            dtx: false,
         },
         encryption: Encryption {
             mode: None,
@@ -540,5 +560,9 @@ pub(crate) fn blank_account() -> Account {
         prefix: None,
         ring: None,
         encryption: None,
+        dtmf: None,
+        opus_bitrate: None,
+        opus_band: None,
+        dtx: None,
     }
 }

@@ -5,19 +5,23 @@
 mod codec;
 mod country;
 mod direction;
+mod dtmf_method;
 mod encryption;
 mod key;
 mod lamp;
 mod language;
+mod opus;
 mod srtp;
 mod transport;
 
 pub use codec::Codec;
 pub use country::Country;
 pub use direction::Direction;
+pub use dtmf_method::DtmfMethod;
 pub use encryption::{EncryptionPolicy, Keying};
 pub use key::Key;
 pub use lamp::{Lamp, LampState};
 pub use language::Language;
+pub use opus::{OpusBand, OpusFormat};
 pub use srtp::SrtpSuite;
 pub use transport::Transport;
