@@ -4,7 +4,7 @@
 //! handle_packet ─▶ Stream ─▶ render ─┬─▶ mix (tones, sidetone, key tone over all) ─▶ playback
 //!                                  └─▶ send: microphone + the other far ends ─▶ Stream ─▶ Outbox ─▶ poll_transmit
 //! handle_command ─▶ streams, tones, mute                      events, retired streams ─▶ poll_event
-//!                  microphone ─▶ EchoCanceller ◀─ what was written to the card
+//!                  microphone ─▶ Microphone ◀─ what was written to the card
 //! handle_packet, if STUN or DTLS ─▶ Ring ─▶ poll_non_media (for the control thread)
 //! ```
 
@@ -17,6 +17,7 @@ use crate::drift::CardClock;
 use crate::echo::{EchoCanceller, EchoStats};
 use crate::latch::SignallingHosts;
 use crate::level::LevelMeter;
+use crate::microphone::Microphone;
 use crate::mixer::Mixer;
 use crate::outbox::Outbox;
 use crate::packet::{
@@ -27,6 +28,7 @@ use crate::speech::{Clip, SpeechPlayer};
 use crate::stats::StreamStats;
 use crate::stream::{FarEvent, Stream};
 use crate::tone::{ToneGenerator, ToneSpec};
+use crate::voice::VoiceProcessor;
 
 /// Streams an engine can hold at once.
 pub const MAX_STREAMS: usize = 4;
@@ -148,15 +150,13 @@ pub struct Engine {
     /// The sound of each stream in this period, and whether it has any.
     received: [Box<[i16]>; MAX_STREAMS],
     audible: [bool; MAX_STREAMS],
-    microphone: Box<[i16]>,
+    microphone: Microphone,
     far_mix: Box<[i16]>,
     tone_sound: Box<[i16]>,
-    echo: Option<Box<EchoCanceller>>,
     mixer: Mixer,
     tone: ToneGenerator,
     key_tone: ToneGenerator,
     speech: SpeechPlayer,
-    muted: bool,
     sidetone: Option<f32>,
     outbox: Outbox,
     non_media: Ring<(PacketKind, Protocol)>,
@@ -177,15 +177,13 @@ impl Engine {
             streams: [const { None }; MAX_STREAMS],
             received: std::array::from_fn(|_| period()),
             audible: [false; MAX_STREAMS],
-            microphone: period(),
+            microphone: Microphone::new(config.period_frames),
             far_mix: period(),
             tone_sound: period(),
-            echo: None,
             mixer: Mixer::new(config.period_frames),
             tone: ToneGenerator::new(config.rate_hz),
             key_tone: ToneGenerator::new(config.rate_hz),
             speech: SpeechPlayer::new(config.rate_hz, config.period_frames),
-            muted: false,
             sidetone: config
                 .sidetone_db
                 .map(|db| 10f32.powf(f32::from(db) / 20.0)),
@@ -203,11 +201,16 @@ impl Engine {
 
     /// With a canceller for its card.
     #[must_use]
-    pub fn with_echo_canceller(self, echo: Option<EchoCanceller>) -> Self {
-        Self {
-            echo: echo.map(Box::new),
-            ..self
-        }
+    pub fn with_echo_canceller(mut self, echo: Option<EchoCanceller>) -> Self {
+        self.microphone.echo = echo.map(Box::new);
+        self
+    }
+
+    /// With what else is done to the microphone's sound.
+    #[must_use]
+    pub fn with_voice_processor(mut self, voice: Option<VoiceProcessor>) -> Self {
+        self.microphone.voice = voice.map(Box::new);
+        self
     }
 
     /// Its fixed facts.
@@ -284,7 +287,7 @@ impl Engine {
                     stream.key(event, down);
                 }
             }
-            Command::Mute(muted) => self.muted = muted,
+            Command::Mute(muted) => self.microphone.muted = muted,
         }
     }
 
@@ -416,15 +419,7 @@ impl Engine {
         if self.streams.iter().all(Option::is_none) {
             return;
         }
-        let n = capture.len().min(self.microphone.len());
-        self.microphone[..n].copy_from_slice(&capture[..n]);
-        self.microphone[n..].fill(0);
-        if let Some(echo) = &mut self.echo {
-            echo.process(&mut self.microphone);
-        }
-        if self.muted {
-            self.microphone.fill(0);
-        }
+        let microphone = self.microphone.process(capture);
         for index in 0..MAX_STREAMS {
             let Some(stream) = &mut self.streams[index] else {
                 continue;
@@ -432,7 +427,7 @@ impl Engine {
             let others = (0..MAX_STREAMS).any(|other| other != index && self.audible[other]);
             if others && stream.sends() {
                 self.mixer.clear();
-                self.mixer.add(&self.microphone);
+                self.mixer.add(microphone);
                 for other in 0..MAX_STREAMS {
                     if other != index && self.audible[other] {
                         self.mixer.add(&self.received[other]);
@@ -441,7 +436,7 @@ impl Engine {
                 self.mixer.finish(&mut self.far_mix);
                 stream.capture(&self.far_mix, now, &mut self.outbox);
             } else {
-                stream.capture(&self.microphone, now, &mut self.outbox);
+                stream.capture(microphone, now, &mut self.outbox);
             }
         }
     }
@@ -455,7 +450,7 @@ impl Engine {
             }
         }
         if let Some(gain) = self.sidetone
-            && !self.muted
+            && !self.microphone.muted
             && self.streams.iter().flatten().any(|s| s.connected)
         {
             self.mixer.add_scaled(capture, gain);
@@ -471,10 +466,8 @@ impl Engine {
             self.mixer.add(&self.tone_sound);
         }
         self.mixer.finish(playback);
-        if let Some(echo) = &mut self.echo
-            && self.streams.iter().any(Option::is_some)
-        {
-            echo.written(playback);
+        if self.streams.iter().any(Option::is_some) {
+            self.microphone.written(playback);
         }
     }
 
@@ -494,10 +487,9 @@ impl Engine {
                 }
             }
         }
-        if let Some(echo) = &self.echo
+        if let Some(stats) = self.microphone.echo_stats()
             && self.streams.iter().any(Option::is_some)
         {
-            let stats = echo.stats();
             self.emit(Event::Echo(stats));
         }
         let (capture_dbm0, playback_dbm0) = (self.capture_level.take(), self.playback_level.take());
@@ -511,9 +503,7 @@ impl Engine {
     /// jitter buffers re-align, and the RTP clock of what we send goes on over what was lost.
     pub fn handle_discontinuity(&mut self, frames: i64) {
         self.clock.jumped();
-        if let Some(echo) = &mut self.echo {
-            echo.handle_discontinuity();
-        }
+        self.microphone.handle_discontinuity();
         for stream in self.streams.iter_mut().flatten() {
             stream.realign(frames);
         }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use media::speech::Clip;
 use media::{
-    Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
-    SrtpSuite, Stream, StreamId,
+    Codec, Command, Direction, EchoCanceller, EchoMode, Engine, EngineConfig, Event, MasterKey,
+    PacketKind, Protection, SrtpSuite, Stream, StreamId, VoiceOptions, VoiceProcessor,
 };
 use pair::{Rng, babble, config};
 use testkit::heap::{CountingAllocator, untouched};
@@ -45,7 +45,17 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
             sidetone_db: Some(-20),
         },
         start,
-    );
+    )
+    .with_echo_canceller(EchoCanceller::new(EchoMode::On, rate, frames))
+    .with_voice_processor(VoiceProcessor::new(
+        VoiceOptions {
+            high_pass: true,
+            noise_suppression: true,
+            gain_control: true,
+        },
+        rate,
+        frames,
+    ));
     let key = |suite: SrtpSuite, seed: usize| {
         let seed = seed as u8;
         MasterKey::new(
@@ -64,6 +74,7 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
         config.id = StreamId(id);
         config.recv_payloads.push((120, Codec::Pcma));
         config.opus_dtx = side == 1;
+        config.comfort_noise = side == 1;
         if let Some(suite) = suite {
             let keys = 10 * (generation / 2);
             config.protection = Protection::Srtp {
