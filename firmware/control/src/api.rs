@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::HistoryEntry;
 use crate::key_script::KeyScriptError;
+use crate::quality::QualityReport;
 use crate::status::{Stats, Status};
 
 /// What somebody, or a script in their place, does with the phone.
@@ -81,6 +82,8 @@ pub enum Request {
     Action(UserAction),
     /// The whole phone as one object.
     Status,
+    /// How a call sounds, second by second; `None`: the one that is on, or was last.
+    Quality(Option<u32>),
     /// The calls of this phone.
     History,
     /// The star codes.
@@ -129,6 +132,13 @@ pub enum Reply {
     Status(Box<Status>),
     /// The figures.
     Stats(Box<Stats>),
+    /// How a call sounds.
+    Quality {
+        /// Always true.
+        ok: bool,
+        /// The figures.
+        quality: Box<QualityReport>,
+    },
     /// The calls, the newest first.
     History {
         /// Always true.
@@ -227,7 +237,7 @@ struct JsonLine {
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 19] = [
+pub const COMMANDS: [&str; 20] = [
     "lift",
     "hang-up",
     "press",
@@ -241,6 +251,7 @@ pub const COMMANDS: [&str; 19] = [
     "verify",
     "status",
     "stats",
+    "quality",
     "history",
     "codes",
     "events",
@@ -293,6 +304,7 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
                 example: r#"{"cmd":"transfer","to":"103"}"#,
             }),
         "history" => Ok(Request::History),
+        "quality" => Ok(Request::Quality(line.call)),
         "codes" => Ok(Request::Codes),
         "verify" => line
             .call
@@ -326,7 +338,7 @@ mod tests {
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 19] = [
+        let table: [(&str, Request); 21] = [
             (
                 r#"{"cmd":"dial","to":"100"}"#,
                 Request::Action(UserAction::Dial("100".into())),
@@ -342,6 +354,8 @@ mod tests {
                 Request::Action(UserAction::Conference),
             ),
             (r#"{"cmd":"history"}"#, Request::History),
+            (r#"{"cmd":"quality"}"#, Request::Quality(None)),
+            (r#"{"cmd":"quality","call":2}"#, Request::Quality(Some(2))),
             (r#"{"cmd":"codes"}"#, Request::Codes),
             (r#"{"cmd":"lift"}"#, Request::Action(UserAction::Lift)),
             (r#"{"cmd":"hang-up"}"#, Request::Action(UserAction::HangUp)),

@@ -31,6 +31,7 @@ use crate::key_script::KeyScript;
 use crate::known_peers::KnownPeers;
 use crate::note::Note;
 use crate::outbox::Outbox;
+use crate::quality::QualityReport;
 use crate::status::{AudioStatus, CallStatus, IoCounters};
 use crate::stream_factory::StreamFactory;
 use crate::wall_clock::WallClock;
@@ -134,6 +135,8 @@ pub struct Control {
     line_lamp: LineLamp,
     voice: voice::Voice,
     last_call: Option<CallStatus>,
+    /// How it sounded.
+    last_quality: Option<QualityReport>,
     clock: WallClock,
     audio: AudioStatus,
     io: IoCounters,
@@ -220,6 +223,7 @@ impl Control {
             },
             voice,
             last_call: None,
+            last_quality: None,
             clock: WallClock::new(now, identity.ntp),
             audio: AudioStatus {
                 period_ms: 1000.0 * period as f64 / f64::from(rate_hz.max(1)),

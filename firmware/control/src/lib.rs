@@ -74,6 +74,7 @@ mod media_addresses;
 pub mod negotiate;
 mod note;
 mod outbox;
+mod quality;
 pub mod readable;
 pub mod speech;
 mod status;
@@ -89,6 +90,7 @@ pub use credentials::Credentials;
 pub use event::{CallProgress, DigitTransport, Event, TimedEvent};
 pub use known_peers::KnownPeers;
 pub use media_addresses::MediaAddresses;
+pub use quality::{QualityReport, QualitySecond, QualitySummary};
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
     IoCounters, MailboxStatus, PeerStatus, RtpStatus, Stats, Status, TableStats, UNVERIFIED_TLS,
