@@ -1,7 +1,7 @@
 //! Lowers steady noise (fans, traffic, the hiss of a microphone) and spares talk.
 //!
 //! ```text
-//! sound ─▶ window, FFT ─▶ power of each bin ─┬─▶ its least over 2 s ─▶ noise
+//! sound ─▶ window, FFT ─▶ power of each bin ─┬─▶ its least over 1.5 s ─▶ noise
 //!                                            └─▶ gain: Wiener, decision-directed, not below −15 dB ─▶ IFFT, overlap
 //! ```
 //!
@@ -17,11 +17,11 @@ const CLEAN_KEEP: f32 = 0.96;
 /// Smoothing of a bin's power, after 5 ms.
 const POWER_KEEP: f32 = 0.85;
 /// The least power of this long is the noise, in ms.
-const WINDOW_MS: usize = 2_000;
+const WINDOW_MS: usize = 1_500;
 /// How far the least of a smoothed noise lies below its mean.
 const BIAS: f32 = 2.0;
 /// The noise is weighed by so much, or it would come and go.
-const OVERWEIGHT: f32 = 1.7;
+const OVERWEIGHT: f32 = 1.6;
 
 /// The suppressor and its memory.
 pub(super) struct NoiseSuppressor {
