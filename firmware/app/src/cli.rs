@@ -131,6 +131,10 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
             verb,
             request,
         } => ctl(socket, verb, &request)?,
+        Command::Report { socket, call, svg } => {
+            let mut client = Client::connect(&socket_path(socket))?;
+            print(&crate::report::draw(&mut client, call, svg)?);
+        }
         Command::UpdateAgent(options) => crate::update::run(&options)?,
         Command::Reboot { once } => return Err(CommandError::Reboot(crate::reboot::reboot(once))),
         #[cfg(feature = "tools")]

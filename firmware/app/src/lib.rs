@@ -22,6 +22,7 @@ mod panel;
 mod provision;
 pub mod realtime;
 mod reboot;
+mod report;
 mod secrets;
 mod selftest;
 mod setup;

@@ -26,7 +26,7 @@ pub use hardware::Hardware;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use types::{Codec, Country, EncryptionPolicy, Language, Transport};
+use types::{Codec, Country, DtmfMethod, EncryptionPolicy, Language, OpusBand, Transport};
 
 mod system;
 
@@ -239,6 +239,14 @@ pub struct Account {
     pub digit_map: Option<String>,
     /// How much encryption calls by this account want, where that differs from `[encryption]`.
     pub encryption: Option<EncryptionPolicy>,
+    /// How digits are sent, where that differs from `[call]`.
+    pub dtmf: Option<DtmfMethod>,
+    /// Bits a second of Opus, where that differs from `[codecs]`.
+    pub opus_bitrate: Option<u32>,
+    /// The widest band of Opus, where that differs from `[codecs]`.
+    pub opus_band: Option<OpusBand>,
+    /// Whether nothing is sent in silence, where that differs from `[codecs]`.
+    pub dtx: Option<bool>,
 }
 
 /// `[dial]`: from keys to numbers.
@@ -448,6 +456,8 @@ pub struct Call {
     pub transfer_on_hangup: bool,
     /// During a call the user's own keys are heard in the handset, too.
     pub key_tones: bool,
+    /// How digits are sent.
+    pub dtmf: DtmfMethod,
     /// Seconds of congestion tone after the far end hung up, before the howler.
     pub howler_after_s: u32,
     /// Seconds of howler before silence.
@@ -461,6 +471,12 @@ pub struct Codecs {
     pub order: Vec<Codec>,
     /// Packet length in ms: 10, 20, 30, 40 or 60.
     pub ptime_ms: u8,
+    /// Opus: bits a second; `None`: what suits the band.
+    pub opus_bitrate: Option<u32>,
+    /// Opus: the widest band; `None`: wideband is sent, anything is received.
+    pub opus_band: Option<OpusBand>,
+    /// Nothing but comfort noise is sent in silence.
+    pub dtx: bool,
 }
 
 /// Who may connect to the TLS port.

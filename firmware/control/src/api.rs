@@ -9,6 +9,7 @@ use types::FunctionKey;
 
 use crate::history::HistoryEntry;
 use crate::key_script::KeyScriptError;
+use crate::quality::QualityReport;
 use crate::status::{Stats, Status};
 
 /// What somebody, or a script in their place, does with the phone.
@@ -108,6 +109,8 @@ pub enum Request {
     Action(UserAction),
     /// The whole phone as one object.
     Status,
+    /// How a call sounds, second by second; `None`: the one that is on, or was last.
+    Quality(Option<u32>),
     /// The calls of this phone.
     History,
     /// The star codes.
@@ -166,6 +169,13 @@ pub enum Reply {
     Status(Box<Status>),
     /// The figures.
     Stats(Box<Stats>),
+    /// How a call sounds.
+    Quality {
+        /// Always true.
+        ok: bool,
+        /// The figures.
+        quality: Box<QualityReport>,
+    },
     /// The calls, the newest first.
     History {
         /// Always true.
@@ -269,7 +279,7 @@ struct JsonLine {
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 23] = [
+pub const COMMANDS: [&str; 24] = [
     "lift",
     "hang-up",
     "press",
@@ -287,6 +297,7 @@ pub const COMMANDS: [&str; 23] = [
     "verify",
     "status",
     "stats",
+    "quality",
     "history",
     "codes",
     "events",
@@ -357,6 +368,7 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
             }),
         },
         "history" => Ok(Request::History),
+        "quality" => Ok(Request::Quality(line.call)),
         "codes" => Ok(Request::Codes),
         "verify" => line
             .call
@@ -426,7 +438,7 @@ mod tests {
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 23] = [
+        let table: [(&str, Request); 24] = [
             (
                 r#"{"cmd":"key","key":"hands-free"}"#,
                 Request::Action(UserAction::Function(FunctionKey::HandsFree)),
@@ -461,6 +473,8 @@ mod tests {
                 Request::Action(UserAction::Conference),
             ),
             (r#"{"cmd":"history"}"#, Request::History),
+            (r#"{"cmd":"quality"}"#, Request::Quality(None)),
+            (r#"{"cmd":"quality","call":2}"#, Request::Quality(Some(2))),
             (r#"{"cmd":"codes"}"#, Request::Codes),
             (r#"{"cmd":"lift"}"#, Request::Action(UserAction::Lift)),
             (r#"{"cmd":"hang-up"}"#, Request::Action(UserAction::HangUp)),

@@ -179,6 +179,8 @@ pub(crate) struct CallRecord {
     pub(crate) ice_failed: bool,
     /// What is heard before it is answered.
     pub(crate) early_sound: EarlySound,
+    /// The far end has refused a digit by INFO: they go as tones.
+    pub(crate) refuses_info: bool,
     /// What a ringing call's early media was offered with.
     pub(crate) early_media: Option<LocalMedia>,
     /// The number or address of the far end, as it can be dialled; empty: withheld.
@@ -197,6 +199,8 @@ pub(crate) struct CallRecord {
     pub(crate) hold: Hold,
     pub(crate) held_by_peer: bool,
     pub(crate) stats: StreamStats,
+    /// How it sounds, second by second.
+    pub(crate) quality: crate::quality::Quality,
     /// What the engine measured of the encryption of the stream it has now; `None`: nothing yet.
     pub(crate) measured: Option<media::Encryption>,
     sdes_key: Option<SdesKeyUse>,
@@ -237,6 +241,7 @@ impl CallRecord {
             offers_ice: false,
             ice_failed: false,
             early_sound: EarlySound::default(),
+            refuses_info: false,
             early_media: None,
             media: None,
             signalling: SignallingHosts::default(),
@@ -247,6 +252,7 @@ impl CallRecord {
             hold: Hold::default(),
             held_by_peer: false,
             stats: StreamStats::default(),
+            quality: crate::quality::Quality::default(),
             measured: None,
             sdes_key: None,
             proof: None,
@@ -450,8 +456,8 @@ mod tests {
             send_dtmf: None,
             recv_dtmf: None,
             ptime_ms: 20,
-            opus_fec: false,
-            opus_dtx: false,
+            opus: types::OpusFormat::default(),
+            comfort_noise: false,
             direction: types::Direction::SendRecv,
             protection: Protection::Sdes {
                 send: key(1),

@@ -32,6 +32,7 @@ use crate::key_script::KeyScript;
 use crate::known_peers::KnownPeers;
 use crate::note::Note;
 use crate::outbox::Outbox;
+use crate::quality::QualityReport;
 use crate::status::{AudioStatus, CallStatus, IoCounters};
 use crate::stream_factory::StreamFactory;
 use crate::wall_clock::WallClock;
@@ -144,6 +145,8 @@ pub struct Control {
     rings_by_sound: bool,
     voice: voice::Voice,
     last_call: Option<CallStatus>,
+    /// How it sounded.
+    last_quality: Option<QualityReport>,
     clock: WallClock,
     audio: AudioStatus,
     io: IoCounters,
@@ -231,6 +234,7 @@ impl Control {
             rings_by_sound: config.board.ringer == Some(config::schema::RingerChoice::Sound),
             voice,
             last_call: None,
+            last_quality: None,
             clock: WallClock::new(now, identity.ntp),
             audio: AudioStatus {
                 period_ms: 1000.0 * period as f64 / f64::from(rate_hz.max(1)),

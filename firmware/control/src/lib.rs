@@ -76,6 +76,7 @@ pub mod negotiate;
 mod note;
 mod outbox;
 pub mod phone_book;
+mod quality;
 pub mod readable;
 pub mod speech;
 mod status;
@@ -92,6 +93,7 @@ pub use event::{CallProgress, DigitTransport, Event, TimedEvent};
 pub use ice::TurnLink;
 pub use known_peers::KnownPeers;
 pub use media_addresses::MediaAddresses;
+pub use quality::{QualityReport, QualitySecond, QualitySummary};
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
     IoCounters, MailboxStatus, MessageStatus, PeerStatus, RtpStatus, SoundStatus, Stats, Status,

@@ -14,7 +14,7 @@ use media::{SignallingHosts, StreamConfig, StreamId};
 use sip::media_security::{Fingerprint, MediaSecurity, Protection};
 use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::sdes::SdesKey;
-use types::EncryptionPolicy;
+use types::{EncryptionPolicy, OpusBand, OpusFormat};
 
 /// What a stream gets that no negotiation decides.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,8 @@ pub struct StreamIdentity {
     pub card: (u32, usize),
     /// The wall-clock time of some instant, as NTP 32.32.
     pub ntp: (Instant, u64),
+    /// How Opus is sent.
+    pub opus: OpusSending,
 }
 
 /// What this phone offers, or may answer with, from the sockets `rtp` and `rtcp`.
@@ -52,10 +54,83 @@ pub fn local_media(
         rtcp,
         codecs: codecs.order.clone(),
         ptime_ms: codecs.ptime_ms,
-        dtmf: true,
+        dtmf: account
+            .and_then(|account| account.dtmf)
+            .unwrap_or(config.call.dtmf)
+            .offers_events(),
+        opus: opus_format(config, account),
+        comfort_noise: pauses(config, account),
         media_security: media_security(config, account, None),
         ice: None,
         owner_moves: false,
+    }
+}
+
+/// Whether nothing but comfort noise is sent in silence.
+fn pauses(config: &config::Config, account: Option<&config::schema::Account>) -> bool {
+    account
+        .and_then(|account| account.dtx)
+        .unwrap_or(config.codecs.dtx)
+}
+
+/// What is said of the Opus this phone receives: what it is to send, too, where that was set.
+fn opus_format(config: &config::Config, account: Option<&config::schema::Account>) -> OpusFormat {
+    let (bitrate, band) = opus_wish(config, account);
+    OpusFormat {
+        fec: true,
+        dtx: pauses(config, account),
+        max_average_bitrate: bitrate,
+        max_playback_rate: band.map(OpusBand::rate_hz),
+    }
+}
+
+/// Bitrate and band of Opus, where they are set.
+fn opus_wish(
+    config: &config::Config,
+    account: Option<&config::schema::Account>,
+) -> (Option<u32>, Option<OpusBand>) {
+    let codecs = &config.codecs;
+    (
+        account
+            .and_then(|account| account.opus_bitrate)
+            .or(codecs.opus_bitrate),
+        account
+            .and_then(|account| account.opus_band)
+            .or(codecs.opus_band),
+    )
+}
+
+/// How Opus is sent: as is set here, and no more than the far end wants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OpusSending {
+    /// In bit/s; `None`: what suits band and redundancy.
+    pub bitrate: Option<u32>,
+    /// The widest band.
+    pub band: OpusBand,
+}
+
+impl OpusSending {
+    /// What is set for an account, or (`None`) for direct calls.
+    pub fn new(config: &config::Config, account: Option<&config::schema::Account>) -> Self {
+        let (bitrate, band) = opus_wish(config, account);
+        Self {
+            bitrate,
+            band: band.unwrap_or_default(),
+        }
+    }
+
+    /// The same within what the far end receives.
+    fn within(self, far: &OpusFormat) -> Self {
+        let least = |ours: Option<u32>, theirs: Option<u32>| match (ours, theirs) {
+            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            bitrate: least(self.bitrate, far.max_average_bitrate),
+            band: far
+                .max_playback_rate
+                .map_or(self.band, |rate| self.band.min(OpusBand::of_rate(rate))),
+        }
     }
 }
 
@@ -108,6 +183,7 @@ fn master_key(key: &SdesKey) -> Result<media::MasterKey, media::KeyError> {
 
 /// What the engine needs for a stream that both sides agreed on.
 pub fn stream_config(agreed: &Negotiated, identity: StreamIdentity) -> StreamConfig {
+    let opus = identity.opus.within(&agreed.opus);
     let mut recv_payloads = agreed.recv_payloads.clone();
     // The far end may send what it answered with, even where the list was cut short.
     if !recv_payloads
@@ -124,8 +200,11 @@ pub fn stream_config(agreed: &Negotiated, identity: StreamIdentity) -> StreamCon
         send_dtmf: agreed.send_dtmf,
         recv_dtmf: agreed.recv_dtmf,
         ptime_ms: agreed.ptime_ms,
-        opus_fec: agreed.opus_fec,
-        opus_dtx: agreed.opus_dtx,
+        opus_fec: agreed.opus.fec,
+        opus_dtx: agreed.opus.dtx,
+        opus_bitrate: opus.bitrate,
+        opus_band: opus.band,
+        comfort_noise: agreed.comfort_noise,
         remote_rtp: agreed.remote_rtp,
         remote_rtcp: if agreed.rtcp_mux {
             agreed.remote_rtp
@@ -162,8 +241,8 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
         send_dtmf,
         recv_dtmf,
         ptime_ms,
-        opus_fec,
-        opus_dtx,
+        opus,
+        comfort_noise,
         protection,
         required,
         missing: _,
@@ -177,8 +256,8 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
         && *send_dtmf == after.send_dtmf
         && *recv_dtmf == after.recv_dtmf
         && *ptime_ms == after.ptime_ms
-        && *opus_fec == after.opus_fec
-        && *opus_dtx == after.opus_dtx
+        && *opus == after.opus
+        && *comfort_noise == after.comfort_noise
         && *protection == after.protection
         && *required == after.required
 }
@@ -201,8 +280,8 @@ mod tests {
             send_dtmf: Some((101, 8000)),
             recv_dtmf: Some(96),
             ptime_ms: 20,
-            opus_fec: false,
-            opus_dtx: false,
+            opus: OpusFormat::default(),
+            comfort_noise: false,
             direction: Direction::SendRecv,
             protection: Protection::Clear,
             required: false,
@@ -222,6 +301,7 @@ mod tests {
             signalling: std::iter::once("192.0.2.9".parse().unwrap()).collect(),
             card: (48_000, 240),
             ntp: (crate::test_origin(), 9),
+            opus: OpusSending::default(),
         }
     }
 
@@ -239,6 +319,9 @@ mod tests {
             ptime_ms: 20,
             opus_fec: false,
             opus_dtx: false,
+            opus_bitrate: None,
+            opus_band: OpusBand::Wide,
+            comfort_noise: false,
             remote_rtp: "192.0.2.1:4000".parse().unwrap(),
             remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
             relays: media::Relays::default(),
@@ -420,7 +503,7 @@ mod tests {
             ..agreed()
         };
         assert!(same_stream(&agreed(), &held));
-        let changes: [fn(&mut Negotiated); 10] = [
+        let changes: [fn(&mut Negotiated); 11] = [
             |n| n.rtcp_mux = true,
             |n| n.codec = Codec::Pcma,
             |n| n.send_payload = 9,
@@ -429,8 +512,9 @@ mod tests {
             |n| n.send_dtmf = None,
             |n| n.recv_dtmf = None,
             |n| n.ptime_ms = 10,
-            |n| n.opus_fec = true,
-            |n| n.opus_dtx = true,
+            |n| n.opus.fec = true,
+            |n| n.opus.dtx = true,
+            |n| n.comfort_noise = true,
         ];
         for change in changes {
             let mut other = agreed();

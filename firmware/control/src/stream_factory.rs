@@ -6,7 +6,7 @@ use media::{SignallingHosts, StreamId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::Rng;
 
-use crate::negotiate::StreamIdentity;
+use crate::negotiate::{OpusSending, StreamIdentity};
 
 /// Makes the identities of streams.
 pub(crate) struct StreamFactory {
@@ -47,7 +47,12 @@ impl StreamFactory {
     }
 
     /// The identity of a stream that is about to be built.
-    pub(crate) fn identity(&mut self, id: StreamId, signalling: SignallingHosts) -> StreamIdentity {
+    pub(crate) fn identity(
+        &mut self,
+        id: StreamId,
+        signalling: SignallingHosts,
+        opus: OpusSending,
+    ) -> StreamIdentity {
         StreamIdentity {
             id,
             ssrc: self.rng.next_u32(),
@@ -60,6 +65,7 @@ impl StreamFactory {
             signalling,
             card: self.card,
             ntp: self.ntp,
+            opus,
         }
     }
 }

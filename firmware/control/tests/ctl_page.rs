@@ -14,7 +14,8 @@ use control::known_peers::Trust;
 use control::{
     AccountStatus, AttemptStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus,
     CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, MailboxStatus, MessageStatus,
-    PeerStatus, RtpStatus, SoundStatus, Stats, Status, TableStats, TimedEvent, WatchedStatus,
+    PeerStatus, QualityReport, QualitySecond, QualitySummary, RtpStatus, SoundStatus, Stats, Status,
+    TableStats, TimedEvent, WatchedStatus,
 };
 use serde_json::Value;
 
@@ -256,6 +257,44 @@ fn every_field_of_the_history_is_documented() {
         history: vec![entry],
     };
     check("### history", &history, &[]);
+}
+
+#[test]
+fn every_field_of_quality_is_documented() {
+    let quality = Reply::Quality {
+        ok: true,
+        quality: Box::new(QualityReport {
+            call: 1,
+            peer: "anna".into(),
+            codec: "opus",
+            summary: QualitySummary {
+                seconds: 1,
+                received: 50,
+                lost: 0,
+                late: 0,
+                concealed_ms: 0,
+                most_jitter_ms: 1.0,
+                mean_delay_ms: 20.0,
+                most_delay_ms: 20.0,
+                mean_mos: 4.3,
+                worst_mos: 4.3,
+            },
+            seconds: vec![QualitySecond {
+                s: 0,
+                received: 50,
+                lost: 0,
+                late: 0,
+                concealed_ms: 0,
+                jitter_ms: 1.0,
+                delay_ms: 20.0,
+                round_trip_ms: 2.0,
+                sent_level_db: -20.0,
+                received_level_db: -20.0,
+                mos: 4.3,
+            }],
+        }),
+    };
+    check("### quality", &quality, &[]);
 }
 
 fn counters() -> CountersStatus {

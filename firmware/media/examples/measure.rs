@@ -1,6 +1,14 @@
 //! Measures the engine: `measure speed` prints µs a card period, `measure day` runs a day of ±200
-//! ppm, `measure write DIR` writes what is heard over bad networks as WAV files, beside what was
-//! said, for listening and for outside judges such as PESQ.
+//! ppm, `measure call CODEC RATE SECONDS` is a call and nothing else, to count instructions of,
+//! `measure write DIR` writes what is heard over bad networks as WAV files, beside what was said,
+//! for listening and for outside judges such as PESQ.
+//!
+//! Instructions by function, of two phones together:
+//!
+//! ```text
+//! valgrind --tool=callgrind --toggle-collect='media::engine::Engine::process' \
+//!     --toggle-collect='media::engine::Engine::handle_packet' …/examples/measure call pcmu 48000 20
+//! ```
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -62,6 +70,13 @@ fn day() {
     );
 }
 
+fn call(codec: &str, rate: &str, seconds: &str) {
+    let (codec, rate) = (Codec::from_name(codec).unwrap(), rate.parse().unwrap());
+    let mut pair = Pair::call(codec, rate, rate as usize / 200, 1);
+    pair.talk(&babble(rate, 20.0), seconds.parse().unwrap());
+    println!("{:?}", pair.stats(1));
+}
+
 fn write(folder: &str) {
     let save = |name: &str, rate: u32, x: &[i16]| {
         let spec = hound::WavSpec {
@@ -117,7 +132,10 @@ fn main() {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["speed"] => speed(),
         ["day"] => day(),
+        ["call", codec, rate, seconds] => call(codec, rate, seconds),
         ["write", folder] => write(folder),
-        _ => println!("measure speed | measure day | measure write DIR"),
+        _ => println!(
+            "measure speed | measure day | measure call CODEC RATE SECONDS | measure write DIR"
+        ),
     }
 }

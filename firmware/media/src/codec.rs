@@ -18,7 +18,7 @@ pub mod g711;
 pub mod g722;
 pub mod opus;
 
-use types::Codec;
+use types::{Codec, OpusBand};
 
 /// Longest payload any encoder here writes: Opus' recommended maximum (RFC 6716 §3.2.1: 1275 bytes
 /// a frame).
@@ -67,6 +67,8 @@ pub struct EncoderOptions {
     pub dtx: bool,
     /// Bits a second; `None`: what suits the rate, see [`opus::bitrate_for_rate`].
     pub bitrate: Option<u32>,
+    /// The widest band.
+    pub band: OpusBand,
 }
 
 impl Default for EncoderOptions {
@@ -76,6 +78,7 @@ impl Default for EncoderOptions {
             fec: true,
             dtx: false,
             bitrate: None,
+            band: OpusBand::Wide,
         }
     }
 }
@@ -273,6 +276,40 @@ impl Decoder {
             Self::G711(_) => {}
             Self::G722(decoder) => *decoder = g722::Decoder::new(),
             Self::Opus(decoder) => decoder.reset(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::level::dbm0;
+    use crate::test_data::sine;
+
+    /// See `docs/decisions/0020-level-of-g722.md`.
+    #[test]
+    fn a_sine_keeps_its_level_in_every_codec() {
+        for codec in Codec::ALL {
+            let options = EncoderOptions {
+                card_rate_hz: 16_000,
+                ..EncoderOptions::default()
+            };
+            let mut encoder = Encoder::new(codec, options).unwrap();
+            let mut decoder = Decoder::new(codec, 16_000).unwrap();
+            let rate = encoder.rate_hz();
+            for amplitude in [1_000.0, 8_000.0, 30_000.0] {
+                let said = sine(1_000.0, rate, amplitude, rate as usize);
+                let (mut payload, mut out) = ([0; MAX_PAYLOAD], [0; MAX_SAMPLES]);
+                let mut heard = Vec::new();
+                for frame in said.chunks_exact(rate as usize / 50) {
+                    let length = encoder.encode(frame, &mut payload).unwrap();
+                    let made = decoder.decode(&payload[..length], &mut out).unwrap();
+                    heard.extend_from_slice(&out[..made]);
+                }
+                let half = said.len() / 2;
+                let off = dbm0(&heard[half..]) - dbm0(&said[half..]);
+                assert!(off.abs() < 0.7, "{codec:?} at {amplitude}: {off:+.2} dB");
+            }
         }
     }
 }

@@ -77,8 +77,9 @@ impl Floor {
 const LOOK: Duration = Duration::from_secs(4);
 /// A step of the transit floor larger than this is a new route or a restarted clock, not drift.
 const STEP_MS: f64 = 8.0;
-/// No oscillator in a telephone is further off.
-const MAX_PPM: f64 = 1000.0;
+/// No two oscillators in telephones are further apart: each may be off by 500 ppm, and some are by
+/// more.
+const MAX_PPM: f64 = 1500.0;
 
 /// A slow PI filter over the transit floor: its slope is the difference of the two clocks.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 //! handle_packet ─▶ Stream ─▶ render ─┬─▶ mix (tones, sidetone, key tone over all) ─▶ playback
 //!                                  └─▶ send: microphone + the other far ends ─▶ Stream ─▶ Outbox ─▶ poll_transmit
 //! handle_command ─▶ streams, tones, mute                      events, retired streams ─▶ poll_event
-//!                  microphone ─▶ EchoCanceller ◀─ what was written to the card
+//!                  microphone ─▶ Microphone ◀─ what was written to the card
 //! handle_packet, if STUN or DTLS ─▶ Ring ─▶ poll_non_media (for the control thread)
 //! ```
 
@@ -16,6 +16,7 @@ use crate::drift::CardClock;
 use crate::echo::EchoCanceller;
 use crate::gain::Gain;
 use crate::level::LevelMeter;
+use crate::microphone::Microphone;
 use crate::mixer::Mixer;
 use crate::outbox::Outbox;
 use crate::packet::{
@@ -27,6 +28,7 @@ use crate::speech::SpeechPlayer;
 use crate::stats::StreamStats;
 use crate::stream::{FarEvent, Stream};
 use crate::tone::ToneGenerator;
+use crate::voice::VoiceProcessor;
 
 /// Streams an engine can hold at once.
 pub const MAX_STREAMS: usize = 4;
@@ -59,10 +61,9 @@ pub struct Engine {
     audible: [bool; MAX_STREAMS],
     /// What the card captured, at the microphone's gain.
     captured: Box<[i16]>,
-    microphone: Box<[i16]>,
+    microphone: Microphone,
     far_mix: Box<[i16]>,
     tone_sound: Box<[i16]>,
-    echo: Option<Box<EchoCanceller>>,
     mixer: Mixer,
     tone: ToneGenerator,
     key_tone: ToneGenerator,
@@ -70,7 +71,6 @@ pub struct Engine {
     bell: Bell,
     microphone_gain: Gain,
     ear_gain: Gain,
-    muted: bool,
     sidetone: Option<f32>,
     hears_itself: bool,
     outbox: Outbox,
@@ -93,10 +93,9 @@ impl Engine {
             received: std::array::from_fn(|_| period()),
             audible: [false; MAX_STREAMS],
             captured: period(),
-            microphone: period(),
+            microphone: Microphone::new(config.period_frames),
             far_mix: period(),
             tone_sound: period(),
-            echo: None,
             mixer: Mixer::new(config.period_frames),
             tone: ToneGenerator::new(config.rate_hz),
             key_tone: ToneGenerator::new(config.rate_hz),
@@ -104,7 +103,6 @@ impl Engine {
             bell: Bell::new(config.rate_hz, config.period_frames),
             microphone_gain: Gain::new(),
             ear_gain: Gain::new(),
-            muted: false,
             hears_itself: true,
             sidetone: config
                 .sidetone_db
@@ -123,11 +121,16 @@ impl Engine {
 
     /// With a canceller for its card.
     #[must_use]
-    pub fn with_echo_canceller(self, echo: Option<EchoCanceller>) -> Self {
-        Self {
-            echo: echo.map(Box::new),
-            ..self
-        }
+    pub fn with_echo_canceller(mut self, echo: Option<EchoCanceller>) -> Self {
+        self.microphone.echo = echo.map(Box::new);
+        self
+    }
+
+    /// With what else is done to the microphone's sound.
+    #[must_use]
+    pub fn with_voice_processor(mut self, voice: Option<VoiceProcessor>) -> Self {
+        self.microphone.voice = voice.map(Box::new);
+        self
     }
 
     /// Its fixed facts.
@@ -204,7 +207,7 @@ impl Engine {
                     stream.key(event, down);
                 }
             }
-            Command::Mute(muted) => self.muted = muted,
+            Command::Mute(muted) => self.microphone.muted = muted,
             Command::Gains(gains) => {
                 self.microphone_gain.set_db(gains.microphone_db);
                 self.ear_gain.set_db(gains.ear_db);
@@ -347,13 +350,7 @@ impl Engine {
         if self.streams.iter().all(Option::is_none) {
             return;
         }
-        self.microphone.copy_from_slice(&self.captured);
-        if let Some(echo) = &mut self.echo {
-            echo.process(&mut self.microphone);
-        }
-        if self.muted {
-            self.microphone.fill(0);
-        }
+        let microphone = self.microphone.process(&self.captured);
         for index in 0..MAX_STREAMS {
             let Some(stream) = &mut self.streams[index] else {
                 continue;
@@ -361,7 +358,7 @@ impl Engine {
             let others = (0..MAX_STREAMS).any(|other| other != index && self.audible[other]);
             if others && stream.sends() {
                 self.mixer.clear();
-                self.mixer.add(&self.microphone);
+                self.mixer.add(microphone);
                 for other in 0..MAX_STREAMS {
                     if other != index && self.audible[other] {
                         self.mixer.add(&self.received[other]);
@@ -370,7 +367,7 @@ impl Engine {
                 self.mixer.finish(&mut self.far_mix);
                 stream.capture(&self.far_mix, now, &mut self.outbox);
             } else {
-                stream.capture(&self.microphone, now, &mut self.outbox);
+                stream.capture(microphone, now, &mut self.outbox);
             }
         }
     }
@@ -384,7 +381,7 @@ impl Engine {
             }
         }
         if let Some(gain) = self.sidetone
-            && !self.muted
+            && !self.microphone.muted
             && self.hears_itself
             && self.streams.iter().flatten().any(|s| s.connected)
         {
@@ -403,10 +400,8 @@ impl Engine {
         self.mixer.finish(playback);
         self.ear_gain.apply(playback);
         self.bell.mix(&mut self.mixer, playback);
-        if let Some(echo) = &mut self.echo
-            && self.streams.iter().any(Option::is_some)
-        {
-            echo.written(playback);
+        if self.streams.iter().any(Option::is_some) {
+            self.microphone.written(playback);
         }
     }
 
@@ -426,10 +421,9 @@ impl Engine {
                 }
             }
         }
-        if let Some(echo) = &self.echo
+        if let Some(stats) = self.microphone.echo_stats()
             && self.streams.iter().any(Option::is_some)
         {
-            let stats = echo.stats();
             self.emit(Event::Echo(stats));
         }
         let (capture_dbm0, playback_dbm0) = (self.capture_level.take(), self.playback_level.take());
@@ -443,9 +437,7 @@ impl Engine {
     /// jitter buffers re-align, and the RTP clock of what we send goes on over what was lost.
     pub fn handle_discontinuity(&mut self, frames: i64) {
         self.clock.jumped();
-        if let Some(echo) = &mut self.echo {
-            echo.handle_discontinuity();
-        }
+        self.microphone.handle_discontinuity();
         for stream in self.streams.iter_mut().flatten() {
             stream.realign(frames);
         }

@@ -2,7 +2,7 @@
 //! nothing allocates after start.
 //!
 //! ```text
-//! capture ─▶ level ─▶ resample ─▶ encode ─▶ RTP ─▶ SRTP ─▶ Transmit
+//! capture ─▶ echo, noise, gain ─▶ resample ─▶ encode ─▶ RTP ─▶ SRTP ─▶ Transmit
 //! packet ─▶ SRTP ─▶ RTP ─▶ jitter buffer ─▶ decode / conceal / stretch ─▶ resample ─▶ mixer (tones, second call, sidetone) ─▶ playback
 //! ```
 //!
@@ -74,6 +74,7 @@ mod inactivity;
 mod jitter;
 mod latch;
 pub mod level;
+mod microphone;
 mod mixer;
 mod outbox;
 mod packet;
@@ -85,6 +86,8 @@ mod ringing;
 pub mod rtcp;
 pub mod rtp;
 mod send;
+mod silence;
+mod spectrum;
 pub mod speech;
 pub mod srtp;
 mod stats;
@@ -92,7 +95,10 @@ pub mod stream;
 mod stretch;
 mod time;
 pub mod tone;
+mod voice;
 
+#[cfg(test)]
+mod stoi;
 #[cfg(test)]
 mod test_data;
 
@@ -104,4 +110,5 @@ pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats};
 pub use stats::StreamStats;
 pub use stream::{Stream, StreamConfig, StreamError};
 pub use tone::{Mix, ToneSegment, ToneSpec};
-pub use types::{Codec, Direction, SrtpSuite};
+pub use types::{Codec, Direction, OpusBand, SrtpSuite};
+pub use voice::{VoiceOptions, VoiceProcessor};

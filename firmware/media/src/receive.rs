@@ -26,7 +26,7 @@ use crate::stream::{StreamConfig, StreamError};
 use crate::time::ms_between;
 
 /// Comfort noise (RFC 3389), the static payload type.
-const COMFORT_NOISE: u8 = 13;
+pub(crate) const COMFORT_NOISE: u8 = 13;
 /// A packet so much later or earlier than the fastest is of another timeline, in ms.
 const MOST_LATE_MS: f64 = 1000.0;
 const MOST_EARLY_MS: f64 = 15.0;

@@ -7,14 +7,17 @@
 
 use types::{Codec, Key};
 
+use crate::codec::opus::bitrate_for_rate;
 use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
 use crate::dtmf;
 use crate::level::LevelMeter;
 use crate::outbox::Outbox;
 use crate::packet::{Destination, PacketKind};
+use crate::receive::COMFORT_NOISE;
 use crate::resample::Push;
 use crate::rtcp::SenderInfo;
 use crate::rtp::{HEADER_LEN, Sender};
+use crate::silence::{SilenceDetector, Verdict};
 use crate::srtp::Guard;
 use crate::stream::{StreamConfig, StreamError};
 use crate::tone::ToneGenerator;
@@ -51,6 +54,8 @@ pub(crate) struct Send {
     payload_type: u8,
     event_payload: Option<u8>,
     events: dtmf::Sender,
+    /// Where silence is not sent.
+    silence: Option<SilenceDetector>,
     inband: ToneGenerator,
     inband_down: Option<(u8, f64, bool)>,
     inband_waiting: heapless::Deque<(u8, bool), INBAND_QUEUE>,
@@ -59,7 +64,9 @@ pub(crate) struct Send {
     skip_remainder: u64,
     card_hz: u32,
     level: LevelMeter,
+    /// Packets sent, and of them those of the streams before this one.
     sent: u64,
+    sent_before: u64,
     /// The far end's loss, as the encoder knows it.
     loss: f32,
 }
@@ -70,7 +77,12 @@ impl Send {
             card_rate_hz: config.card_rate_hz,
             fec: config.opus_fec,
             dtx: config.opus_dtx,
-            bitrate: (config.opus_fec && config.card_rate_hz >= 16_000).then_some(FEC_BITRATE),
+            bitrate: Some(
+                config
+                    .opus_bitrate
+                    .unwrap_or_else(|| default_bitrate(config)),
+            ),
+            band: config.opus_band,
         };
         let encoder = Encoder::new(config.codec, options).map_err(|error| StreamError::Codec {
             codec: config.codec,
@@ -99,6 +111,8 @@ impl Send {
             payload_type: config.send_payload,
             event_payload,
             events: dtmf::Sender::new(event_hz, clock, ptime),
+            silence: (config.comfort_noise && config.codec != Codec::Opus)
+                .then(SilenceDetector::new),
             inband: ToneGenerator::new(rate),
             inband_down: None,
             inband_waiting: heapless::Deque::new(),
@@ -108,19 +122,31 @@ impl Send {
             level: LevelMeter::new(),
             encoder,
             sent: 0,
+            sent_before: 0,
             loss: 0.0,
         })
     }
 
-    /// Goes on with the numbers of the stream this one replaces.
+    /// Goes on with the numbers of the stream this one replaces, whose source it is, too.
     pub(crate) fn continue_from(&mut self, old: &Send) {
         self.rtp = old.rtp;
-        self.sent = old.sent;
+        (self.sent, self.sent_before) = (old.sent, old.sent_before);
+        self.loss = old.loss;
     }
 
-    /// Packets sent.
+    /// A source of its own, that counts on from what was sent in the call before.
+    pub(crate) fn count_from(&mut self, old: &Send) {
+        (self.sent, self.sent_before) = (old.sent, old.sent);
+    }
+
+    /// Packets sent in the call, whatever the source.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// Whether this source has sent anything.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sent > self.sent_before
     }
 
     /// Level of what was sent since the last call, dBm0.
@@ -247,6 +273,11 @@ impl Send {
         }
         self.play_inband_dtmf();
         self.level.push(&self.frame);
+        if self.leave_out(config, timestamp, route) {
+            self.rtp.advance(ticks);
+            self.marker = true;
+            return;
+        }
         let (encoder, rtp, frame) = (&mut self.encoder, &mut self.rtp, &self.frame);
         let (payload_type, marker) = (self.payload_type, self.marker);
         let sent = route
@@ -266,6 +297,35 @@ impl Send {
         // Silence left out (DTX) makes the next packet a new spurt.
         self.marker = !sent;
         self.rtp.advance(ticks);
+    }
+
+    /// Whether this frame is silence, and not sent; the noise in it is described now and then.
+    fn leave_out(&mut self, config: &StreamConfig, timestamp: u32, route: &mut Route) -> bool {
+        let Some(silence) = &mut self.silence else {
+            return false;
+        };
+        if self.inband.is_active() {
+            silence.restart();
+            return false;
+        }
+        let ms = self.frame.len() as u32 * 1000 / self.encoder.rate_hz();
+        let level = match silence.frame(&self.frame, ms) {
+            Verdict::Talk => return false,
+            Verdict::Silence => return true,
+            Verdict::Describe(level) => level,
+        };
+        let rtp = &mut self.rtp;
+        let sent = route
+            .outbox
+            .push(config.id, PacketKind::Rtp, route.to, route.guard, |out| {
+                *out.get_mut(HEADER_LEN)? = level;
+                let header = rtp
+                    .write_header(out, COMFORT_NOISE, false, timestamp, 1)
+                    .ok()?;
+                Some(header + 1)
+            });
+        self.sent += u64::from(sent);
+        true
     }
 
     /// Without telephone-event a key is heard as its two frequencies, in place of the microphone.
@@ -289,6 +349,17 @@ impl Send {
         if self.inband.is_active() {
             self.inband.render(&mut self.frame);
         }
+    }
+}
+
+/// What suits the band, and leaves room for redundancy where that is wanted.
+fn default_bitrate(config: &StreamConfig) -> u32 {
+    let rate = config.opus_band.rate_hz().min(config.card_rate_hz);
+    let plain = bitrate_for_rate(rate, config.opus_fec);
+    if config.opus_fec && rate >= 16_000 {
+        plain.max(FEC_BITRATE)
+    } else {
+        plain
     }
 }
 

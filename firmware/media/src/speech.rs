@@ -241,6 +241,7 @@ mod tests {
             fec: false,
             dtx: false,
             bitrate: Some(14_000),
+            band: types::OpusBand::Wide,
         };
         let mut encoder = codec::opus::Encoder::new(options).unwrap();
         let mut packets = Vec::new();

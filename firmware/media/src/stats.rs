@@ -40,6 +40,8 @@ pub struct StreamStats {
     pub remote_loss: Option<f32>,
     /// Estimated listening quality (E-model, G.107 R mapped to MOS), 1 to 4.5.
     pub mos: f32,
+    /// The same for the last second alone.
+    pub mos_now: f32,
     /// Level of what was sent last, dBm0.
     pub sent_level_dbm0: f32,
     /// Level of what was received last, dBm0.
@@ -65,6 +67,41 @@ fn impairment(codec: Codec, fec: bool) -> (f32, f32) {
         Codec::Pcmu | Codec::Pcma => (0.0, 25.1),
         Codec::G722 => (0.0, 18.0),
         Codec::Opus => (0.0, if fec { 30.0 } else { 20.0 }),
+    }
+}
+
+/// What was missing of the sound up to some moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Missing {
+    /// Sound played and made up, in ms.
+    pub(crate) played_ms: f64,
+    pub(crate) concealed_ms: f64,
+    /// Packets that there were, and that were not heard.
+    pub(crate) expected: u64,
+    pub(crate) unheard: u64,
+}
+
+impl Missing {
+    /// What was missing since that moment.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            played_ms: self.played_ms - earlier.played_ms,
+            concealed_ms: self.concealed_ms - earlier.concealed_ms,
+            expected: self.expected.saturating_sub(earlier.expected),
+            unheard: self.unheard.saturating_sub(earlier.unheard),
+        }
+    }
+
+    /// The share of the sound, 0 to 1. Where most packets are lost, little is made up for them:
+    /// what is missing counts, however it sounds.
+    pub(crate) fn share(&self) -> f32 {
+        let made_up = if self.played_ms > 0.0 {
+            (self.concealed_ms / self.played_ms) as f32
+        } else {
+            0.0
+        };
+        let unheard = self.unheard as f32 / self.expected.max(1) as f32;
+        made_up.max(unheard).clamp(0.0, 1.0)
     }
 }
 

@@ -30,7 +30,7 @@ use crate::rtcp::{self, RtcpSession};
 use crate::rtp::View;
 use crate::send::{Route, Send};
 use crate::srtp::{Guard, Protection, Refusal};
-use crate::stats::{Reception, StreamStats, mos};
+use crate::stats::{Missing, Reception, StreamStats, mos};
 
 mod config;
 
@@ -52,6 +52,9 @@ pub struct Stream {
     round_trip_ms: Option<f32>,
     remote_loss: Option<f32>,
     played_ms: f64,
+    /// Quality of the last second, and what was missing at its end.
+    mos_now: f32,
+    missing_before: Missing,
     sent_level: f32,
     received_level: f32,
     /// The stream that was retired before this one: a list of any length without allocation.
@@ -124,6 +127,8 @@ impl Stream {
             round_trip_ms: None,
             remote_loss: None,
             played_ms: 0.0,
+            mos_now: 1.0,
+            missing_before: Missing::default(),
             sent_level: FLOOR_DBM0,
             received_level: FLOOR_DBM0,
             retired_before: None,
@@ -148,6 +153,7 @@ impl Stream {
         self.connected = old.connected;
         self.rejected = old.rejected;
         self.played_ms = old.played_ms;
+        (self.mos_now, self.missing_before) = (old.mos_now, old.missing_before);
         // Not from zero: a far end could ask for a new agreement every minute, and have sound sent
         // to its victim for ever.
         self.inactivity.continue_from(&old.inactivity);
@@ -158,6 +164,8 @@ impl Stream {
             self.rtcp = old.rtcp.clone();
             self.round_trip_ms = old.round_trip_ms;
             self.remote_loss = old.remote_loss;
+        } else {
+            self.send.count_from(&old.send);
         }
         if old.receive.serves(&self.receive) {
             old.receive.adopt_payloads(&self.receive);
@@ -397,7 +405,7 @@ impl Stream {
             && let Some(to) = to_rtcp
         {
             let (send, receive) = (&self.send, &mut self.receive);
-            let sent = (send.sent() > 0).then(|| send.info());
+            let sent = send.has_sent().then(|| send.info());
             outbox.push(
                 self.config.id,
                 PacketKind::Rtcp,
@@ -414,7 +422,7 @@ impl Stream {
         let Some(to) = self.destination(PacketKind::Rtcp) else {
             return;
         };
-        if self.send.sent() == 0 || self.inactivity.is_over() {
+        if !self.send.has_sent() || self.inactivity.is_over() {
             return;
         }
         let Some(rtcp) = &mut self.rtcp else { return };
@@ -447,8 +455,33 @@ impl Stream {
         self.send.skip(usize::try_from(frames).unwrap_or(0));
     }
 
+    fn missing(&self) -> Missing {
+        let (totals, counts) = (self.receive.totals(), self.receive.counts());
+        Missing {
+            played_ms: self.played_ms,
+            concealed_ms: counts.concealed_ms,
+            expected: totals.received + totals.lost,
+            unheard: totals.lost.saturating_sub(counts.recovered) + totals.late + counts.skipped,
+        }
+    }
+
+    /// The quality with this share of the sound missing.
+    fn mos(&self, concealed_share: f32) -> f32 {
+        mos(Reception {
+            codec: self.receive.codec(),
+            fec: self.config.opus_fec,
+            concealed_share,
+            delay_ms: self.receive.delay_ms()
+                + self.receive.frame_ms() as f32
+                + self.round_trip_ms.unwrap_or(0.0) / 2.0,
+        })
+    }
+
     /// A second is over: levels are of this second.
     pub(crate) fn second(&mut self) {
+        let missing = self.missing();
+        self.mos_now = self.mos(missing.since(&self.missing_before).share());
+        self.missing_before = missing;
         self.sent_level = self.send.take_level();
         self.received_level = self.receive.take_level();
     }
@@ -457,11 +490,6 @@ impl Stream {
     pub(crate) fn stats(&self, card_ppm: f64) -> StreamStats {
         let (totals, counts) = (self.receive.totals(), self.receive.counts());
         let delay_ms = self.receive.delay_ms();
-        let concealed_share = if self.played_ms > 0.0 {
-            (counts.concealed_ms / self.played_ms) as f32
-        } else {
-            0.0
-        };
         StreamStats {
             sent: self.send.sent(),
             received: totals.received,
@@ -477,14 +505,8 @@ impl Stream {
             drift_ppm: (card_ppm - self.receive.ppm()) as f32,
             round_trip_ms: self.round_trip_ms,
             remote_loss: self.remote_loss,
-            mos: mos(Reception {
-                codec: self.receive.codec(),
-                fec: self.config.opus_fec,
-                concealed_share,
-                delay_ms: delay_ms
-                    + self.receive.frame_ms() as f32
-                    + self.round_trip_ms.unwrap_or(0.0) / 2.0,
-            }),
+            mos: self.mos(self.missing().share()),
+            mos_now: self.mos_now,
             sent_level_dbm0: self.sent_level,
             received_level_dbm0: self.received_level,
             inactive_ms: self.inactivity.since_heard().as_millis() as u64,

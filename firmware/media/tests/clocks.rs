@@ -64,6 +64,16 @@ fn an_hour_of_200_ppm_leave_the_delay_flat() {
     }
 }
 
+/// The worst there is. `make test-long` takes a day of it.
+#[test]
+fn clocks_500_ppm_off_on_either_side_leave_the_delay_flat() {
+    let minutes = std::env::var("OFFHOOK_DRIFT_MINUTES");
+    let minutes = minutes.map_or(12, |text| text.parse().unwrap());
+    for ppm in [[500.0, -500.0], [-500.0, 500.0]] {
+        flat(&drift(Codec::Pcmu, 8000, 40, ppm, minutes));
+    }
+}
+
 #[test]
 fn the_other_codecs_drift_alike() {
     flat(&drift(Codec::G722, 16_000, 80, [200.0, -200.0], 8));

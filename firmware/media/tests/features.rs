@@ -324,8 +324,11 @@ fn another_codec_and_another_source_in_mid_call_are_heard_at_once() {
             next.first_sequence = 999;
             next.first_timestamp = 77;
         }
+        let before = pair.stats(0).sent;
         pair.command(0, Command::Start(Stream::new(next).unwrap()));
         let heard = pair.talk(&speech, 1.5);
+        let sent = pair.stats(0).sent - before;
+        assert!((74..=76).contains(&sent), "{sent} packets counted in 1.5 s");
         assert!(loud(&heard[..4800]), "{codec:?} is heard within 300 ms");
         assert!(loud(&heard[16_000..]), "{codec:?} goes on");
         assert!(pair.stats(1).delay_ms < 30.0, "{:?}", pair.stats(1));
@@ -379,6 +382,85 @@ fn opus_dtx_is_silence_and_not_loss() {
         stats.concealed_ms < 200 && stats.delay_ms < 30.0,
         "{stats:?}"
     );
+}
+
+/// Noise of a room at this RMS, 16 kHz.
+fn room(rms: f64, seconds: f64) -> Vec<i16> {
+    let mut random = pair::Rng::new(8);
+    (0..(16_000.0 * seconds) as usize)
+        .map(|_| (random.normal() * rms) as i16)
+        .collect()
+}
+
+#[test]
+fn silence_is_comfort_noise_of_the_rooms_level_and_not_loss() {
+    for codec in [Codec::Pcmu, Codec::Pcma, Codec::G722] {
+        let mut pair = Pair::new(16_000, 80, 1);
+        for side in 0..2 {
+            let mut config = config(side, codec, 16_000, 80, pair.start);
+            config.comfort_noise = true;
+            pair.start_stream(side, config);
+        }
+        let speech = babble(16_000, 3.0);
+        pair.talk(&speech, 2.0);
+        let (sent, before) = (pair.stats(0).sent, pair.stats(1));
+        let quiet = room(30.0, 10.0);
+        let heard = pair.talk(&quiet, 10.0);
+        let (sent, stats) = (pair.stats(0).sent - sent, pair.stats(1));
+        // Until the room is known to be no talk, and then once a second.
+        assert!(
+            (8..150).contains(&sent),
+            "{codec:?}: {sent} packets in 10 s"
+        );
+        let rms = |x: &[i16]| {
+            let sum: f64 = x.iter().map(|&v| f64::from(v).powi(2)).sum();
+            (sum / x.len() as f64).sqrt()
+        };
+        // Band-limited by the codec, and described in whole decibels.
+        let level = 20.0 * (rms(&heard[80_000..]) / 30.0).log10();
+        assert!(level.abs() < 4.0, "{codec:?}: {level:+.1} dB");
+        assert_eq!(stats.lost, 0);
+        assert!(
+            stats.concealed_ms - before.concealed_ms < 100 && stats.delay_ms < 30.0,
+            "{codec:?}: {stats:?}"
+        );
+        assert!(loud(&pair.talk(&speech, 1.0)), "the next word is heard");
+    }
+}
+
+#[test]
+fn keys_as_tones_are_not_cut_by_comfort_noise() {
+    let mut pair = Pair::new(16_000, 80, 1);
+    for side in 0..2 {
+        let mut config = config(side, Codec::Pcmu, 16_000, 80, pair.start);
+        (config.comfort_noise, config.send_dtmf) = (true, None);
+        pair.start_stream(side, config);
+    }
+    let quiet = room(10.0, 2.0);
+    pair.talk(&quiet, 2.0);
+    let heard = press(&mut pair, 5, 0.3, &quiet);
+    assert!(loud(&heard), "key 5 is heard as a tone");
+}
+
+#[test]
+fn the_far_end_bounds_the_bitrate_of_opus() {
+    let octets = |bitrate| {
+        let mut pair = Pair::new(16_000, 80, 1);
+        for side in 0..2 {
+            let mut config = config(side, Codec::Opus, 16_000, 80, pair.start);
+            (config.opus_bitrate, config.opus_fec) = (bitrate, false);
+            pair.start_stream(side, config);
+        }
+        pair.wiretap = Some(Vec::new());
+        pair.talk(&babble(16_000, 4.0), 4.0);
+        let sent = pair.wiretap.unwrap();
+        let of_left = sent.iter().filter(|(side, ..)| *side == 0);
+        of_left.map(|(.., bytes)| bytes.len() - 12).sum::<usize>()
+    };
+    let (least, usual, most) = (octets(Some(8_000)), octets(None), octets(Some(64_000)));
+    println!("4 s: {least}, {usual}, {most} octets");
+    assert!(least * 2 < usual && usual * 3 < most * 2);
+    assert!((3_000..5_500).contains(&least), "{least} at 8 kbit/s");
 }
 
 fn tone(hz: u16, level_dbm0: f32) -> ToneSpec {

@@ -192,3 +192,42 @@ fn synthetic_speech_with_losses_too() {
     judge(Codec::Pcmu, 8000, &babble(8000, 16.0));
     judge(Codec::G722, 16_000, &babble(16_000, 16.0));
 }
+
+/// What is estimated of a call that is all but gone says so, whether packets are missing one by
+/// one or by the second.
+#[test]
+fn three_quarters_lost_is_a_bad_call() {
+    for codec in [Codec::Pcmu, Codec::G722, Codec::Opus] {
+        let rate = 16_000;
+        let sound = babble(rate, 8.0);
+        let mut pair = Pair::call(codec, rate, 80, 3);
+        pair.talk(&sound, 4.0);
+        let good = pair.stats(1).mos;
+        assert!(good > 4.0, "{codec:?}: {good} with nothing lost");
+        let lossy = Link {
+            loss: Loss::Random(0.75),
+            ..link(5.0, 0.2)
+        };
+        pair.set_link(0, lossy);
+        pair.talk(&sound, 20.0);
+        let scattered = pair.stats(1).mos;
+        let mut pair = Pair::call(codec, rate, 80, 3);
+        pair.talk(&sound, 2.0);
+        for _ in 0..8 {
+            for (loss, seconds) in [(1.0, 1.5), (0.0, 0.5)] {
+                let cut = Link {
+                    loss: Loss::Random(loss),
+                    ..link(5.0, 0.2)
+                };
+                pair.set_link(0, cut);
+                pair.talk(&sound, seconds);
+            }
+        }
+        let (cut, stats) = (pair.stats(1).mos, pair.stats(1));
+        println!("{codec:?}: MOS {good:.2}, {scattered:.2} scattered, {cut:.2} cut; {stats:?}");
+        assert!(
+            scattered < 2.0 && cut < 2.0,
+            "{codec:?}: {scattered}, {cut}"
+        );
+    }
+}

@@ -73,6 +73,7 @@ fn coding_and_decoding() {
                     fec,
                     dtx,
                     bitrate: None,
+                    band: types::OpusBand::Wide,
                 };
                 let mut encoder = Encoder::new(codec, options).unwrap();
                 let mut decoder = Decoder::new(codec, card_rate_hz).unwrap();

@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use media::speech::Clip;
 use media::{
-    Codec, Command, Direction, Engine, EngineConfig, Event, Gains, MasterKey, PacketKind,
-    Protection, Relay, Relays, RingTone, SrtpSuite, Stream, StreamId,
+    Codec, Command, Direction, EchoCanceller, EchoMode, Engine, EngineConfig, Event, Gains,
+    MasterKey, PacketKind, Protection, Relay, Relays, RingTone, SrtpSuite, Stream, StreamId,
+    VoiceOptions, VoiceProcessor,
 };
 use pair::{Rng, babble, config};
 use testkit::heap::{CountingAllocator, untouched};
@@ -71,7 +72,17 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
             sidetone_db: Some(-20),
         },
         start,
-    );
+    )
+    .with_echo_canceller(EchoCanceller::new(EchoMode::On, rate, frames))
+    .with_voice_processor(VoiceProcessor::new(
+        VoiceOptions {
+            high_pass: true,
+            noise_suppression: true,
+            gain_control: true,
+        },
+        rate,
+        frames,
+    ));
     let key = |suite: SrtpSuite, seed: usize| {
         let seed = seed as u8;
         MasterKey::new(
@@ -91,6 +102,7 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
         config.relays = relays_of(config.id, by_turn);
         config.recv_payloads.push((120, Codec::Pcma));
         config.opus_dtx = side == 1;
+        config.comfort_noise = side == 1;
         if let Some(suite) = suite {
             let keys = 10 * (generation / 2);
             config.protection = Protection::Srtp {

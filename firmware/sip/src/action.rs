@@ -15,6 +15,7 @@ use crate::flow::Flow;
 use crate::ids::{CallHandle, MessageId, RequestId, TransactionId};
 use crate::locate::{Hop, HopError};
 use crate::message::{Headers, Method, NameAddr, Request, Response, SipUri};
+use types::Key;
 
 /// What a request is for: who learns its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(crate) enum Purpose {
     Prack(CallHandle),
     /// Any other request in a call.
     InDialog(CallHandle),
+    /// The INFO that carries a digit of a call.
+    Digit(CallHandle, Key),
     /// The REFER that transfers a call.
     Refer(CallHandle),
     /// The NOTIFY about the call placed because of a REFER.

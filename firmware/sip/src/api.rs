@@ -395,6 +395,13 @@ pub enum Event {
         /// `0`–`9`, `*`, `#`, `A`–`D`.
         digit: char,
     },
+    /// The far end did not take a digit by INFO.
+    DigitRefused {
+        /// Which call.
+        call: CallHandle,
+        /// `0`–`9`, `*`, `#`, `A`–`D`.
+        digit: char,
+    },
     /// The call is over; its media may be closed.
     Ended {
         /// Which call.

@@ -30,6 +30,8 @@
 //!     codecs: vec![Codec::Pcmu],
 //!     ptime_ms: 20,
 //!     dtmf: true,
+//!     opus: Default::default(),
+//!     comfort_noise: false,
 //!     media_security: Default::default(),
 //!     ice: None,
 //!     owner_moves: false,

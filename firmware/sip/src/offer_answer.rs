@@ -11,11 +11,12 @@
 
 mod description;
 mod encryption;
+mod formats;
 mod ice;
 
 use std::net::{IpAddr, SocketAddr};
 
-use types::{Codec, Direction};
+use types::{Codec, Direction, OpusFormat};
 use zeroize::Zeroizing;
 
 use crate::ice::{AgreedIce, LocalIce};
@@ -26,6 +27,7 @@ use crate::sdp::{Description, Format, SdpError, SdpLine};
 use crate::token::Tokens;
 use description::Slot;
 use encryption::LegEncryption;
+use formats::{pick_event, ptime};
 use ice::LegIce;
 
 /// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz. Asterisk, which
@@ -33,6 +35,8 @@ use ice::LegIce;
 const OPUS: u8 = 107;
 const EVENT_8K: u8 = 101;
 const EVENT_48K: u8 = 102;
+/// Comfort noise (RFC 3389 section 4) for the codecs with a clock of 8 kHz.
+const COMFORT_NOISE: u8 = 13;
 
 /// What this phone can do, for an offer or an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +51,10 @@ pub struct LocalMedia {
     pub ptime_ms: u8,
     /// telephone-event (RFC 4733) is offered.
     pub dtmf: bool,
+    /// What is said of the Opus that is received.
+    pub opus: OpusFormat,
+    /// Comfort noise (RFC 3389) is offered.
+    pub comfort_noise: bool,
     /// What is wanted of the encryption.
     pub media_security: MediaSecurity,
     /// Candidates for ICE; `None`: offers with ICE are answered without.
@@ -79,10 +87,10 @@ pub struct Negotiated {
     pub recv_dtmf: Option<u8>,
     /// Packet length we send, in ms.
     pub ptime_ms: u8,
-    /// Opus: the far end asked for in-band FEC (`useinbandfec=1`).
-    pub opus_fec: bool,
-    /// Opus: the far end asked for DTX (`usedtx=1`).
-    pub opus_dtx: bool,
+    /// Opus: what the far end said of what it receives.
+    pub opus: OpusFormat,
+    /// Both know comfort noise (RFC 3389, payload type 13) beside the codec agreed on.
+    pub comfort_noise: bool,
     /// Which way sound may go, as seen from this phone.
     pub direction: Direction,
     /// How the media is protected.
@@ -93,19 +101,6 @@ pub struct Negotiated {
     pub missing: Option<WhyClear>,
     /// Checks (RFC 8445) find the far address, in place of `remote_rtp` and `remote_rtcp`.
     pub ice: Option<AgreedIce>,
-}
-
-/// The packet length nearest below the one wished for that `codec` can do, in ms.
-fn ptime(codec: Codec, wish: u32) -> u8 {
-    let steps: &[u8] = match codec {
-        Codec::Opus => &[60, 40, 20, 10],
-        Codec::G722 | Codec::Pcmu | Codec::Pcma => &[60, 50, 40, 30, 20, 10],
-    };
-    steps
-        .iter()
-        .copied()
-        .find(|step| u32::from(*step) <= wish)
-        .unwrap_or(10)
 }
 
 /// The line of an offer that is taken.
@@ -145,6 +140,8 @@ pub(crate) struct Session {
     addresses: Option<LocalAddresses>,
     /// Where the media agreed on last goes.
     far_media: Option<IpAddr>,
+    /// Whether the description that is being written has comfort noise among its formats.
+    noise: bool,
     /// The mid of our line, where the offer that is being answered had it as one of alternatives.
     alternative: Option<String>,
 }
@@ -175,6 +172,7 @@ impl Session {
             ice: LegIce::default(),
             addresses: None,
             far_media: None,
+            noise: false,
             alternative: None,
         }
     }
@@ -303,6 +301,7 @@ impl Session {
             Vec::new()
         };
         let direction = self.wish;
+        self.noise = self.local.comfort_noise;
         // A DTLS handshake keys one port, and checks find one way sooner than two; without either
         // RTP and RTCP keep their own, as every peer can. Until it is answered both are offered.
         let mux = shape.dtls || self.writes_ice();
@@ -347,7 +346,9 @@ impl Session {
                 {
                     Some((*pt, *codec))
                 }
-                Format::Codec(_) | Format::Event(_) | Format::Unknown => None,
+                Format::Codec(_) | Format::Event(_) | Format::ComfortNoise | Format::Unknown => {
+                    None
+                }
             })
             .ok_or_else(|| {
                 SdpError::NotAcceptable(format!("the answer's formats are {:?}", line.fmt))
@@ -450,6 +451,7 @@ impl Session {
         let agreed = self.agree(line, codec, payloads, &events, (agreement, protection))?;
         let negotiated = Negotiated { ice, ..agreed };
         self.alternative.clone_from(&line.alternative);
+        self.noise = negotiated.comfort_noise;
         let body = self.describe(
             &[(payload, codec)],
             &events,
@@ -474,7 +476,9 @@ impl Session {
                 Format::Codec(codec) if self.local.codecs.contains(codec) => {
                     Some((*pt, *codec, agreement))
                 }
-                Format::Codec(_) | Format::Event(_) | Format::Unknown => None,
+                Format::Codec(_) | Format::Event(_) | Format::ComfortNoise | Format::Unknown => {
+                    None
+                }
             })
             .ok_or_else(|| {
                 let mine: Vec<&str> = self.local.codecs.iter().map(|c| c.rtpmap()).collect();
@@ -510,7 +514,7 @@ impl Session {
                     self.events.retain(|(_, known)| known != clock);
                     self.events.push((*pt, *clock));
                 }
-                Format::Codec(_) | Format::Unknown => {}
+                Format::Codec(_) | Format::ComfortNoise | Format::Unknown => {}
             }
         }
         self.events
@@ -554,8 +558,14 @@ impl Session {
             send_dtmf: send_dtmf.filter(|_| recv_dtmf.is_some()),
             recv_dtmf,
             ptime_ms: ptime(codec, wish),
-            opus_fec: codec == Codec::Opus && line.opus_fec,
-            opus_dtx: codec == Codec::Opus && line.opus_dtx,
+            opus: if codec == Codec::Opus {
+                line.opus
+            } else {
+                OpusFormat::default()
+            },
+            comfort_noise: self.local.comfort_noise
+                && codec.rtp_clock_hz() == 8_000
+                && line.has_comfort_noise(),
             direction: line.meant_direction().reversed().and(self.wish),
             protection,
             required: self.required(),
@@ -578,21 +588,6 @@ impl Session {
             })
             .unwrap_or(first)
     }
-}
-
-/// The telephone-event format that goes with a codec: the one of its clock, else any (RFC 4733
-/// section 2.1 wants the same clock; phones that offer Opus with telephone-event/8000 are many, and
-/// digits are worth more than the rule).
-fn pick_event(line: &SdpLine, codec: Codec) -> Option<(u8, u32)> {
-    let events = || {
-        line.formats.iter().filter_map(|(pt, format)| match format {
-            Format::Event(clock @ (8_000 | 48_000)) => Some((*pt, *clock)),
-            Format::Event(_) | Format::Codec(_) | Format::Unknown => None,
-        })
-    };
-    events()
-        .find(|(_, clock)| *clock == codec.rtp_clock_hz())
-        .or_else(|| events().next())
 }
 
 #[cfg(test)]

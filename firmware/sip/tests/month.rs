@@ -56,6 +56,8 @@ fn media(address: SocketAddr) -> LocalMedia {
         codecs: vec![Codec::Pcmu],
         ptime_ms: 20,
         dtmf: true,
+        opus: types::OpusFormat::default(),
+        comfort_noise: false,
         media_security: sip::media_security::MediaSecurity::default(),
         ice: None,
         owner_moves: false,

@@ -5,23 +5,27 @@
 mod codec;
 mod country;
 mod direction;
+mod dtmf_method;
 mod encryption;
 mod function_key;
 mod key;
 mod lamp;
 mod language;
 mod microphone;
+mod opus;
 mod srtp;
 mod transport;
 
 pub use codec::Codec;
 pub use country::Country;
 pub use direction::Direction;
+pub use dtmf_method::DtmfMethod;
 pub use encryption::{EncryptionPolicy, Keying};
 pub use function_key::FunctionKey;
 pub use key::Key;
 pub use lamp::{Lamp, LampState};
 pub use language::Language;
 pub use microphone::MicrophoneChannel;
+pub use opus::{OpusBand, OpusFormat};
 pub use srtp::SrtpSuite;
 pub use transport::Transport;

@@ -42,6 +42,12 @@ const LONG: &[LongTest] = &[
         in_network: true,
     },
     LongTest {
+        program: "media::clocks",
+        filter: "clocks_500_ppm",
+        environment: &[("OFFHOOK_DRIFT_MINUTES", "1440")],
+        in_network: false,
+    },
+    LongTest {
         program: "tests::peers",
         filter: FLEET,
         environment: &[],

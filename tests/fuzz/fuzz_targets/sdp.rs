@@ -33,6 +33,8 @@ fn media() -> LocalMedia {
         codecs: CODECS.to_vec(),
         ptime_ms: 20,
         dtmf: true,
+        opus: types::OpusFormat::default(),
+        comfort_noise: true,
         media_security: sip::media_security::MediaSecurity::default(),
         ice: None,
         owner_moves: false,

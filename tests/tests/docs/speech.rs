@@ -78,6 +78,7 @@ fn encoded(sound: &[i16]) -> Vec<Vec<u8>> {
         fec: false,
         dtx: false,
         bitrate: Some(BITRATE),
+        band: types::OpusBand::Wide,
     };
     let mut encoder = Encoder::new(options).unwrap();
     // Opus' own delay is cut off by the decoder: what it holds back is pushed out by silence.

@@ -48,6 +48,11 @@ pub(crate) enum Command {
         verb: &'static str,
         request: Value,
     },
+    Report {
+        socket: Option<PathBuf>,
+        call: Option<u32>,
+        svg: bool,
+    },
     Reboot {
         once: bool,
     },
@@ -226,6 +231,18 @@ fn command(name: &str, mut given: Given) -> Result<Command, lexopt::Error> {
         "setup" => Command::SetUp(set_up(given)?),
         "fingerprint" => Command::Fingerprint(given.paths()?),
         "ctl" => ctl(given)?,
+        "report" => Command::Report {
+            socket: given.path("socket"),
+            call: (given.plain.pop_front())
+                .map(|call| {
+                    let call = call.string()?;
+                    let number = call.parse::<u32>();
+                    number.map_err(|_| format!("`{call}` is not the number of a call").into())
+                })
+                .transpose()
+                .map_err(|error: lexopt::Error| error)?,
+            svg: given.flag("svg"),
+        },
         "reboot" => Command::Reboot {
             once: given.flag("once"),
         },

@@ -212,6 +212,7 @@ pub(crate) const COMMANDS: &[Page] = &[
                   that phone\n\
                   status                  the whole phone as one JSON object\n\
                   stats                   every counter of every stream\n\
+                  quality                 how the call sounds, second by second (see `report`)\n\
                   events                  JSON lines as things happen, with CLOCK_MONOTONIC \
                   seconds\n\
                   refresh                 look again at what DHCP, the image and the provisioning \
@@ -236,6 +237,18 @@ pub(crate) const COMMANDS: &[Page] = &[
         values: &["socket"],
         flags: &["svg"],
         plain: 0,
+    },
+    Page {
+        name: "report",
+        usage: "offhook report [CALL] [--socket PATH] [--svg | --text]",
+        summary: "how a call sounds, second by second: the one that is on, or was last",
+        details: "CALL is its number, as `offhook ctl status` shows it. Quality, delay, jitter, \
+                  loss and levels of the last\n\
+                  minute, a line a second; with --svg as a drawing.",
+        example: "offhook report --svg",
+        values: &["socket"],
+        flags: &["svg", "text"],
+        plain: 1,
     },
     Page {
         name: "reboot",

@@ -22,6 +22,13 @@ impl Driver {
                 ok: true,
                 history: self.control.history().cloned().collect(),
             }),
+            Request::Quality(call) => line(match self.control.quality(call) {
+                Some(quality) => api::Reply::Quality {
+                    ok: true,
+                    quality: Box::new(quality),
+                },
+                None => api::Reply::refused("there is no call of which anything was heard"),
+            }),
             Request::Codes => line(api::Reply::Codes {
                 ok: true,
                 codes: self.control.codes(),

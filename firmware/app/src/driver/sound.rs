@@ -17,7 +17,7 @@ use board::audio::AudioDevice;
 use config::EchoCancelling;
 use control::Transmit;
 use control::{AudioStatus, Control, IoCounters};
-use media::{EchoCanceller, EchoMode, Engine};
+use media::{EchoCanceller, EchoMode, Engine, VoiceOptions, VoiceProcessor};
 use tokio::io::unix::AsyncFd;
 
 use super::card::{Card, CardSource};
@@ -35,8 +35,11 @@ pub(super) struct Sound {
     ports: RtpPorts,
     sidetone_db: Option<i8>,
     echo: Option<EchoMode>,
+    voice: VoiceOptions,
     /// The audio thread says here, once, what real-time rights it got.
     rights: Option<Receiver<Rights>>,
+    /// It was said that the audio thread lost them.
+    demotion_said: bool,
     /// What whoever listens to events shall know.
     notices: VecDeque<String>,
 }
@@ -57,7 +60,12 @@ impl Sound {
             EchoCancelling::On => Some(EchoMode::On),
         };
         let engine = engine_for(device.as_deref(), card.wanted(), sidetone_db, now);
-        let engine = with_echo_canceller(engine, echo);
+        let voice = VoiceOptions {
+            high_pass: config.board.audio.high_pass,
+            noise_suppression: config.board.audio.noise_suppression,
+            gain_control: config.board.audio.gain_control,
+        };
+        let engine = with_voice_processor(with_echo_canceller(engine, echo), voice);
         card.set_format(engine.config().rate_hz, engine.config().period_frames);
         let shared = Arc::clone(link.shared());
         let audio_loop = audio_thread::AudioLoop::new(side, Box::new(engine), device, now)?;
@@ -74,7 +82,9 @@ impl Sound {
             ),
             sidetone_db,
             echo,
+            voice,
             rights: Some(rights),
+            demotion_said: false,
             notices: VecDeque::new(),
         };
         Ok((sound, thread))
@@ -180,8 +190,15 @@ impl Sound {
         }
     }
 
-    /// Reports once where the audio thread has no real-time rights.
+    /// Reports once where the audio thread has no real-time rights, or lost them.
     fn check_rights(&mut self) {
+        if !self.demotion_said && crate::realtime::was_demoted() {
+            self.demotion_said = true;
+            let what = "the audio thread ran for half a second without a pause and is no longer a \
+                        real-time thread: sound may stutter under load; please report this";
+            tracing::error!("{what}");
+            self.notices.push_back(what.to_owned());
+        }
         let Some(rights) = self.rights.take() else {
             return;
         };
@@ -211,6 +228,7 @@ impl Sound {
             let wanted = self.card.wanted();
             let engine = engine_for(Some(device.as_ref()), wanted, self.sidetone_db, now);
             let engine = with_echo_canceller(engine, self.echo);
+            let engine = with_voice_processor(engine, self.voice);
             self.card.set_format(format.0, format.1);
             self.link
                 .send(AudioCommand::Card(device, Some(Box::new(engine))));
@@ -226,7 +244,7 @@ impl Sound {
         let (rate, period) = self.card.format();
         control.set_audio(AudioStatus {
             device: self.card.status(),
-            rt: shared.realtime(),
+            rt: shared.realtime() && !crate::realtime::was_demoted(),
             period_ms: 1000.0 * period as f64 / f64::from(rate.max(1)),
             xruns: shared.xruns(),
             ..AudioStatus::default()
@@ -256,6 +274,12 @@ fn with_echo_canceller(engine: Engine, mode: Option<EchoMode>) -> Engine {
         );
     }
     engine.with_echo_canceller(echo)
+}
+
+/// The engine with what else is wanted for the microphone.
+fn with_voice_processor(engine: Engine, options: VoiceOptions) -> Engine {
+    let (rate_hz, frames) = (engine.config().rate_hz, engine.config().period_frames);
+    engine.with_voice_processor(VoiceProcessor::new(options, rate_hz, frames))
 }
 
 impl Drop for Sound {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use types::{Country, Transport};
+use types::{Country, DtmfMethod, Transport};
 
 use super::{
     Account, Actions, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control,
@@ -80,12 +80,16 @@ pub(crate) fn blank() -> Config {
             hold_reminder_s: 0,
             transfer_on_hangup: false,
             key_tones: false,
+            dtmf: DtmfMethod::Auto,
             howler_after_s: 0,
             howler_s: 0,
         },
         codecs: Codecs {
             order: Vec::new(),
             ptime_ms: 0,
+            opus_bitrate: None,
+            opus_band: None,
+            dtx: false,
         },
         encryption: Encryption {
             mode: None,
@@ -178,5 +182,9 @@ pub(crate) fn blank_account() -> Account {
         anonymous: false,
         digit_map: None,
         encryption: None,
+        dtmf: None,
+        opus_bitrate: None,
+        opus_band: None,
+        dtx: None,
     }
 }

@@ -31,6 +31,12 @@ pub struct Audio {
     pub tone_level_dbm0: Option<i8>,
     /// Whether the loudspeaker's sound is taken out of the microphone's.
     pub echo_canceller: EchoCancelling,
+    /// Whether what lies below 100 Hz is taken out of the microphone's sound.
+    pub high_pass: bool,
+    /// Whether steady noise is lowered in it.
+    pub noise_suppression: bool,
+    /// Whether talk is brought to its usual level in it.
+    pub gain_control: bool,
 }
 
 /// What hangs on the lines of the board's `[ringer]`.

@@ -1,7 +1,8 @@
 //! Accounts at registrars: `[[account]]`.
 
-use types::{EncryptionPolicy, Transport};
+use types::{DtmfMethod, EncryptionPolicy, OpusBand, Transport};
 
+use super::phone::{DTMF_METHODS, OPUS_BANDS};
 use super::{MODES, Section, Set, Setting, WhenUnset};
 use crate::schema::{Account, DigestPolicy, KeepaliveMode, MessageWaiting, Secret};
 use crate::value::{TextFormat, Value, ValueKind};
@@ -159,4 +160,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     account("encryption", ValueKind::Choice(MODES), WhenUnset::Means("as `encryption.mode` \
         says"), "\"required\"", |a, v| a.encryption = EncryptionPolicy::from_name(&v.text()),
         "How much encryption calls by this account use, where that differs from `[encryption]`."),
+    account("dtmf", ValueKind::Choice(DTMF_METHODS), WhenUnset::Means("as `call.dtmf` says"),
+        "\"info\"", |a, v| a.dtmf = DtmfMethod::from_name(&v.text()),
+        "How the digits of calls by this account are sent."),
+    account("opus_bitrate", ValueKind::Number(6_000, 128_000),
+        WhenUnset::Means("as `codecs.opus_bitrate` says"), "20000",
+        |a, v| a.opus_bitrate = Some(v.number() as u32),
+        "Bits a second of Opus in calls by this account."),
+    account("opus_band", ValueKind::Choice(OPUS_BANDS),
+        WhenUnset::Means("as `codecs.opus_band` says"), "\"narrow\"",
+        |a, v| a.opus_band = OpusBand::from_name(&v.text()),
+        "The widest band of Opus in calls by this account."),
+    account("dtx", ValueKind::Bool, WhenUnset::Means("as `codecs.dtx` says"), "true",
+        |a, v| a.dtx = Some(v.bool()),
+        "Whether next to nothing is sent in the silence of calls by this account."),
 ];

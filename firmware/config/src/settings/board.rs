@@ -64,6 +64,22 @@ pub(super) const SETTINGS: &[Setting] = &[
          handsets that leak. `auto` works while there is an echo; it adds one period of the card \
          to the delay."),
 
+    setting(Section::BoardAudio, "high_pass", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |c, v| c.board.audio.high_pass = v.bool(),
+        "`true`: what the microphone hears below 100 Hz is taken out: rumble, and hands on the \
+         table."),
+    setting(Section::BoardAudio, "noise_suppression", ValueKind::Bool,
+        WhenUnset::Default("false"), "true",
+        |c, v| c.board.audio.noise_suppression = v.bool(),
+        "`true`: steady noise in the microphone is lowered by up to 15 dB, talk is not; adds one \
+         period of the card to the delay. For hands-free talking; a handset in a quiet room has no \
+         need of it."),
+    setting(Section::BoardAudio, "gain_control", ValueKind::Bool, WhenUnset::Default("false"),
+        "true",
+        |c, v| c.board.audio.gain_control = v.bool(),
+        "`true`: the microphone is made louder or softer, slowly, until talk has its usual level; \
+         for hands-free talking from different distances."),
+
     setting(Section::Control, "socket", ValueKind::Path,
         WhenUnset::Default("\"/run/offhook/ctl.sock\""), "\"/tmp/ctl.sock\"",
         |c, v| c.control.socket = path(v),

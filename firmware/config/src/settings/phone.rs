@@ -1,7 +1,7 @@
 //! Who the telephone is, how it dials and how its calls behave: `[phone]`, `[dial]`, `[call]`,
 //! `[codecs]`.
 
-use types::{Codec, Language};
+use types::{Codec, DtmfMethod, Language, OpusBand};
 
 use super::{Section, Setting, WhenUnset, setting};
 use crate::schema::{BlockAction, DirectCaller, FeatureKey, Flash, Hours};
@@ -12,6 +12,19 @@ const CODECS: &[&str] = &[
     Codec::G722.as_str(),
     Codec::Pcmu.as_str(),
     Codec::Pcma.as_str(),
+];
+
+pub(super) const OPUS_BANDS: &[&str] = &[
+    OpusBand::Narrow.as_str(),
+    OpusBand::Wide.as_str(),
+    OpusBand::SuperWide.as_str(),
+    OpusBand::Full.as_str(),
+];
+pub(super) const DTMF_METHODS: &[&str] = &[
+    DtmfMethod::Auto.as_str(),
+    DtmfMethod::Rfc4733.as_str(),
+    DtmfMethod::Info.as_str(),
+    DtmfMethod::Inband.as_str(),
 ];
 
 /// These keys, by section, in the order of the example. A later key may build on an earlier one of
@@ -283,6 +296,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Call, "key_tones", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.call.key_tones = v.bool(),
         "During a call you hear your own key tones in the handset. While dialling you always do."),
+    setting(Section::Call, "dtmf", ValueKind::Choice(DTMF_METHODS), WhenUnset::Default("\"auto\""),
+        "\"inband\"",
+        |c, v| c.call.dtmf = DtmfMethod::from_name(&v.text()).unwrap_or_default(),
+        "How the digits of a call are sent. `rfc4733`: as events beside the sound; `info`: by \
+         SIP; `inband`: as tones in the sound. `auto`: events where the far end knows them, else \
+         by SIP, and as tones where it refuses that."),
     setting(Section::Call, "howler_after_s", ValueKind::Number(1, 600), WhenUnset::Default("30"),
         "20",
         |c, v| c.call.howler_after_s = v.number() as u32,
@@ -300,4 +319,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         WhenUnset::Default("20"), "30",
         |c, v| c.codecs.ptime_ms = v.number() as u8,
         "Milliseconds of sound in a packet."),
+    setting(Section::Codecs, "opus_bitrate", ValueKind::Number(6_000, 128_000),
+        WhenUnset::Means("what suits the band: 40000 for wideband"), "24000",
+        |c, v| c.codecs.opus_bitrate = Some(v.number() as u32),
+        "Bits a second of Opus, for slow links; the far end is asked to keep to it, too \
+         (`maxaveragebitrate`). What the far end asks for goes first where it is less."),
+    setting(Section::Codecs, "opus_band", ValueKind::Choice(OPUS_BANDS),
+        WhenUnset::Means("`wide` is sent, anything is received"), "\"full\"",
+        |c, v| c.codecs.opus_band = OpusBand::from_name(&v.text()),
+        "The widest band of Opus: `narrow` (4 kHz), `wide` (8 kHz), `super-wide` (12 kHz) or \
+         `full` (20 kHz). More than `wide` is for hands-free phones with a good microphone."),
+    setting(Section::Codecs, "dtx", ValueKind::Bool, WhenUnset::Default("false"), "true",
+        |c, v| c.codecs.dtx = v.bool(),
+        "`true`: in silence next to nothing is sent, and the far end makes a noise like that of \
+         the room (DTX of Opus; comfort noise, RFC 3389, with G.722 and G.711), where it knows \
+         how to. Saves half of the traffic of a call."),
 ];

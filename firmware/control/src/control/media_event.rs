@@ -16,7 +16,7 @@ use types::Key;
 use super::{Control, Output, call_span};
 use crate::call::SdesKeyAction;
 use crate::event::{DigitTransport, Event};
-use crate::negotiate::{same_stream, stream_config};
+use crate::negotiate::{OpusSending, same_stream, stream_config};
 use crate::note::Note;
 
 /// How long an ended call waits for the engine to return its stream: the audio thread may be gone.
@@ -69,7 +69,12 @@ impl Control {
         let Some(record) = self.calls.get(call) else {
             return;
         };
-        let mut config = stream_config(agreed, self.streams.identity(id, record.signalling));
+        let account = record
+            .account
+            .and_then(|account| self.config.accounts.get(account));
+        let opus = OpusSending::new(&self.config, account);
+        let identity = self.streams.identity(id, record.signalling, opus);
+        let mut config = stream_config(agreed, identity);
         self.apply_far_addresses(&mut config, agreed);
         self.apply_dtls_keys(&mut config, agreed);
         let Some(record) = self.calls.get(call) else {
@@ -172,6 +177,7 @@ impl Control {
                 if let Some(record) = self.calls.by_stream(id) {
                     record.measured = Some(stats.encryption);
                     record.stats = stats;
+                    record.quality.add(&stats);
                     let call = record.id;
                     let _span = call_span(call);
                     let early = record.has_early_media();
@@ -324,6 +330,9 @@ impl Control {
             .is_some_and(|last| last.id == call.0)
         {
             self.last_call = Some(record.status(crate::event::CallProgress::Ended));
+        }
+        if let Some(quality) = record.quality() {
+            self.last_quality = Some(quality);
         }
         if let Some(entry) = record.history_entry(self.wall_clock) {
             self.history.add(entry);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use media::Command;
 use phone::CallId;
-use types::{Direction, Key, Lamp};
+use types::{Direction, DtmfMethod, Key, Lamp};
 
 use super::media_sockets::AwaitingSockets;
 use super::{Control, Output, call_span};
@@ -199,8 +199,8 @@ impl Control {
         }
     }
 
-    /// RFC 4733 where it was agreed, INFO where not: INFO knows no release, so it goes out when the
-    /// key goes down.
+    /// How digits go is the account's to say ([`DtmfMethod`]). INFO knows no release, so it goes
+    /// out when the key goes down.
     fn send_digit(&mut self, call: CallId, key: Key, down: bool, now: Instant) {
         let Some(record) = self.calls.get(call) else {
             return;
@@ -208,15 +208,39 @@ impl Control {
         let Some(agreed) = record.media.as_ref() else {
             return;
         };
-        match (agreed.send_dtmf, record.stream) {
-            (Some(_), Some(id)) => {
+        let method = dtmf_method(&self.config, record.account);
+        let by_info = agreed.send_dtmf.is_none() && method.may_use_info() && !record.refuses_info;
+        match record.stream {
+            // Without telephone-event the engine sends a tone.
+            Some(id) if !by_info => {
                 let event = key.event();
                 self.outbox.media(Command::Dtmf { id, event, down });
             }
-            (None, _) | (_, None) if down => {
+            Some(_) | None if down => {
                 self.agent.send_info_digit(record.sip, key.as_char(), now);
             }
-            (None, _) | (_, None) => {}
+            Some(_) | None => {}
         }
     }
+
+    /// INFO was refused: the digit goes as a tone, and so do those after it.
+    pub(super) fn on_digit_refused(&mut self, call: sip::CallHandle, digit: char) {
+        let Some(record) = self.calls.by_sip(call) else {
+            return;
+        };
+        record.refuses_info = true;
+        if let (Some(id), Some(key)) = (record.stream, Key::from_char(digit)) {
+            let event = key.event();
+            for down in [true, false] {
+                self.outbox.media(Command::Dtmf { id, event, down });
+            }
+        }
+    }
+}
+
+/// How a call of this account sends digits.
+fn dtmf_method(config: &config::Config, account: Option<usize>) -> DtmfMethod {
+    account
+        .and_then(|account| config.accounts.get(account)?.dtmf)
+        .unwrap_or(config.call.dtmf)
 }

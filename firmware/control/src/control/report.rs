@@ -8,6 +8,7 @@ use types::Lamp;
 use super::{Control, call_span};
 use crate::call::CallRecord;
 use crate::event::{CallProgress, Event};
+use crate::quality::QualityReport;
 use crate::status::{
     AudioStatus, CallStats, CallStatus, CountersStatus, IoCounters, PeerStatus, RtpStatus,
     SoundStatus, Stats, Status, TableStats, UNVERIFIED_TLS, round,
@@ -67,6 +68,10 @@ impl CallRecord {
             sent_level_db: round(s.sent_level_dbm0, 10.0),
             received_level_db: round(s.received_level_dbm0, 10.0),
         }
+    }
+
+    pub(super) fn quality(&self) -> Option<QualityReport> {
+        self.quality.report(self.id.0, &self.peer, self.codec())
     }
 
     pub(super) fn event(&self, state: CallProgress) -> Event {
@@ -154,6 +159,16 @@ impl Control {
                 keys: tables.keys,
             },
         }
+    }
+
+    /// How a call sounds: the one of this number, else the one that is on, or was last.
+    pub fn quality(&self, call: Option<u32>) -> Option<QualityReport> {
+        let wanted = |id: u32| call.is_none_or(|call| call == id);
+        self.calls
+            .iter()
+            .filter(|record| wanted(record.id.0))
+            .find_map(CallRecord::quality)
+            .or_else(|| self.last_quality.clone().filter(|last| wanted(last.call)))
     }
 
     fn counters(&self) -> CountersStatus {

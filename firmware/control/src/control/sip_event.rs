@@ -194,6 +194,7 @@ impl Control {
                     });
                 }
             }
+            sip::Event::DigitRefused { call, digit } => self.on_digit_refused(call, digit),
             sip::Event::Refer { call, to, user } => {
                 let Some(record) = self.calls.by_sip(call) else {
                     return self.agent.reject_refer(call, now);

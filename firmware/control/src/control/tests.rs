@@ -364,6 +364,72 @@ fn keys_in_a_call_are_sent_as_rfc4733_events() {
 }
 
 #[test]
+fn how_a_call_sounded_is_known_second_by_second_and_after_its_end() {
+    let mut pair = Pair::new("", "");
+    assert_eq!(pair.left.control.quality(None), None);
+    pair.talk();
+    let id = *pair.left.streams.keys().next().unwrap();
+    for second in 1..=3 {
+        let stats = media::StreamStats {
+            received: 50 * second,
+            mos_now: 4.2,
+            ..media::StreamStats::default()
+        };
+        let (desk, now) = (&mut pair.left, pair.now);
+        desk.control.handle_media(Event::Stats { id, stats }, now);
+    }
+    let quality = pair.left.control.quality(None).expect("a call is on");
+    assert_eq!((quality.codec, quality.seconds.len()), ("opus", 3));
+    pair.ask(true, &UserAction::HangUp);
+    pair.ask(false, &UserAction::HangUp);
+    pair.ms(2000);
+    let after = pair.left.control.quality(Some(quality.call));
+    assert_eq!(after.map(|after| after.summary.received), Some(150));
+    assert_eq!(pair.left.control.quality(Some(99)), None);
+    pair.assert_quiet();
+}
+
+#[test]
+fn keys_go_as_the_configuration_says() {
+    let tones = ["dtmf 5 true", "dtmf 5 false"];
+    for (settings, as_tones) in [
+        ("[call]\ndtmf = \"inband\"\n", true),
+        ("[call]\ndtmf = \"info\"\n", false),
+    ] {
+        let mut pair = Pair::new(settings, "");
+        pair.talk();
+        pair.left.commands.clear();
+        pair.ask(true, &UserAction::Press("5".into()));
+        pair.ms(500);
+        let digit = pair
+            .right
+            .events
+            .iter()
+            .find(|event| event["event"] == "digit");
+        if as_tones {
+            assert_eq!(pair.left.commands, tones, "{settings}");
+            assert_eq!(digit, None, "{settings}");
+        } else {
+            assert_eq!(pair.left.commands, [""; 0], "{settings}");
+            let digit = digit.expect("a digit by INFO");
+            assert_eq!(
+                (&digit["digit"], &digit["via"]),
+                (&"5".into(), &"info".into())
+            );
+            // A far end that refuses INFO gets it as a tone, and the next ones at once.
+            let call = pair.left.control.calls.iter().next().unwrap().sip;
+            pair.left.control.on_digit_refused(call, '5');
+            pair.ask(true, &UserAction::Press("5".into()));
+            pair.ms(500);
+            assert_eq!(pair.left.commands, [tones, tones].concat(), "{settings}");
+        }
+        pair.ask(true, &UserAction::HangUp);
+        pair.ask(false, &UserAction::HangUp);
+        pair.assert_quiet();
+    }
+}
+
+#[test]
 fn flash_holds_and_the_next_resumes() {
     let mut pair = Pair::new("", "");
     pair.talk();

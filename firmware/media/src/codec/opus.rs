@@ -6,13 +6,16 @@
 //!                                                  next payload ─▶ LBRR ─▶ the lost frame
 //! ```
 //!
-//! What is sent is wideband (8 kHz) at most, whatever the card: speech has little above, a handset
-//! hears nothing of it, and the bits are missed below (`docs/decisions/0010-opus-is-wideband.md`).
+//! What is sent is wideband (8 kHz) at most, whatever the card, unless `opus_band` says otherwise:
+//! speech has little above, a handset hears nothing of it, and the bits are missed below
+//! (`docs/decisions/0010-opus-is-wideband.md`).
 //! What is received may be fullband.
 //!
 //! Complexity 5 costs about 8 % of a Cortex-A53 core, 10 costs 13 %, and the difference is hardly
 //! heard in speech. The far end may send stereo (`opus/48000/2` always says so): a mono decoder
 //! mixes it down by itself (RFC 7587 §4.1).
+
+use types::OpusBand;
 
 use super::{CodecError, EncoderOptions, MAX_SAMPLES};
 use audiopus::coder::{Decoder as LibDecoder, Encoder as LibEncoder, GenericCtl};
@@ -103,7 +106,12 @@ impl Encoder {
                 LibEncoder::new(sample_rate(rate_hz), Channels::Mono, Application::Voip)?;
             inner.set_complexity(5)?;
             inner.set_signal(Signal::Voice)?;
-            inner.set_max_bandwidth(Bandwidth::Wideband)?;
+            inner.set_max_bandwidth(match options.band {
+                OpusBand::Narrow => Bandwidth::Narrowband,
+                OpusBand::Wide => Bandwidth::Wideband,
+                OpusBand::SuperWide => Bandwidth::Superwideband,
+                OpusBand::Full => Bandwidth::Fullband,
+            })?;
             inner.set_vbr(true)?;
             inner.set_bitrate(Bitrate::BitsPerSecond(bitrate as i32))?;
             inner.set_inband_fec(options.fec)?;

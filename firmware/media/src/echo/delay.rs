@@ -4,7 +4,7 @@
 //! both at 4 kHz ─▶ windows of 512 ms, twice a second ─▶ cross spectrum, whitened (PHAT), smoothed ─▶ IFFT ─▶ peak
 //! ```
 
-use super::filter::{Bin, Transform, ZERO};
+use crate::spectrum::{Bin, Transform, ZERO};
 
 /// Rate at which the two are compared, in Hz.
 const RATE_HZ: u32 = 4_000;

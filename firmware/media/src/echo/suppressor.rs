@@ -6,7 +6,7 @@
 //!     residual echo = the more of: what the filter's uncertainty stands for, leakage · |echo|²
 //! ```
 
-use super::filter::{Bin, Transform, ZERO};
+use crate::spectrum::{Bin, Transform, ZERO};
 
 /// A bin is lowered by 28 dB at most.
 const LEAST_GAIN: f32 = 0.04;
@@ -18,6 +18,12 @@ const LEAKAGE_WEIGHT: f32 = 0.2;
 /// what is then left of the echo is more than it believes.
 const YOUNG_WEIGHT: f32 = 4.0;
 const YOUNG_BLOCKS: u32 = 600;
+/// While no one talks at this end both weigh more, too, by up to so much: where the error is below
+/// this share of the echo, there is hardly anything in it but echo.
+const ALONE_WEIGHT: f32 = 5.0;
+const ALONE: f32 = 0.03;
+/// How fast the error's power falls from block to block: a word is not over in a gap.
+const TALK_KEEP: f32 = 0.95;
 /// Mean power of a bin from which on a block has echo.
 const HAS_ECHO: f32 = 1e4;
 /// How much of the last block's clean power counts in the estimate of this one's.
@@ -45,6 +51,9 @@ pub(super) struct Suppressor {
     /// Covariance of error and echo over the variance of the echo: the leakage.
     covariance: f32,
     variance: f32,
+    /// Power of the error, rising at once and falling slowly, and of the echo.
+    error_power: f32,
+    echo_power: f32,
     block: u32,
     /// Blocks with echo since the filter was new.
     heard: u32,
@@ -87,6 +96,8 @@ impl Suppressor {
             bins: vec![band; hop + 1].into(),
             covariance: 0.0,
             variance: 0.0,
+            error_power: 0.0,
+            echo_power: 0.0,
             block: 0,
             heard: 0,
         }
@@ -115,7 +126,7 @@ impl Suppressor {
             self.heard = self.heard.saturating_add(1);
         }
         let old = self.heard.min(YOUNG_BLOCKS) as f32 / YOUNG_BLOCKS as f32;
-        let weight = 1.0 + YOUNG_WEIGHT * (1.0 - old);
+        let weight = (1.0 + YOUNG_WEIGHT * (1.0 - old)) * (1.0 + ALONE_WEIGHT * self.alone(power));
         for (((bin, band), echo), residual) in self
             .spectrum
             .iter_mut()
@@ -134,6 +145,16 @@ impl Suppressor {
             sound[n] = self.overlap[n] + begin[n] * rise[n];
             self.overlap[n] = end[n] * fall[n];
         }
+    }
+
+    /// How sure it is, from 0 to 1, that there is nothing but echo; `echo` is its power.
+    fn alone(&mut self, echo: f32) -> f32 {
+        let error: f32 = self.spectrum.iter().map(Bin::norm_sqr).sum();
+        self.error_power = error.max(TALK_KEEP * self.error_power);
+        self.echo_power = (0.5 * echo).max(TALK_KEEP * self.echo_power);
+        let share = self.error_power / (self.echo_power + self.hop as f32);
+        let sure = (ALONE / share.max(1e-9)).min(1.0);
+        sure * sure
     }
 
     /// Which part of the echo is left: how much the error's power follows that of the echo. Each

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use types::{Codec, Direction};
+use types::{Codec, Direction, OpusBand};
 
 use crate::codec::CodecError;
 use crate::latch::SignallingHosts;
@@ -31,6 +31,13 @@ pub struct StreamConfig {
     pub opus_fec: bool,
     /// Opus DTX.
     pub opus_dtx: bool,
+    /// Opus: bits a second; `None`: what suits band and redundancy.
+    pub opus_bitrate: Option<u32>,
+    /// Opus: the widest band sent.
+    pub opus_band: OpusBand,
+    /// In silence comfort noise is sent (RFC 3389, payload type 13) in place of sound; Opus has its
+    /// own way.
+    pub comfort_noise: bool,
     /// Where RTP goes.
     pub remote_rtp: SocketAddr,
     /// Where RTCP goes (the same as `remote_rtp` with rtcp-mux).
@@ -70,8 +77,8 @@ pub struct StreamConfig {
 impl StreamConfig {
     /// A stream of this codec both ways, in clear, with a far end at `remote` for RTP and RTCP. It
     /// has the codec's static payload type (111 for Opus), packets of 20 ms, no telephone-event, no
-    /// FEC and no DTX, gives up after 60 s without a sign of life, and runs with a card of 48 kHz
-    /// and 5 ms.
+    /// FEC, no DTX and no comfort noise, gives up after 60 s without a sign of life, and runs with
+    /// a card of 48 kHz and 5 ms.
     ///
     /// RFC 3550 section 5.1 wants SSRC, sequence number and timestamp to begin at random, which is
     /// the owner's to do: they are 1 here.
@@ -92,6 +99,9 @@ impl StreamConfig {
             ptime_ms: 20,
             opus_fec: false,
             opus_dtx: false,
+            opus_bitrate: None,
+            opus_band: OpusBand::Wide,
+            comfort_noise: false,
             remote_rtp: remote,
             remote_rtcp: remote,
             relays: Relays::default(),

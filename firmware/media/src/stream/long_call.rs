@@ -77,6 +77,7 @@ impl End {
             fec: false,
             dtx: false,
             bitrate: None,
+            band: types::OpusBand::Wide,
         };
         let mut encoder = Encoder::new(Codec::Opus, options).unwrap();
         let sound = (0..50)

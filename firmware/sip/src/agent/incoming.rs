@@ -383,6 +383,8 @@ impl UserAgent {
             codecs: config.codecs.clone(),
             ptime_ms: 20,
             dtmf: true,
+            opus: types::OpusFormat::default(),
+            comfort_noise: false,
             media_security: account
                 .map_or(&config.media_security, |account| &account.media_security)
                 .clone(),

@@ -63,6 +63,11 @@ impl UserAgent {
                     call.handle_in_dialog_outcome(outcome.code(), turn);
                 });
             }
+            (Purpose::Digit(call, key), _) => {
+                self.on_call(call, now, |call, turn| {
+                    call.handle_digit_outcome(key, outcome.code(), turn);
+                });
+            }
             (Purpose::Refer(call), _) => self.on_call(call, now, |call, turn| {
                 call.handle_refer_outcome(outcome.code(), turn);
             }),
@@ -109,6 +114,7 @@ impl UserAgent {
             | Purpose::Refresh(call)
             | Purpose::Prack(call)
             | Purpose::InDialog(call)
+            | Purpose::Digit(call, _)
             | Purpose::CheckPeer(call)
             | Purpose::Refer(call) => {
                 if let Some(call) = self.calls.get_mut(&call) {

@@ -28,10 +28,23 @@ impl Call {
             .into();
         turn.send(OutgoingRequest::in_dialog(
             &established.dialog,
-            Purpose::InDialog(self.handle),
+            Purpose::Digit(self.handle, key),
             self.account,
             request,
         ));
+    }
+
+    /// What became of a digit sent by INFO: the owner hears of a far end that does not take it, and
+    /// can send it otherwise.
+    pub(crate) fn handle_digit_outcome(&mut self, key: Key, code: u16, turn: &mut Turn<'_>) {
+        // Section 12.2.1.2: these say that there is no far end any more.
+        if code >= 300 && !matches!(code, 408 | 481 | 503) && matches!(self.state, State::Up(_)) {
+            turn.event(Event::DigitRefused {
+                call: self.handle,
+                digit: key.as_char(),
+            });
+        }
+        self.handle_in_dialog_outcome(code, turn);
     }
 
     /// Sends a flash by INFO.

@@ -21,6 +21,8 @@ fn media() -> LocalMedia {
         codecs: vec![types::Codec::Pcmu],
         ptime_ms: 20,
         dtmf: true,
+        opus: types::OpusFormat::default(),
+        comfort_noise: false,
         media_security: MediaSecurity::default(),
         ice: None,
         owner_moves: false,
@@ -322,6 +324,20 @@ fn check(start: fn() -> Desk, table: &[(Do, &str); 19]) {
             start().state()
         );
     }
+}
+
+/// A far end that does not take a digit by INFO is reported, one that is gone ends the call.
+#[test]
+fn a_refused_digit_is_reported() {
+    let refuse = |mut desk: Desk, code| {
+        desk.act(|call, turn| call.handle_digit_outcome(types::Key::Star, code, turn))
+    };
+    for code in [404, 405, 415, 488, 501, 603] {
+        assert_eq!(refuse(Desk::up(), code), "DigitRefused", "{code}");
+        assert_eq!(refuse(Desk::leaving(), code), "", "{code}");
+    }
+    assert_eq!(refuse(Desk::up(), 200), "");
+    assert!(refuse(Desk::up(), 481).contains("Ended"));
 }
 
 #[test]

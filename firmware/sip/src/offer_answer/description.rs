@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use types::{Codec, Direction};
+use types::{Codec, Direction, OpusFormat};
 use zeroize::Zeroizing;
 
-use super::Session;
+use super::{COMFORT_NOISE, Session};
 
 /// An m-line of the session, as it stands in our descriptions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,9 +85,14 @@ impl Session {
     ) -> std::fmt::Result {
         let port = self.default_destinations().0.port();
         write!(body, "m=audio {port} {proto}")?;
+        let noise = self.noise
+            && codecs
+                .iter()
+                .any(|(pt, codec)| codec.rtp_clock_hz() == 8_000 && *pt != COMFORT_NOISE);
         for pt in codecs
             .iter()
             .map(|(pt, _)| pt)
+            .chain(noise.then_some(&COMFORT_NOISE))
             .chain(events.iter().map(|(pt, _)| pt))
         {
             write!(body, " {pt}")?;
@@ -103,9 +108,12 @@ impl Session {
         }
         for (pt, codec) in codecs {
             write!(body, "a=rtpmap:{pt} {}\r\n", codec.rtpmap())?;
-            if *codec == Codec::Opus {
-                write!(body, "a=fmtp:{pt} useinbandfec=1\r\n")?;
+            if *codec == Codec::Opus && self.local.opus != OpusFormat::default() {
+                write!(body, "a=fmtp:{pt} {}\r\n", self.local.opus)?;
             }
+        }
+        if noise {
+            write!(body, "a=rtpmap:{COMFORT_NOISE} CN/8000\r\n")?;
         }
         for (pt, clock) in events {
             write!(

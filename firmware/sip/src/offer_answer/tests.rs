@@ -16,6 +16,11 @@ fn local(codecs: &[Codec]) -> LocalMedia {
         codecs: codecs.to_vec(),
         ptime_ms: 20,
         dtmf: true,
+        opus: OpusFormat {
+            fec: true,
+            ..OpusFormat::default()
+        },
+        comfort_noise: false,
         media_security: MediaSecurity::default(),
         ice: None,
         owner_moves: false,
@@ -104,7 +109,7 @@ fn dynamic_numbers_are_mirrored_and_kept() {
         (negotiated.send_dtmf, negotiated.recv_dtmf),
         (Some((100, 48_000)), Some(100))
     );
-    assert!(negotiated.opus_fec && negotiated.opus_dtx);
+    assert!(negotiated.opus.fec && negotiated.opus.dtx);
     // Our own later offer gives no number a second meaning.
     let offer = phone.offer(&mut tokens()).unwrap();
     let offer = text(&offer);
@@ -113,6 +118,58 @@ fn dynamic_numbers_are_mirrored_and_kept() {
         "{offer}"
     );
     assert!(offer.contains("a=rtpmap:96 PCMA/8000\r\n"));
+}
+
+#[test]
+fn what_is_wanted_of_opus_is_said_and_heard() {
+    let limits = OpusFormat {
+        fec: true,
+        dtx: true,
+        max_average_bitrate: Some(20_000),
+        max_playback_rate: Some(16_000),
+    };
+    let modest = LocalMedia {
+        opus: limits,
+        ..local(&[Codec::Opus])
+    };
+    let mut a = Session::new(modest, "192.0.2.9".parse().unwrap(), 7);
+    let mut b = session(&[Codec::Opus]);
+    let offer = a.offer(&mut tokens()).unwrap();
+    assert!(text(&offer).contains(
+        "a=fmtp:107 useinbandfec=1;usedtx=1;maxaveragebitrate=20000;maxplaybackrate=16000\r\n"
+    ));
+    let (answer, at_b) = b.answer(&offer, &mut tokens()).unwrap();
+    assert_eq!(at_b.opus, limits);
+    assert_eq!(a.accept(&answer).unwrap().opus, local(&[]).opus);
+}
+
+#[test]
+fn comfort_noise_is_agreed_on_where_both_know_it() {
+    let quiet = |codecs: &[Codec]| {
+        let media = LocalMedia {
+            comfort_noise: true,
+            ..local(codecs)
+        };
+        Session::new(media, "192.0.2.9".parse().unwrap(), 7)
+    };
+    let (mut a, mut b) = (quiet(&ALL), quiet(&[Codec::Pcma]));
+    let offer = a.offer(&mut tokens()).unwrap();
+    assert!(
+        text(&offer).contains("m=audio 20000 RTP/AVP 107 9 0 8 13 101 102\r\n"),
+        "{}",
+        text(&offer)
+    );
+    assert!(text(&offer).contains("a=rtpmap:13 CN/8000\r\n"));
+    let (answer, at_b) = b.answer(&offer, &mut tokens()).unwrap();
+    assert!(text(&answer).contains("m=audio 20000 RTP/AVP 8 13 101\r\n"));
+    assert!(at_b.comfort_noise && a.accept(&answer).unwrap().comfort_noise);
+    // Not with Opus, whose clock is another.
+    let (_, at_b) = quiet(&[Codec::Opus]).answer(&offer, &mut tokens()).unwrap();
+    assert!(!at_b.comfort_noise);
+    // Not where the far end does not say it.
+    let offer = session(&ALL).offer(&mut tokens()).unwrap();
+    let (answer, at_b) = quiet(&[Codec::Pcmu]).answer(&offer, &mut tokens()).unwrap();
+    assert!(!at_b.comfort_noise && !text(&answer).contains("13"));
 }
 
 #[test]

@@ -96,6 +96,8 @@ pub(crate) fn media(port: u16) -> LocalMedia {
         codecs: vec![Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma],
         ptime_ms: 20,
         dtmf: true,
+        opus: types::OpusFormat::default(),
+        comfort_noise: false,
         media_security: sip::media_security::MediaSecurity::default(),
         ice: None,
         owner_moves: false,
