@@ -1,9 +1,10 @@
 //! The flash key: a push button of its own.
 
-use crate::contact::{self, Debouncer, Reading};
-use crate::{BoardError, BoardEvent, EdgeLine, Input};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
+
+use crate::contact::{self, Debouncer, Reading};
+use crate::{BoardError, BoardEvent, EdgeLine, Input};
 
 /// A flash key on a line; active is pressed. A key already down at start is no press.
 pub struct FlashKey<L> {

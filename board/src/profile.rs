@@ -6,14 +6,16 @@
 
 mod read;
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
 use crate::gpio::{ActiveLevel, Bias, Drive, LineName};
 use crate::hook::Contact;
 use crate::ringer::RingerKind;
 use crate::rotary::Numbering;
-use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::PathBuf;
 
 /// Something in `hardware.toml` that is not right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -202,7 +204,7 @@ pub struct InputKeys {
     /// Names, as `/proc/bus/input/devices` has them, or paths below `/dev`.
     pub devices: Vec<String>,
     /// Whether the keys are kept from other readers (a console).
-    #[serde(default = "yes")]
+    #[serde(default = "enabled")]
     pub grab: bool,
     /// Key codes of Linux (`KEY_KPDOT`) and what they mean here, before
     /// [`crate::input_device::KeyMapping::standard`].
@@ -324,7 +326,7 @@ pub struct Watchdog {
     pub timeout_s: u32,
 }
 
-fn yes() -> bool {
+fn enabled() -> bool {
     true
 }
 fn low() -> ActiveLevel {

@@ -10,11 +10,13 @@
 //! of 50 to 80 ms, makes of 27 to 50 ms. Where no off-normal contact is wired a pause ends the
 //! digit.
 
-use crate::contact::{Change, Debouncer};
-use crate::{BoardError, BoardEvent, Edge, EdgeLine, Input};
-use serde::Deserialize;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::contact::{Change, Debouncer};
+use crate::{BoardError, BoardEvent, Edge, EdgeLine, Input};
 
 /// Quiet that makes a level real: longer than the bounce (≤ 5 ms), a quarter of the shortest make.
 const DEBOUNCE: Duration = Duration::from_millis(7);

@@ -84,7 +84,7 @@ mod transmit;
 mod wall_clock;
 
 pub use call::CallDirection;
-pub use control::{BoardEvent, Control, Identity, Output, Tables};
+pub use control::{Control, Identity, Output, Tables};
 pub use credentials::Credentials;
 pub use event::{CallProgress, DigitTransport, Event, TimedEvent};
 pub use known_peers::KnownPeers;
@@ -95,6 +95,7 @@ pub use status::{
     WatchedStatus,
 };
 pub use transmit::Transmit;
+pub use types::BoardEvent;
 
 /// The start of time in this crate's unit tests.
 #[cfg(test)]

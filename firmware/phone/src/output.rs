@@ -8,7 +8,7 @@ use crate::input::{AccountId, Alert, CallId};
 use crate::note::Note;
 use crate::set_up::SetUpAnswers;
 
-/// Where a call shall go.
+/// Where a call is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// Digits, or a whole SIP address from speed dial.

@@ -37,7 +37,7 @@ pub(super) struct Sound {
     echo: Option<EchoMode>,
     /// The audio thread says here, once, what real-time rights it got.
     rights: Option<Receiver<Rights>>,
-    /// What whoever listens to events shall know.
+    /// What is to be reported to whoever listens to events.
     notices: VecDeque<String>,
 }
 
@@ -100,7 +100,7 @@ impl Sound {
         self.card.is_present()
     }
 
-    /// The next thing whoever listens to events shall know.
+    /// The next thing to be reported to whoever listens to events.
     pub(super) fn poll_notice(&mut self) -> Option<String> {
         self.notices.pop_front()
     }

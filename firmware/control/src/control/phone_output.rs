@@ -32,10 +32,10 @@ impl Control {
             }
             phone::Output::Lamp(lamp, state) => self.outbox.lamp(lamp, state),
             phone::Output::PlaceCall { call, to } => {
-                self.open_media(AwaitingSockets::Place { call, to });
+                self.open_media(AwaitingSockets::Place { call, to }, now);
             }
             phone::Output::Follow { old, call, to } => {
-                self.open_media(AwaitingSockets::Follow { old, call, to });
+                self.open_media(AwaitingSockets::Follow { old, call, to }, now);
             }
             phone::Output::Transfer { held, consulted } => self.transfer(held, consulted, now),
             phone::Output::Decline(call) => {
@@ -47,7 +47,7 @@ impl Control {
                 if let Some(sip) = self.sip_of(call) {
                     self.agent.ring(sip, now);
                     if self.config.call.early_media {
-                        self.open_media(AwaitingSockets::EarlyMedia { call });
+                        self.open_media(AwaitingSockets::EarlyMedia { call }, now);
                     }
                 }
             }
