@@ -506,4 +506,4 @@ pub(crate) enum FarEvent {
 }
 
 #[cfg(test)]
-mod long_call;
+mod tests;

@@ -17,9 +17,10 @@ use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, MasterKey, PacketKind, Protection,
     SrtpSuite, Stream, StreamId,
 };
-use pair::{Rng, babble, config};
 use testkit::heap::{CountingAllocator, untouched};
 use types::Key;
+
+use pair::{Rng, babble, config};
 
 #[global_allocator]
 static HEAP: CountingAllocator = CountingAllocator;
@@ -195,8 +196,8 @@ fn storm(codec: Codec, rate: u32, frames: usize, suite: Option<SrtpSuite>) {
             let (at, id, mut bytes) = wire.remove(0);
             let from = address(1 - id.0 as u16);
             if random.unit() < 0.02 {
-                let place = random.next_u64() as usize % bytes.len();
-                bytes[place] ^= random.next_u64() as u8;
+                let index = random.next_u64() as usize % bytes.len();
+                bytes[index] ^= random.next_u64() as u8;
             }
             packets += 1;
             untouched("packet", || {

@@ -1,9 +1,10 @@
 //! Measured effect: echo return loss enhancement (ERLE), intelligibility in double talk (STOI),
 //! what happens to a near end without echo, to a way that changes, and to a handset.
 
+use testkit::data::read_wav;
+
 use super::*;
 use crate::test_data::{Rng, read};
-use testkit::data::read_wav;
 
 const RATE: u32 = 16_000;
 /// A period of 5 ms.
@@ -151,8 +152,8 @@ fn stoi(clean: &[f32], heard: &[f32]) -> f32 {
     let mut transform = filter::Transform::new(512);
     let mut bands = |blocks: &[Vec<f32>]| -> Vec<[f32; BANDS]> {
         let mut joined = vec![0.0; (kept.len() + 1) * STEP];
-        for (place, &n) in kept.iter().enumerate() {
-            for (to, from) in joined[place * STEP..].iter_mut().zip(&blocks[n]) {
+        for (index, &n) in kept.iter().enumerate() {
+            for (to, from) in joined[index * STEP..].iter_mut().zip(&blocks[n]) {
                 *to += from;
             }
         }

@@ -17,6 +17,7 @@ mod numbers;
 mod random;
 mod speech;
 mod transfer;
+mod two_calls;
 
 /// A phone, its clock, and everything it said since it was last asked.
 struct Desk {
