@@ -151,7 +151,8 @@ def base(buildroot, board, tree, out):
     if name and os.path.isfile(os.path.join(tree, f"arch/arm64/configs/{name}_defconfig")):
         return "", f"{name}_defconfig", f"{name}_defconfig"
     if name:
-        # Another kernel than the pinned one: arm64's own configuration with what the vendor's sets otherwise.
+        # Another kernel than the pinned one: arm64's own configuration with what the vendor's sets
+        # otherwise.
         with open(os.path.join(HERE, f"{name}.differences")) as file:
             return file.read(), "defconfig", f"defconfig in place of {name}_defconfig"
     return "", "defconfig", "defconfig"

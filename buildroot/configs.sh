@@ -1,5 +1,6 @@
 #!/bin/sh
-# configs/offhook_BOARD_defconfig = common.config + board/profiles/BOARD/buildroot.config: what boards share is written once.
+# configs/offhook_BOARD_defconfig = common.config + board/profiles/BOARD/buildroot.config: what
+# boards share is written once.
 #   configs.sh [FOLDER]     (default: configs)
 set -eu
 cd "$(dirname "$0")"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# scripts/pack and scripts/flash, on files in place of a card, with /sys and /proc of our own; and on a loop device where one is to be had.
+# scripts/pack and scripts/flash, on files in place of a card, with /sys and /proc of our own; and
+# on a loop device where one is to be had.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d); loop=

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The check that fails a build when a line of a kernel or busybox fragment did not reach .config, on every fragment there is: whole it passes;
-# missing, off, a module or another value, every line is named.
+# The check that fails a build when a line of a kernel or busybox fragment did not reach .config, on
+# every fragment there is: whole it passes; missing, off, a module or another value, every line is
+# named.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
 check=$root/buildroot/board/offhook/check-kconfig
@@ -30,13 +31,13 @@ for fragment in "$root"/buildroot/board/offhook/*.fragment "$root"/board/profile
   "$check" "$fragment" "$work/config" unknown 2>"$work/said" || wrong "$fragment: unknown does not count as off: $(cat "$work/said")"
   tried=$((tried + $(wc -l <"$work/lines")))
 done
-# Updates: what RAUC's documentation asks of the kernel for bundles of the format verity, built in on every board, and the compression of the
-# bundle's own squashfs.
+# Updates: what RAUC's documentation asks of the kernel for bundles of the format verity, built in
+# on every board, and the compression of the bundle's own squashfs.
 for option in MD BLK_DEV_DM BLK_DEV_LOOP DM_VERITY SQUASHFS CRYPTO_SHA256 SQUASHFS_ZLIB; do
   grep -qx "CONFIG_$option=y" "$root/buildroot/board/offhook/linux.fragment" || wrong "no board's kernel could open an update: CONFIG_$option=y is not in linux.fragment"
 done
-# A board with a radio has all that the phone's wpa_supplicant.conf and the script `network` ask for; without the control socket the whole
-# file is refused.
+# A board with a radio has all that the phone's wpa_supplicant.conf and the script `network` ask
+# for; without the control socket the whole file is refused.
 radios=0
 for config in "$root"/buildroot/configs/*_defconfig; do
   grep -q '^BR2_PACKAGE_WPA_SUPPLICANT=y' "$config" || continue

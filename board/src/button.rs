@@ -1,9 +1,10 @@
 //! A push button of its own: flash, volume, mute, hands-free, keys with a purpose of their owner's.
 
-use crate::contact::{self, Debouncer, Reading};
-use crate::{BoardError, BoardEvent, EdgeLine, Input};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
+
+use crate::contact::{self, Debouncer, Reading};
+use crate::{BoardError, BoardEvent, EdgeLine, Input};
 
 /// A button on a line; active is pressed. One already down at start is no press.
 pub struct Button<L> {

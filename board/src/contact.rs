@@ -10,8 +10,9 @@
 //! passes the level to [`Debouncer::handle_level`]. Before that, an edge that comes after a long
 //! enough quiet proves that the level in between was real; so a train read late counts the same.
 
-use crate::{BoardError, Edge, EdgeLine};
 use std::time::{Duration, Instant};
+
+use crate::{BoardError, Edge, EdgeLine};
 
 /// What a line had to say, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

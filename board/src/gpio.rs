@@ -6,8 +6,12 @@
 //!           └▶ BellLines    two lines in one call; a panic makes them low
 //! ```
 
-use crate::ringer::RingerLines;
-use crate::{BoardError, Edge, EdgeLine};
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, Once, Weak};
+use std::time::{Duration, Instant};
+
 use embedded_hal::digital::{ErrorKind, ErrorType, InputPin, OutputPin};
 use gpiocdev::line::{
     Bias as LineBias, Drive as LineDrive, EdgeDetection, EdgeKind, Offset, Value, Values,
@@ -15,11 +19,9 @@ use gpiocdev::line::{
 use gpiocdev::{Chip, Request};
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
-use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Once, Weak};
-use std::time::{Duration, Instant};
+
+use crate::ringer::RingerLines;
+use crate::{BoardError, Edge, EdgeLine};
 
 /// Who holds our lines, in `gpioinfo`.
 const CONSUMER: &str = "offhook";

@@ -5,11 +5,13 @@
 //!        ▲ level re-read when a burst is over, and at start: the phone may boot off hook
 //! ```
 
-use crate::contact::{self, Debouncer, Reading};
-use crate::{BoardError, BoardEvent, EdgeLine, Input};
-use serde::Deserialize;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::contact::{self, Debouncer, Reading};
+use crate::{BoardError, BoardEvent, EdgeLine, Input};
 
 /// What the contact does while the handset rests on the hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

@@ -9,13 +9,15 @@
 //! descriptors never changes. A device pulled out with keys down lets them go, and puts the handset
 //! down if it reported where that is.
 
-use crate::{BoardError, BoardEvent, Input};
-use evdev::{Device, EventSummary, KeyCode};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use types::FunctionKey;
+
+use evdev::{Device, EventSummary, KeyCode};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
+
+use crate::{BoardError, BoardEvent, Input};
 
 /// Between two looks for a device that is missing.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(2);

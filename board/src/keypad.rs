@@ -11,11 +11,13 @@
 //! fight one driven low. Without diodes three keys on the corners of a rectangle close the fourth;
 //! which are real cannot be known, so while a rectangle stands no key goes down, only up.
 
-use crate::{BoardError, BoardEvent, Input};
-use embedded_hal::digital::{InputPin, OutputPin};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 use types::FunctionKey;
+
+use embedded_hal::digital::{InputPin, OutputPin};
+
+use crate::{BoardError, BoardEvent, Input};
 
 /// Most rows and columns.
 pub const MAX_SIDE: usize = 4;
@@ -281,8 +283,8 @@ mod tests {
         }
 
         fn key(&self, key: char, closed: bool) {
-            let place = LABELS.0.iter().flatten().position(|&k| k == key).unwrap();
-            self.matrix.set(place / MAX_SIDE, place % MAX_SIDE, closed);
+            let index = LABELS.0.iter().flatten().position(|&k| k == key).unwrap();
+            self.matrix.set(index / MAX_SIDE, index % MAX_SIDE, closed);
         }
 
         fn run(&mut self, time: Duration) -> Vec<BoardEvent> {
@@ -400,8 +402,8 @@ mod tests {
                     }
                 }
             };
-            for (place, closed, wait) in moves {
-                let key = LABELS.0[place / 4][place % 4];
+            for (index, closed, wait) in moves {
+                let key = LABELS.0[index / 4][index % 4];
                 bench.key(key, closed);
                 if closed { real.push(key); }
                 note(&mut down, &real, bench.run(ms(wait)));

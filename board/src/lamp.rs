@@ -4,10 +4,12 @@
 //! LampState ─▶ LampSequencer ─▶ lit or dark at this moment ─▶ LampDriver ─▶ OutputPin
 //! ```
 
-use crate::BoardError;
-use embedded_hal::digital::OutputPin;
 use std::time::{Duration, Instant};
+
+use embedded_hal::digital::OutputPin;
 use types::LampState;
+
+use crate::BoardError;
 
 /// Lit or dark, and until when; pure.
 #[derive(Debug, Clone, Copy)]

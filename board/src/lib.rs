@@ -34,28 +34,10 @@ pub mod wiring;
 
 pub use board::Board;
 pub use profile::{Profile, ProfileError, RingerError};
+pub use types::BoardEvent;
 
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
-
-use types::FunctionKey;
-
-/// What the hardware saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BoardEvent {
-    /// Handset lifted (true) or put down (false), debounced; sent once at start.
-    Hook(bool),
-    /// A key went down: `0`–`9`, `*`, `#`, `A`–`D`.
-    KeyDown(char),
-    /// A key came up.
-    KeyUp(char),
-    /// The flash key was pressed.
-    FlashKey,
-    /// The rotary dial finished a digit, `0`–`9`.
-    Rotary(char),
-    /// A key beside the keypad was pressed.
-    Function(FunctionKey),
-}
 
 /// A line changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

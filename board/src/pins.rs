@@ -6,14 +6,16 @@
 //! Bell, Lamp ─▶ SimulatedPin::is_high
 //! ```
 
-use crate::{BoardError, Edge, EdgeLine};
-use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Instant;
+
+use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
+
+use crate::{BoardError, Edge, EdgeLine};
 
 /// Edges a line holds for a late reader, as the kernel does for one line.
 const QUEUE: usize = 16;

@@ -7,15 +7,17 @@
 mod overlay;
 mod read;
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use types::{FunctionKey, Lamp, MicrophoneChannel};
+
 use crate::gpio::{ActiveLevel, Bias, Drive, LineName};
 use crate::hook::Contact;
 use crate::ringer::RingerKind;
 use crate::rotary::Numbering;
-use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::ops::Range;
-use std::path::PathBuf;
-use types::{FunctionKey, Lamp, MicrophoneChannel};
 
 pub use overlay::Override;
 
@@ -254,7 +256,7 @@ pub struct InputKeys {
     /// Names, as `/proc/bus/input/devices` has them, or paths below `/dev`.
     pub devices: Vec<String>,
     /// Whether the keys are kept from other readers (a console).
-    #[serde(default = "yes")]
+    #[serde(default = "enabled")]
     pub grab: bool,
     /// Key codes of Linux (`KEY_KPDOT`) and what they mean here, before
     /// [`crate::input_device::KeyMapping::standard`].
@@ -406,7 +408,7 @@ pub struct Watchdog {
     pub timeout_s: u32,
 }
 
-fn yes() -> bool {
+fn enabled() -> bool {
     true
 }
 fn low() -> ActiveLevel {

@@ -11,9 +11,11 @@
 //! dropping). A killed process cannot do that; the hardware watchdog's reset makes the pins inputs,
 //! so give both lines pull-down resistors.
 
-use crate::BoardError;
-use serde::Deserialize;
 use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::BoardError;
 
 /// Both lines low at the beginning of each half wave.
 const DEAD: Duration = Duration::from_millis(1);
@@ -75,7 +77,7 @@ impl RingSequencer {
             return (LOW, None);
         };
         let run = now.saturating_duration_since(since);
-        let Some((on, into, left)) = self.place(run) else {
+        let Some((on, into, left)) = self.within_cadence(run) else {
             return (LOW, None);
         };
         let end = left.map(|left| now + left);
@@ -102,7 +104,7 @@ impl RingSequencer {
 
     /// Where in the cadence: on or off, how long it has been, how long it stays (`None`: for ever).
     /// `None`: the cadence has no length.
-    fn place(&self, run: Duration) -> Option<(bool, Duration, Option<Duration>)> {
+    fn within_cadence(&self, run: Duration) -> Option<(bool, Duration, Option<Duration>)> {
         let cadence = &self.cadence[..self.length];
         if cadence.is_empty() {
             return Some((true, run, None));

@@ -10,11 +10,13 @@
 //! breaks of 23 to 90 ms, makes of 13 to 62 ms. Where no off-normal contact is wired a pause ends
 //! the digit. A dial wired the wrong way round gives no digit instead of a wrong one, and says so.
 
-use crate::contact::{Change, Debouncer};
-use crate::{BoardError, BoardEvent, Edge, EdgeLine, Input};
-use serde::Deserialize;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::contact::{Change, Debouncer};
+use crate::{BoardError, BoardEvent, Edge, EdgeLine, Input};
 
 /// Quiet that makes a level real: longer than the bounce (≤ 5 ms), half of the shortest make.
 const DEBOUNCE: Duration = Duration::from_millis(7);

@@ -9,7 +9,6 @@
 //! by [`Watchdog::disarm`] (the "magic close": a `V` before the close). Dropped without that, it
 //! stays armed and the board resets, which is the point.
 
-use crate::BoardError;
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -18,6 +17,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+use crate::BoardError;
 
 // nix generates the ioctl wrapper; the kernel reads and writes one int.
 mod ioctl {

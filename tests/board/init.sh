@@ -1,5 +1,6 @@
 #!/bin/busybox sh
-# First process of the guest: mounts, then the driver of the test, then off. The root file system is the machine's own, read only.
+# First process of the guest: mounts, then the driver of the test, then off. The root file system is
+# the machine's own, read only.
 # /proc first and by its full name: until it is there busybox cannot find itself.
 /bin/busybox mount -t proc proc /proc
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp TERM=dumb
@@ -16,7 +17,8 @@ $b ifconfig lo 127.0.0.1 up
 for dir in "$OFFHOOK_ROOT" "${OFFHOOK_GUEST%/*}" "${OFFHOOK_BIN%/*}" "$OFFHOOK_DATA"; do
   [ -z "$dir" ] || [ -e "$dir" ] || { $b mkdir -p "$dir" && $b mount -t hostfs -o "ro,$dir" none "$dir"; }
 done
-# The kernel's command line names the driver and what it needs (KEY=value words become our environment).
+# The kernel's command line names the driver and what it needs (KEY=value words become our
+# environment).
 "$OFFHOOK_GUEST"
 echo "guest: exit $?"
 $b poweroff -f

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Finds, or builds once, the user-mode kernel of `make test-board` and prints its path; on failure says why on stderr.
+# Finds, or builds once, the user-mode kernel of `make test-board` and prints its path; on failure
+# says why on stderr.
 #
 #   $OFFHOOK_UML  →  ../shared/kernels/linux-uml  →  .cache/linux-uml-*  →  built from Debian's linux-source (10 to 20 minutes)
 set -euo pipefail

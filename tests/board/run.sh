@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# `make test-board`: the unmodified binary in a user-mode Linux kernel with the kernel's own gpio-sim and snd-aloop.
+# `make test-board`: the unmodified binary in a user-mode Linux kernel with the kernel's own
+# gpio-sim and snd-aloop.
 #
 #   this script ─▶ kernel.sh (find or build the kernel) ─▶ linux rootfstype=hostfs ro ─▶ init.sh ─▶ board_guest (tests/src/bin)
 #
-# The guest's root is this machine's file system, read only; all it writes goes to its own memory. Needs no right of any kind.
-# Prints `test … ok` lines as cargo does; exits non-zero if one failed. Arguments name the tests to run (parts of names).
+# The guest's root is this machine's file system, read only; all it writes goes to its own memory.
+# Needs no right of any kind.
+# Prints `test … ok` lines as cargo does; exits non-zero if one failed. Arguments name the tests to
+# run (parts of names).
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
@@ -22,7 +25,8 @@ scratch=$(mktemp -d); trap 'rm -rf "$scratch"' EXIT
 # The kernel keeps the guest's memory in a file here; /dev/shm is fastest, and /tmp will do.
 memory=/dev/shm; [ -w /dev/shm ] && [ "$(df --output=avail -k /dev/shm | tail -1)" -gt 400000 ] || memory=${TMPDIR:-/tmp}
 log=$scratch/console
-# The guest's sound is in real time: before the machine's other work, where that is allowed and another processor is left.
+# The guest's sound is in real time: before the machine's other work, where that is allowed and
+# another processor is left.
 first=
 if [ "$(nproc)" -gt 1 ] && chrt -f 1 true 2>/dev/null; then first="chrt -f 1"; elif nice -n -15 true 2>/dev/null; then first="nice -n -15"; fi
 TMPDIR=$memory $first timeout --kill-after=5 "${OFFHOOK_GUEST_TIMEOUT:-900}" "$kernel" \

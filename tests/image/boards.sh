@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What `make image` produces for every board, by the script that Buildroot calls at its end (post-image), with stand-ins for kernel, firmware
-# and root: the four files and the update, and what a board's firmware finds on the card.
+# What `make image` produces for every board, by the script that Buildroot calls at its end
+# (post-image), with stand-ins for kernel, firmware and root: the four files and the update, and
+# what a board's firmware finds on the card.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 . "$root/buildroot/board/offhook/rootfs-overlay/usr/lib/offhook/layout.sh"
@@ -85,7 +86,8 @@ for profile in "$root"/board/profiles/*/buildroot.config; do
     suffix=; [ "$board" != rpi4 ] || suffix=4
     for name in start$suffix.elf fixup$suffix.dat; do is "slot $slot, with gpu_mem=64: $name" "$(holds "$part" $name)" yes; done
   done
-  # The choice of the slot is the firmware's own file: without tryboot_a_b it would look for another config.txt (tryboot.txt) instead.
+  # The choice of the slot is the firmware's own file: without tryboot_a_b it would look for another
+  # config.txt (tryboot.txt) instead.
   is "a trial takes the other slot's partition" "$(text 1 autoboot.txt | sed -n 2p)" tryboot_a_b=1
   if [ -f "$profile/config.txt" ]; then
     # The build itself says which file is missing.

@@ -7,8 +7,9 @@
 #                                                                  ├─▶ foreign.raucb        (complete, signed with another key)
 #                                                                  └─▶ wifi.squashfs        (an access point and two simulated radios)
 #
-# Overlay, init, layout, slots and update are the real image's; kernel, C library and busybox are Debian's, because Buildroot needs downloads
-# and an hour. What only the test image has is under "only here" below. Needs no special rights.
+# Overlay, init, layout, slots and update are the real image's; kernel, C library and busybox are
+# Debian's, because Buildroot needs downloads and an hour. What only the test image has is under
+# "only here" below. Needs no special rights.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/tests/image board=$root/buildroot/board/offhook
@@ -93,8 +94,8 @@ ln -s /run/resolv.conf "$tree/etc/resolv.conf"; ln -s /proc/mounts "$tree/etc/mt
 ln -s /data/offhook "$tree/var/lib/offhook"; ln -s /run "$tree/var/run"
 ln -s /data/ssh "$tree/etc/dropbear"; ln -s /run/root/.ssh "$tree/root/.ssh"
 
-# --- only here: Debian's drivers are modules, and gpio-sim is not among them; RAUC needs its D-Bus service; a shell for the test on a virtio
-# port, and a program that presses keys
+# --- only here: Debian's drivers are modules, and gpio-sim is not among them; RAUC needs its D-Bus
+# service; a shell for the test on a virtio port, and a program that presses keys
 take_modules "$tree" "$tree/etc/offhook/modules" ext4 vfat nls_cp437 nls_ascii nls_iso8859-1 snd_hda_codec_generic snd_hda_intel configfs i6300esb ramoops virtio_console
 # insmod does not read the kernel's command line as a built-in driver does.
 sed -i 's/^ramoops.ko$/ramoops.ko mem_address=0x5f000000 mem_size=0x40000 record_size=0x10000 ecc=1/' "$tree/etc/offhook/modules"

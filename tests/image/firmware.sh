@@ -3,7 +3,8 @@
 #
 #   p1 autoboot.txt, tryboot ─▶ slots.sh (the same code the phone runs) ─▶ slot ─▶ OUT/{Image,initrd,cmdline} from that slot's boot partition
 #
-# Prints the slot. The flag `tryboot` is cleared on the card before anything is booted, as the Raspberry Pi's firmware clears its register.
+# Prints the slot. The flag `tryboot` is cleared on the card before anything is booted, as the
+# Raspberry Pi's firmware clears its register.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 lib=$root/buildroot/board/offhook/rootfs-overlay/usr/lib/offhook

@@ -4,7 +4,8 @@
 #   linux-source ─▶ gpio-sim.c, irq_sim.c ─┐
 #   linux-headers of that very kernel ─────┴─▶ kbuild, cross gcc ─▶ CACHE/gpio-sim-RELEASE.ko, whose path is printed
 #
-# Sources and headers come from Debian at build time and lie in the cache only. Built once a kernel, in seconds.
+# Sources and headers come from Debian at build time and lie in the cache only. Built once a kernel,
+# in seconds.
 set -euo pipefail
 release=$1 cache=$2
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,7 +32,8 @@ build() {
     "linux-source-$series"/drivers/gpio/{gpio-sim.c,gpiolib.h} "linux-source-$series/kernel/irq/irq_sim.c"
   # The one call a module may not make, and the one that does the same for it.
   sed -i 's/handle_simple_irq(irq_to_desc(\([a-z]*\)))/generic_handle_irq_safe(\1)/' "$work/module/irq_sim.c"
-  # Both files are one module, and end in "gpio-sim.ko": the object of the same name goes by another.
+  # Both files are one module, and end in "gpio-sim.ko": the object of the same name goes by
+  # another.
   mv "$work/module/gpio-sim.c" "$work/module/chip.c"
   printf 'obj-m := gpio-sim.o\ngpio-sim-y := chip.o irq_sim.o\nccflags-y := -I$(src) -DCONFIG_IRQ_SIM_MODULE=1\n' >"$work/module/Makefile"
   make -C "$tree" M="$work/module" ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc modules >>"$log" 2>&1 || { echo "gpio_sim: it does not build; see $log" >&2; return 1; }

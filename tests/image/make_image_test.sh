@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# scripts/image with a made-up Buildroot tree: what it hands to Buildroot, and what it says when something is missing or fails.
+# scripts/image with a made-up Buildroot tree: what it hands to Buildroot, and what it says when
+# something is missing or fails.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
@@ -22,7 +23,8 @@ olddefconfig: ; @echo olddefconfig >>\$(O)/targets
 show-build-order: ; @echo busybox linux offhook
 show-info: ; @cat $work/info.json
 M
-# SPACE_MIB=1: what is made here is a few bytes, and the machine that runs this test need not have room for an image.
+# SPACE_MIB=1: what is made here is a few bytes, and the machine that runs this test need not have
+# room for an image.
 image() { (cd "$work/project" && BUILDROOT=$work/buildroot BOARD=virt IMAGE_VERSION=7.8.9 SPACE_MIB=1 "$@" scripts/image 2>&1); }
 
 said=$(image env) || fail "it does not build: $said"
@@ -83,7 +85,8 @@ refused "a download that fails" "the source of busybox-1.37.0 could not be downl
 sed -i 's/^export BR2_VERSION := .*/export BR2_VERSION := 2020.01/' "$work/buildroot/Makefile"
 refused "another Buildroot" "the images are built with $VERSION" env
 
-# The console belongs to a person with a cable: what runs beside the phone writes to the kernel's log.
+# The console belongs to a person with a cable: what runs beside the phone writes to the kernel's
+# log.
 for daemon in syslogd klogd ntpd dropbear udhcpc; do
   line=$(grep -E "^ *(.*; then )?$daemon -" "$root/buildroot/board/offhook/rootfs-overlay/usr/lib/offhook/network" || true)
   [ -n "$line" ] || fail "$daemon is not started by the script network"

@@ -3,7 +3,8 @@
 #
 #   Debian's busybox source ─▶ one applet, cross gcc, static ─▶ CACHE/ntpd-VERSION, whose path is printed
 #
-# The source comes from Debian's mirror by a list of our own: the machine's apt needs no source lists. Built once, in seconds.
+# The source comes from Debian's mirror by a list of our own: the machine's apt needs no source
+# lists. Built once, in seconds.
 set -euo pipefail
 cache=$1
 here=$(cd "$(dirname "$0")" && pwd)

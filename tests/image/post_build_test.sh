@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The script that Buildroot calls when the root tree is complete (post-build), on a made-up build of every board: it succeeds with one kernel
-# and one busybox, as a build leaves them, and says in one line what is missing.
+# The script that Buildroot calls when the root tree is complete (post-build), on a made-up build of
+# every board: it succeeds with one kernel and one busybox, as a build leaves them, and says in one
+# line what is missing.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 board_files=$root/buildroot/board/offhook
@@ -74,8 +75,9 @@ for board in virt rpi3 rpi4 rpi-zero2w; do
 done
 board=none; built linux-6.18.7 2>/dev/null; refuses "an unknown board" "no board profile"
 
-# The same kind of mistake elsewhere: under `set -e -o pipefail` a command that finds nothing ends the script without a message, so what looks
-# for something into a variable says what happens when there is nothing.
+# The same kind of mistake elsewhere: under `set -e -o pipefail` a command that finds nothing ends
+# the script without a message, so what looks for something into a variable says what happens when
+# there is nothing.
 board=scripts
 while read -r script; do
   tried=$((tried + 1))

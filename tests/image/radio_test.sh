@@ -1,6 +1,6 @@
 #!/bin/sh
-# The radio library on the host: wpa_supplicant that cannot be started, that dies, that joins; every program it calls is a stand-in here, and
-# time passes by steps of `sleep`.
+# The radio library on the host: wpa_supplicant that cannot be started, that dies, that joins; every
+# program it calls is a stand-in here, and time passes by steps of `sleep`.
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

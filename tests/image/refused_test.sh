@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# `offhook update-agent` with bundles that cannot be installed: refused by what is wrong with them, whatever RAUC says and whether it has its
-# D-Bus service or not, and not tried again at the next start. RAUC's check is the real one; its install is played, in the sentences of
-# RAUC 1.8 with its service and of RAUC 1.15 without.
+# `offhook update-agent` with bundles that cannot be installed: refused by what is wrong with them,
+# whatever RAUC says and whether it has its D-Bus service or not, and not tried again at the next
+# start. RAUC's check is the real one; its install is played, in the sentences of RAUC 1.8 with its
+# service and of RAUC 1.15 without.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 board=$root/buildroot/board/offhook
@@ -11,7 +12,8 @@ bad=0 tried=0
 fail() { echo "FAIL: $*"; bad=1; }
 is() { tried=$((tried + 1)); case $2 in *"$3"*) ;; *) fail "$1: '$2' has no '$3'" ;; esac; }
 
-# Bundles: a good one, one of somebody else's, one for another board, half a one, one whose content is damaged, none at all.
+# Bundles: a good one, one of somebody else's, one for another board, half a one, one whose content
+# is damaged, none at all.
 for key in ours theirs; do openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj "/CN=$key" -keyout "$work/$key.key" -out "$work/$key.pem" 2>/dev/null; done
 mkdir -p "$work"/{boot,tree,bundles}; echo kernel >"$work/boot/Image"; echo "root=/dev/vda5 rauc.slot=a" >"$work/boot/cmdline.txt"
 head -c 300000 /dev/urandom >"$work/tree/mark"; mksquashfs "$work/tree" "$work/root.squashfs" -quiet -no-progress >/dev/null
@@ -54,8 +56,8 @@ P
     absent) echo "echo 'Failed to contact rauc service: no such name' >&2; exit 1" ;;
   esac >"$work/play"
 }
-# start BUNDLE: one start of the agent with this bundle on the card, until it has said what becomes of it ($word); and how often it called RAUC
-# or the slot tool ($calls)
+# start BUNDLE: one start of the agent with this bundle on the card, until it has said what becomes
+# of it ($word); and how often it called RAUC or the slot tool ($calls)
 start() {
   cp "$work/bundles/$1" "$work/card/update.raucb"; : >"$work/calls"; rm -f "$work/word"
   PATH=$work/bin:$PATH "$agent" update-agent --card "$work/card" --board virt --slot a --state "$work/state" --run "$work/run" --scripts "$work/scripts" \

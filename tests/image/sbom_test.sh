@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# scripts/sbom: the phone's crates and Buildroot's packages, each once, with versions; the same inputs give the same bytes.
+# scripts/sbom: the phone's crates and Buildroot's packages, each once, with versions; the same
+# inputs give the same bytes.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT

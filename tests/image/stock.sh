@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# What the image is compared with: a stock Debian for arm64 with systemd, udev, DHCP and the same phone as a service.
+# What the image is compared with: a stock Debian for arm64 with systemd, udev, DHCP and the same
+# phone as a service.
 #   tests/image/stock.sh OUT_FOLDER [BINARY]     leaves OUT/stock/{disk.img,Image,initrd,cmdline.txt}
-# The packages are unpacked, not configured (their scripts cannot run on another processor), so what they would have set up is written
-# here: users, fstab, interfaces, the service. The initramfs is the small one of the test image, not Debian's larger own.
+# The packages are unpacked, not configured (their scripts cannot run on another processor), so what
+# they would have set up is written here: users, fstab, interfaces, the service. The initramfs is
+# the small one of the test image, not Debian's larger own.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=$(mkdir -p "$1/stock" && cd "$1/stock" && pwd)

@@ -120,7 +120,7 @@ impl Record {
         });
         for block in near {
             if (block.start_s - end_s).abs() > self.step_s / 2.0 {
-                place(
+                lay(
                     &run,
                     (run_s - from_s) * rate,
                     self.step_s * rate,
@@ -132,7 +132,7 @@ impl Record {
             run.extend_from_slice(&block.samples);
             end_s = block.start_s + block.samples.len() as f64 * self.step_s;
         }
-        place(
+        lay(
             &run,
             (run_s - from_s) * rate,
             self.step_s * rate,
@@ -152,7 +152,7 @@ const PHASES: usize = 512;
 
 /// Puts an unbroken run, whose samples are `step` apart and begin at `start` (both in samples of
 /// `out`), onto `out`.
-fn place(run: &[i16], start: f64, step: f64, out: &mut [i16]) {
+fn lay(run: &[i16], start: f64, step: f64, out: &mut [i16]) {
     static KERNELS: OnceLock<Vec<[f32; 2 * REACH]>> = OnceLock::new();
     let kernels = KERNELS.get_or_init(|| {
         (0..=PHASES)

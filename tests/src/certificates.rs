@@ -19,7 +19,7 @@ pub struct Authority {
     name: String,
 }
 
-/// What a certificate shall say.
+/// What a certificate is to say.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
     /// Common name; proves nothing.

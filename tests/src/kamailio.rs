@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::certificates::Issued;
-
 use testkit::namespace::Namespace;
 use testkit::process::{ChildProcess, TestDir, port_block};
+
+use crate::certificates::Issued;
 
 /// What of kamailio's configuration differs from test to test.
 pub struct KamailioSetup<'a> {

@@ -19,12 +19,12 @@ use control::{BoardEvent, Control, Credentials, Identity, KnownPeers, MediaAddre
 use media::{Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, StreamId};
 use phone::{Lamp, LampState};
 use serde_json::Value;
-
-use crate::card::{Card, CardSetup, Turn};
 use testkit::network::{Datagram, Network, Time};
 use testkit::signal::Source;
 
-/// Media events and outputs of one turn; more means two rooms talk in circles.
+use crate::card::{Card, CardSetup, Turn};
+
+/// Media events and outputs of one turn; more means two parts that answer each other for ever.
 const MAX_OUTPUTS: usize = 10_000;
 /// Where TLS is spoken.
 pub const TLS_PORT: u16 = testkit::peer::TLS_PORT;

@@ -3,20 +3,20 @@
 //! must be authentic, byte by byte.
 //!
 //! ```text
-//! Capture (all packets) + SimPhone::keys ─▶ examine ─▶ Found { protected, handshake, clear }
+//! Capture (all packets) + SimPhone::keys ─▶ examine ─▶ SentMedia { protected, handshake, clear }
 //! ```
 
 use media::{PacketKind, srtp};
+use testkit::capture::Capture;
 
 use crate::phone::SimPhone;
-use testkit::capture::Capture;
 
 /// Media ports of every simulated phone.
 const MEDIA_PORTS: std::ops::Range<u16> = 20_000..20_100;
 
 /// What left a phone's media ports.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct SentMedia {
     /// SRTP and SRTCP packets that are authentic under a key of the phone.
     pub protected: usize,
     /// DTLS and STUN (RFC 7983).
@@ -28,10 +28,10 @@ pub struct Found {
 }
 
 /// Looks at everything a phone sent from its media ports.
-pub fn examine(capture: &Capture, phone: &SimPhone) -> Found {
-    let mut found = Found {
+pub fn examine(capture: &Capture, phone: &SimPhone) -> SentMedia {
+    let mut found = SentMedia {
         by_key: vec![0; phone.keys.len()],
-        ..Found::default()
+        ..SentMedia::default()
     };
     let ours = capture.packets().filter(|sent| {
         sent.datagram.from.ip() == phone.at.ip() && MEDIA_PORTS.contains(&sent.datagram.from.port())

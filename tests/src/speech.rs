@@ -76,7 +76,7 @@ fn run(command: &mut Command) {
 
 /// How a recording compares with what was said.
 #[derive(Debug)]
-pub struct Heard {
+pub struct Likeness {
     /// Median normalised cross-correlation of the loud 0.4 s parts of the recording's last four
     /// seconds with what was said. Parts, because a jitter buffer may rightly stretch speech
     /// between them; the median, because a part may hold such a place.
@@ -86,7 +86,7 @@ pub struct Heard {
 }
 
 /// Compares a recording with what was said; both may have any rate.
-pub fn compare(dir: &TestDir, said: &Path, heard: &Path) -> Heard {
+pub fn compare(dir: &TestDir, said: &Path, heard: &Path) -> Likeness {
     const PART: f64 = 0.4;
     let said = samples_8k(dir, said);
     let heard = samples_8k(dir, heard);
@@ -106,14 +106,14 @@ pub fn compare(dir: &TestDir, said: &Path, heard: &Path) -> Heard {
         .map(|part| find(&part, &said, &coarse))
         .collect();
     if found.len() < 3 {
-        return Heard {
+        return Likeness {
             correlation: 0.0,
             level_db: -120.0,
         };
     }
     found.sort_by(|a, b| a.correlation.total_cmp(&b.correlation));
     let correlation = found[found.len() / 2].correlation;
-    Heard {
+    Likeness {
         correlation,
         level_db: -median(found.iter().map(|m| m.gain_db)),
     }
@@ -125,13 +125,13 @@ pub fn compare(dir: &TestDir, said: &Path, heard: &Path) -> Heard {
 fn find(part: &Clip, said: &Clip, coarse: &Clip) -> Match {
     const AROUND: f64 = 0.02;
     let (small, length) = (at_2k(part), part.samples.len() as f64 / 8000.0);
-    let place = align(
+    let found = align(
         &small,
         coarse,
         coarse.samples.len() as f64 / 2000.0 - length,
     )
     .delay_s;
-    let from = (place - AROUND).max(0.0);
+    let from = (found - AROUND).max(0.0);
     let around = Clip {
         rate_hz: said.rate_hz,
         samples: said.part(from, length + 2.0 * AROUND).to_vec(),

@@ -100,9 +100,9 @@ impl VirtualCard {
 
     /// Makes one over- or underrun.
     pub fn xrun(&self, side: Side, stream: Stream) -> io::Result<()> {
-        let place = fault(side) + 4 + stream_place(stream);
-        let count = self.get(place)?;
-        self.put(place, count + 1)
+        let offset = fault(side) + 4 + stream_offset(stream);
+        let count = self.get(offset)?;
+        self.put(offset, count + 1)
     }
 
     /// Over- and underruns the program made by itself, because it or the machine was late.
@@ -120,9 +120,9 @@ impl VirtualCard {
         self.put(fault(side), 0)
     }
 
-    fn get(&self, place: u64) -> io::Result<u32> {
+    fn get(&self, offset: u64) -> io::Result<u32> {
         let mut bytes = [0; 4];
-        match self.wire.read_exact_at(&mut bytes, place) {
+        match self.wire.read_exact_at(&mut bytes, offset) {
             Ok(()) => Ok(u32::from_ne_bytes(bytes)),
             // No one has opened a card yet.
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
@@ -130,8 +130,8 @@ impl VirtualCard {
         }
     }
 
-    fn put(&self, place: u64, value: u32) -> io::Result<()> {
-        self.wire.write_all_at(&value.to_ne_bytes(), place)
+    fn put(&self, offset: u64, value: u32) -> io::Result<()> {
+        self.wire.write_all_at(&value.to_ne_bytes(), offset)
     }
 }
 
@@ -143,7 +143,7 @@ fn fault(side: Side) -> u64 {
     }
 }
 
-fn stream_place(stream: Stream) -> u64 {
+fn stream_offset(stream: Stream) -> u64 {
     match stream {
         Stream::Playback => 0,
         Stream::Capture => 4,

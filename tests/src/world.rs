@@ -30,14 +30,14 @@ use std::time::{Duration, Instant};
 use control::BoardEvent;
 use control::api::{ActionError, UserAction};
 use phone::State;
-
-use crate::card::CardSetup;
-use crate::phone::{SimPhone, TLS_PORT};
 use testkit::Rng;
 use testkit::network::{Datagram, Network, Time};
 use testkit::peer::Peer;
 use testkit::registrar::Registrar;
 use testkit::signal::Source;
+
+use crate::card::CardSetup;
+use crate::phone::{SimPhone, TLS_PORT};
 
 /// Milliseconds.
 pub const fn ms(n: u64) -> Duration {
@@ -529,7 +529,7 @@ impl World {
     }
 
     /// What a phone sent on its media ports so far, packet by packet.
-    pub fn recorded(&self, id: PhoneId) -> crate::recorder::Found {
+    pub fn recorded(&self, id: PhoneId) -> crate::recorder::SentMedia {
         crate::recorder::examine(&self.network.capture, &self[id])
     }
 

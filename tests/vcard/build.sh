@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the virtual sound card into a directory: build.sh DIR. Does nothing if it is newer than its source.
+# Builds the virtual sound card into a directory: build.sh DIR. Does nothing if it is newer than its
+# source.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=$1

@@ -18,16 +18,18 @@
 mod open;
 mod queue;
 
+use std::os::fd::RawFd;
+use std::time::{Duration, Instant};
+
+use alsa::Direction;
+use alsa::pcm::{PCM, State};
+use alsa::poll::{Descriptors, Flags, pollfd};
+use types::MicrophoneChannel;
+
 use self::open::{OpenProblem, common_rate, configure, is_sound_server};
 use self::queue::{Queue, Slip};
 use super::layout::Layout;
 use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
-use alsa::Direction;
-use alsa::pcm::{PCM, State};
-use alsa::poll::{Descriptors, Flags, pollfd};
-use std::os::fd::RawFd;
-use std::time::{Duration, Instant};
-use types::MicrophoneChannel;
 
 /// Most poll descriptors of a PCM we take.
 const MAX_POLL_FDS: usize = 4;

@@ -1,7 +1,8 @@
 //! The card's mixer, set once when the card is opened, as `hardware.toml` says.
 
-use crate::profile::Mixer as Setting;
 use alsa::mixer::{Mixer, Selem, SelemId};
+
+use crate::profile::Mixer as Setting;
 
 /// Applies the settings to the card behind a PCM name (`hw:CARD=x,DEV=0` → card `hw:x`). Returns
 /// what could not be set, for the log; the phone works without it.

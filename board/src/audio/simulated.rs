@@ -13,13 +13,15 @@
 //! card's buffer (250 ms) loses that sound, in both files, and gets [`Period::Xrun`]. Writing the
 //! file is a system call on the audio thread, which only this card makes; it allocates nothing.
 
-use super::wav::{Recording, WavError, WavWriter};
-use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
-use nix::sys::time::TimeSpec;
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use super::wav::{Recording, WavError, WavWriter};
+use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
 
 /// Sound the capture side holds for a late reader, in ms.
 const BUFFER_MS: u64 = 250;

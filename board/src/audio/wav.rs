@@ -210,10 +210,10 @@ impl Kernel {
         let last = ((t + self.half).floor() as usize).min(samples.len() - 1);
         let mut sum = 0.0;
         for (k, &sample) in samples.iter().enumerate().take(last + 1).skip(first) {
-            let place = (t - k as f64).abs() * Self::FINE;
-            let i = place as usize;
+            let position = (t - k as f64).abs() * Self::FINE;
+            let i = position as usize;
             let weight =
-                self.table[i] + (self.table[i + 1] - self.table[i]) * (place - i as f64) as f32;
+                self.table[i] + (self.table[i + 1] - self.table[i]) * (position - i as f64) as f32;
             sum += f32::from(sample) * weight;
         }
         sum
@@ -472,10 +472,10 @@ mod tests {
         drop(writer);
         let good = std::fs::read(&path).unwrap();
         let mut refused = 0;
-        for place in 0..44 {
+        for position in 0..44 {
             for value in [0, 1, 3, 0x7f, 0x80, 0xff] {
                 let mut bytes = good.clone();
-                bytes[place] = value;
+                bytes[position] = value;
                 std::fs::write(&path, &bytes).unwrap();
                 match Recording::load(&path) {
                     Ok(recording) => assert!(recording.samples.len() <= bytes.len()),

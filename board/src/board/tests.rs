@@ -1,5 +1,6 @@
-use super::*;
 use std::path::Path;
+
+use super::*;
 
 #[test]
 fn a_board_without_lines_reports_on_hook_once() {

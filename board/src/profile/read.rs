@@ -4,19 +4,21 @@
 //! DIR/NAME/hardware.toml | the simulated board's own ─▶ toml ─▶ checks across keys ─▶ Profile, or file:line:column and the help
 //! ```
 
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::str::FromStr;
+
+use evdev::KeyCode;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+use types::MicrophoneChannel;
+
 use super::{FunctionKeys, GpioLine, InputKeys, Keypad, Profile, ProfileError};
 use crate::gpio::LineName;
 use crate::input_device::KeyMapping;
 use crate::keypad::{KeyLabels, MAX_SIDE};
 use crate::ringer::RingerKind;
-use evdev::KeyCode;
-use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
-use std::fmt;
-use std::ops::Range;
-use std::path::Path;
-use std::str::FromStr;
-use types::MicrophoneChannel;
 
 impl<'de> Deserialize<'de> for GpioLine {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

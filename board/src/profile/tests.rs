@@ -1,8 +1,9 @@
 //! What `hardware.toml` may say, and the errors when it says something else.
 
+use std::path::Path;
+
 use super::*;
 use crate::input_device::KeyMapping;
-use std::path::Path;
 
 fn error(text: &str) -> String {
     Profile::parse(Path::new("hardware.toml"), text)
@@ -203,7 +204,7 @@ fn usable(text: &str) -> (Profile, Vec<String>) {
 #[test]
 fn a_mistake_costs_its_section_only() {
     assert_eq!(usable(USABLE).1, [""; 0]);
-    for (good, bad, place) in [
+    for (good, bad, table) in [
         ("line = 2", "lien = 2", ":10:1"),
         ("line = 2", "line = = 2", ":10:"),
         ("line = 2", "line = 1", ":10:"),
@@ -211,7 +212,7 @@ fn a_mistake_costs_its_section_only() {
         ("[lamps]", "[lampen]", ":9:"),
     ] {
         let (profile, errors) = usable(&USABLE.replace(good, bad));
-        assert!(errors[0].contains(place), "{bad}: {errors:?}");
+        assert!(errors[0].contains(table), "{bad}: {errors:?}");
         assert_eq!(profile.lamps, Lamps::default(), "{bad}");
         assert!(profile.hook.is_some(), "{bad}: {errors:?}");
         assert_eq!(profile.audio.capture, "hw:0", "{bad}");

@@ -14,7 +14,8 @@ OFFHOOK_DEPENDENCIES = alsa-lib host-pkgconf opus
 OFFHOOK_SUBDIR = firmware/app
 OFFHOOK_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude /target --exclude '/target-*'
 
-# Buildroot vendors crates for downloaded archives only, not for a local tree: done here, by the lock file, as soon as the tree is copied.
+# Buildroot vendors crates for downloaded archives only, not for a local tree: done here, by the
+# lock file, as soon as the tree is copied.
 # The build itself is offline.
 define OFFHOOK_VENDOR_CRATES
 	mkdir -p $(@D)/.cargo $(BR_CARGO_HOME)
@@ -27,8 +28,8 @@ OFFHOOK_POST_RSYNC_HOOKS += OFFHOOK_VENDOR_CRATES
 OFFHOOK_CARGO_BUILD_OPTS = --no-default-features
 OFFHOOK_CARGO_INSTALL_OPTS = --no-default-features
 
-# Buildroot's cargo infrastructure overrides the release profile by environment: restated, or the phone is built
-# without LTO in sixteen parts.
+# Buildroot's cargo infrastructure overrides the release profile by environment: restated, or the
+# phone is built without LTO in sixteen parts.
 OFFHOOK_CARGO_ENV = \
 	CARGO_PROFILE_RELEASE_LTO="fat" \
 	CARGO_PROFILE_RELEASE_CODEGEN_UNITS="1" \

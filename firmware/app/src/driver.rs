@@ -103,7 +103,7 @@ struct Driver {
     board: Option<Board>,
     network: Network,
     sound: Sound,
-    house: Housekeeping,
+    housekeeping: Housekeeping,
     service: Service,
     ending: Ending,
     /// What `status` says about the configuration.
@@ -211,7 +211,7 @@ impl Driver {
             board: setup.board,
             network: network_side,
             sound,
-            house: Housekeeping::new(setup.appliance, &config, storage, own_events, now),
+            housekeeping: Housekeeping::new(setup.appliance, &config, storage, own_events, now),
             service,
             config_note,
             board_faults: setup.board_faults,
@@ -225,8 +225,12 @@ impl Driver {
         };
         driver.network.report_fault(&mut driver.control);
         driver.control.set_config_note(driver.config_note.clone());
-        driver.control.set_config_fault(driver.house.config_fault());
-        driver.control.offer_set_up(driver.house.can_set_up());
+        driver
+            .control
+            .set_config_fault(driver.housekeeping.config_fault());
+        driver
+            .control
+            .offer_set_up(driver.housekeeping.can_set_up());
         if let Some(bytes) = card.as_deref().and_then(phone_book::on_card) {
             match driver.control.add_phone_book(&bytes) {
                 Ok(count) => tracing::info!("{}: {count} numbers", phone_book::FILE),
@@ -325,8 +329,8 @@ impl Driver {
         };
         board.handle_ready(now);
         while let Some(event) = board.poll_event() {
-            self.house.handle_board(event, now);
-            self.control.handle_board(board_event(event), now);
+            self.housekeeping.handle_board(event, now);
+            self.control.handle_board(event, now);
         }
         while let Some(fault) = board.poll_fault() {
             tracing::error!("{fault}; the phone goes on without it");
@@ -337,18 +341,19 @@ impl Driver {
     fn handle_own(&mut self, event: DriverEvent) {
         match event {
             DriverEvent::Configuration(outcome) => {
-                self.house.handle_configuration(*outcome, Instant::now());
+                self.housekeeping
+                    .handle_configuration(*outcome, Instant::now());
             }
             DriverEvent::PhoneBook(bytes) => match self.control.set_remote_phone_book(&bytes) {
                 Ok(count) => tracing::info!("phone book: {count} numbers from the server"),
                 Err(error) => tracing::warn!("phone book: {error}"),
             },
-            DriverEvent::Reverted => self.house.handle_reverted(),
+            DriverEvent::Reverted => self.housekeeping.handle_reverted(),
             DriverEvent::AccountTried { account, findings } => {
                 for finding in &findings {
                     tracing::info!("account {account}: {finding}");
                 }
-                self.house.handle_account_tried(&account, findings);
+                self.housekeeping.handle_account_tried(&account, findings);
             }
             DriverEvent::SettingsWritten(result) => {
                 if let Err(error) = &result {
@@ -373,7 +378,7 @@ impl Driver {
         self.ticks = self.ticks.wrapping_add(1);
         let (heartbeat, has_card) = (self.sound.heartbeat(), self.sound.has_card());
         if self
-            .house
+            .housekeeping
             .check_health(heartbeat, has_card, self.board.as_ref(), now)
             && let Some(board) = self.board.as_mut()
         {
@@ -384,12 +389,12 @@ impl Driver {
         self.sound.report_to(&mut self.control);
         self.report_hardware();
         if self.ticks.is_multiple_of(LOOK_EVERY) {
-            self.house.look_around(now);
+            self.housekeeping.check_image_and_dhcp(now);
             self.control.set_wall_clock(ntp_now(), now);
             self.network.check_addresses(&mut self.control, now);
         }
         let (idle, bound) = (self.control.is_idle(), self.network.is_bound());
-        if self.house.handle_tick(idle, bound, now) && self.shutdown_by.is_none() {
+        if self.housekeeping.handle_tick(idle, bound, now) && self.shutdown_by.is_none() {
             tracing::info!("a new configuration from the network: restarting");
             self.ending = Ending::Restart;
             self.shut_down();
@@ -399,15 +404,15 @@ impl Driver {
             self.ending = Ending::Restart;
             self.shut_down();
         }
-        if let Some(code) = self.house.held_key(now) {
+        if let Some(code) = self.housekeeping.held_key(now) {
             tracing::info!("a key was held at power-up");
             self.maintain(code);
         }
         if self.ticks.is_multiple_of(4) {
             self.bind()?;
-            if self.house.has_card() {
+            if self.housekeeping.has_card() {
                 let status = self.status(now);
-                self.house
+                self.housekeeping
                     .write_status(&status, self.network.port_fault(), now);
             }
         }
@@ -431,10 +436,10 @@ impl Driver {
         );
         let stats = serde_json::to_string_pretty(&self.control.stats());
         parts.add("stats.json", stats.unwrap_or_default());
-        parts.add("settings.txt", self.house.settings());
+        parts.add("settings.txt", self.housekeeping.settings());
         parts.add("log.txt", bundle::log::last_lines());
         parts.add("sip.pcap", self.network.pcap());
-        parts.add("image.txt", self.house.image());
+        parts.add("image.txt", self.housekeeping.image());
         parts
     }
 
@@ -454,7 +459,7 @@ impl Driver {
         let now = Instant::now();
         tracing::info!("shutting down");
         self.shutdown_by = Some(now + SHUTDOWN);
-        self.house.forgive_trial();
+        self.housekeeping.forgive_trial();
         self.control.shut_down(now);
     }
 
@@ -497,18 +502,6 @@ fn ntp_now() -> u64 {
         .unwrap_or_default();
     let fraction = (u64::from(wall.subsec_nanos()) << 32) / 1_000_000_000;
     ((wall.as_secs().wrapping_add(SINCE_1900)) << 32) | fraction
-}
-
-/// The board's event as the control logic knows it.
-fn board_event(event: board::BoardEvent) -> control::BoardEvent {
-    match event {
-        board::BoardEvent::Hook(off) => control::BoardEvent::Hook(off),
-        board::BoardEvent::KeyDown(key) => control::BoardEvent::KeyDown(key),
-        board::BoardEvent::KeyUp(key) => control::BoardEvent::KeyUp(key),
-        board::BoardEvent::FlashKey => control::BoardEvent::FlashKey,
-        board::BoardEvent::Rotary(digit) => control::BoardEvent::Rotary(digit),
-        board::BoardEvent::Function(key) => control::BoardEvent::Function(key),
-    }
 }
 
 #[cfg(test)]

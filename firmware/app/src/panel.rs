@@ -223,11 +223,11 @@ fn take(events: &mut PanelEvents, event: &Value) {
     let line = match event["event"].as_str() {
         Some("lamp") => {
             let name = event["lamp"].as_str();
-            let place = Lamp::ALL
+            let index = Lamp::ALL
                 .iter()
                 .position(|lamp| name == Some(lamp.as_str()));
-            if let Some(place) = place {
-                events.lamps[place] = (word("lamp"), word("state"));
+            if let Some(index) = index {
+                events.lamps[index] = (word("lamp"), word("state"));
             }
             return;
         }

@@ -32,7 +32,7 @@ static DEMOTED: AtomicBool = AtomicBool::new(false);
 const STACK_TOUCHED: usize = 64 * 1024;
 
 /// Makes alsa-lib guard its calls by no mutex: each card belongs to one thread at a time, and
-/// the audio thread shall take no lock. Drivers and sound servers keep the locks they need. To be
+/// the audio thread must take no lock. Drivers and sound servers keep the locks they need. To be
 /// called before any other thread begins.
 pub fn let_alsa_go_unlocked() {
     // SAFETY: no one else reads or writes the environment yet.

@@ -334,7 +334,7 @@ fn a_lost_card_is_returned_and_the_call_goes_on() {
     running.quit();
 }
 
-/// Packets wait for the card's next period: the thread turns no oftener for them.
+/// Packets wait for the card's next period: the thread does not turn more often for them.
 fn packets_wake_no_one() {
     let mut running = Running::start(Some(board::audio::open(&silence()).unwrap()));
     let (far, to) = receiver();

@@ -92,8 +92,8 @@ pub fn reference() -> String {
          A layer with errors is left out, and its errors are reported.\n\n\
          | layer | where it is | what it may set |\n|---|---|---|\n",
     );
-    for (layer, place, what) in crate::store::PRECEDENCE {
-        let _ = writeln!(page, "| {layer} | {place} | {what} |");
+    for (layer, source, what) in crate::store::PRECEDENCE {
+        let _ = writeln!(page, "| {layer} | {source} | {what} |");
     }
     for &(section, path, doc) in SECTIONS {
         let header = if section.is_list() {

@@ -201,7 +201,7 @@ fn tables<'d, 'i>(document: &'d DeTable<'i>, path: &str) -> Vec<(String, &'d DeT
             Some(DeValue::Table(table)) => here = table,
             Some(DeValue::Array(list)) if steps.peek().is_none() => {
                 let entry = |item: &'d Spanned<DeValue<'i>>| match item.get_ref() {
-                    DeValue::Table(table) => Some((whose(table), table)),
+                    DeValue::Table(table) => Some((account_key(table), table)),
                     _ => None,
                 };
                 return list.iter().filter_map(entry).collect();
@@ -213,7 +213,7 @@ fn tables<'d, 'i>(document: &'d DeTable<'i>, path: &str) -> Vec<(String, &'d DeT
 }
 
 /// What identifies an account: user and domain, never its position in the list.
-fn whose(table: &DeTable<'_>) -> String {
+fn account_key(table: &DeTable<'_>) -> String {
     let text = |name: &str| match table.get(name).map(Spanned::get_ref) {
         Some(DeValue::String(text)) => text.to_string(),
         _ => String::new(),

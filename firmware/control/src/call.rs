@@ -324,9 +324,9 @@ impl CallRecord {
     /// on.
     pub(crate) fn encryption_name(&self) -> &'static str {
         match self.measured {
-            Some(measured) => measured.word(),
-            None if self.wants_encryption() => media::Encryption::Waiting.word(),
-            None => media::Encryption::None.word(),
+            Some(measured) => measured.as_str(),
+            None if self.wants_encryption() => media::Encryption::Waiting.as_str(),
+            None => media::Encryption::None.as_str(),
         }
     }
 

@@ -55,8 +55,7 @@ mod tests;
 mod voice;
 
 use event_packages::EventPackages;
-pub use handset::BoardEvent;
-use media_sockets::Waiting;
+use media_sockets::{PreparedSockets, Waiting};
 use messages::TextMessages;
 pub use output::Output;
 
@@ -97,7 +96,7 @@ pub struct Tables {
     pub calls: usize,
     /// Streams in the engine.
     pub streams: usize,
-    /// Calls that wait for the sockets of their stream.
+    /// Calls that wait for the sockets of their stream, and sockets that wait for their call.
     pub awaiting_sockets: usize,
     /// Keys waiting to be pressed.
     pub keys: usize,
@@ -139,6 +138,7 @@ pub struct Control {
     key_script: KeyScript,
     streams: StreamFactory,
     awaiting_sockets: Vec<Waiting>,
+    prepared_sockets: PreparedSockets,
     outbox: Outbox,
     line_lamp: LineLamp,
     /// The card plays the bell.
@@ -226,6 +226,7 @@ impl Control {
                 (now, identity.ntp),
             ),
             awaiting_sockets: Vec::new(),
+            prepared_sockets: PreparedSockets::default(),
             outbox: Outbox::new(phone.state()),
             line_lamp: LineLamp {
                 line: LampState::Off,
@@ -490,7 +491,8 @@ impl Control {
             sip: self.agent.tables(),
             calls: self.calls.len(),
             streams: self.calls.iter().map(|call| call.in_engine as usize).sum(),
-            awaiting_sockets: self.awaiting_sockets.len(),
+            awaiting_sockets: self.awaiting_sockets.len()
+                + usize::from(self.prepared_sockets.is_pending()),
             keys: self.key_script.len(),
             dtls: self.dtls.len(),
             ice: self.ice.len(),
@@ -552,6 +554,7 @@ impl Control {
             }
         }
         self.look_up_when_idle();
+        self.prepare_sockets(now);
         self.emit_call_changes();
         self.ask_house();
         self.outbox

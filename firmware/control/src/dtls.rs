@@ -14,14 +14,10 @@
 //! meanwhile: the stream waits, it does not play.
 
 mod association;
-#[cfg(test)]
-mod association_tests;
 mod flight;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod handshake;
-#[cfg(test)]
-mod hostile_tests;
 mod record_filter;
 mod sas;
 
@@ -235,3 +231,6 @@ impl DtlsEndpoints {
         self.sockets.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

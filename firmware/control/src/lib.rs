@@ -87,7 +87,7 @@ mod transmit;
 mod wall_clock;
 
 pub use call::CallDirection;
-pub use control::{BoardEvent, Control, Identity, Output, Tables};
+pub use control::{Control, Identity, Output, Tables};
 pub use credentials::Credentials;
 pub use event::{CallProgress, DigitTransport, Event, TimedEvent};
 pub use ice::TurnLink;
@@ -100,6 +100,7 @@ pub use status::{
     TableStats, UNVERIFIED_TLS, WatchedStatus,
 };
 pub use transmit::Transmit;
+pub use types::BoardEvent;
 
 /// The start of time in this crate's unit tests.
 #[cfg(test)]

@@ -14,8 +14,8 @@ use control::known_peers::Trust;
 use control::{
     AccountStatus, AttemptStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus,
     CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, MailboxStatus, MessageStatus,
-    PeerStatus, QualityReport, QualitySecond, QualitySummary, RtpStatus, SoundStatus, Stats, Status,
-    TableStats, TimedEvent, WatchedStatus,
+    PeerStatus, QualityReport, QualitySecond, QualitySummary, RtpStatus, SoundStatus, Stats,
+    Status, TableStats, TimedEvent, WatchedStatus,
 };
 use serde_json::Value;
 

@@ -20,8 +20,9 @@
 mod pair;
 
 use media::Codec;
-use pair::{Pair, babble, link, speech};
 use testkit::network::{Link, Loss};
+
+use pair::{Pair, babble, link, speech};
 
 fn speed() {
     for (codec, rate) in [

@@ -188,7 +188,7 @@ impl EchoCanceller {
     /// Sound was lost or repeated: what was learnt of the delay is no longer true.
     pub fn handle_discontinuity(&mut self) {
         self.search.reset();
-        self.filter.doubt();
+        self.filter.raise_uncertainty();
     }
 
     /// One period of the microphone; the echo is taken out.
@@ -266,7 +266,7 @@ impl EchoCanceller {
         powers.short.1 += (error - powers.short.1) * POWER_STEP;
         self.doubt_in = self.doubt_in.saturating_sub(self.hop);
         if powers.short.1 > WRONG * powers.short.0 && microphone > 100.0 && self.doubt_in == 0 {
-            self.filter.doubt();
+            self.filter.raise_uncertainty();
             self.doubt_in = ms(DOUBT_EVERY_MS);
         }
         if !talks {

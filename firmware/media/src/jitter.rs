@@ -1,4 +1,4 @@
-//! The jitter buffer: when each packet came, how long the next shall wait, and where it waits.
+//! The jitter buffer: when each packet came, how long the next is to wait, and where it waits.
 //!
 //! ```text
 //! packet ─▶ Store (sorted ring of slots)

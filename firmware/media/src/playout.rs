@@ -475,8 +475,4 @@ impl Playout {
 }
 
 #[cfg(test)]
-mod rig;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod traces;

@@ -14,8 +14,6 @@ mod cipher;
 mod guard;
 mod kdf;
 mod keys;
-#[cfg(test)]
-mod oracle;
 mod replay;
 mod rtcp;
 mod rtp;
@@ -54,3 +52,6 @@ pub(crate) enum Refusal {
     /// No one encrypted it.
     Clear,
 }
+
+#[cfg(test)]
+mod tests;

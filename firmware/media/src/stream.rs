@@ -528,4 +528,4 @@ pub(crate) enum FarEvent {
 }
 
 #[cfg(test)]
-mod long_call;
+mod tests;

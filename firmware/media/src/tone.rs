@@ -65,7 +65,7 @@ impl Oscillator {
     };
 
     /// Keeps the phase, changes the speed.
-    fn tune(&mut self, hz: u16, rate_hz: u32) {
+    fn set_frequency(&mut self, hz: u16, rate_hz: u32) {
         if self.hz != hz {
             let angle = std::f64::consts::TAU * f64::from(hz) / f64::from(rate_hz);
             (self.step_y, self.step_x) = angle.sin_cos();
@@ -217,13 +217,13 @@ impl ToneGenerator {
         self.gain = gain(&segment, spec.level_dbm0);
         for (oscillator, &hz) in self.oscillators.iter_mut().zip(&segment.frequencies_hz) {
             if hz != 0 {
-                oscillator.tune(hz, self.rate_hz);
+                oscillator.set_frequency(hz, self.rate_hz);
             }
         }
     }
 
     fn next_sample(&mut self) -> f32 {
-        if self.spec.is_none() || !self.keep_time() {
+        if self.spec.is_none() || !self.advance_segment() {
             return 0.0;
         }
         let mut value = if self.silent {
@@ -244,7 +244,7 @@ impl ToneGenerator {
     }
 
     /// Goes to the next segment when this one is over. `false`: the tone is.
-    fn keep_time(&mut self) -> bool {
+    fn advance_segment(&mut self) -> bool {
         if self.length.is_none_or(|length| self.position < length) {
             return true;
         }

@@ -10,8 +10,9 @@ use media::{
     Codec, Command, Direction, Engine, EngineConfig, Event, Mix, PacketKind, Stream, StreamId,
     ToneSegment, ToneSpec,
 };
-use pair::{ID, Pair, babble, config, link};
 use testkit::network::{Link, Loss};
+
+use pair::{ID, Pair, babble, config, link};
 
 /// Level of one frequency in dB against full scale (Goertzel).
 fn tone_db(x: &[i16], hz: f64, rate: f64) -> f64 {

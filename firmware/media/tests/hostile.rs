@@ -5,8 +5,9 @@ mod pair;
 use std::net::SocketAddr;
 
 use media::{Codec, Event, PacketKind};
-use pair::{ID, Pair, Rng, align, babble};
 use proptest::prelude::*;
+
+use pair::{ID, Pair, Rng, align, babble};
 
 /// A call in which `rubbish` is thrown at the right engine after each of its periods; what its ear
 /// hears, and digits or BYEs reported.
@@ -98,8 +99,8 @@ fn ten_thousand_mutated_packets_from_the_right_address_leave_the_call_alone() {
                     2 => bytes.iter_mut().for_each(|b| *b = random.next_u64() as u8),
                     _ => {
                         for _ in 0..=random.next_u64() % 4 {
-                            let place = random.next_u64() as usize % bytes.len().min(16);
-                            bytes[place] = random.next_u64() as u8;
+                            let index = random.next_u64() as usize % bytes.len().min(16);
+                            bytes[index] = random.next_u64() as u8;
                         }
                     }
                 }

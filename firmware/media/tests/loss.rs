@@ -4,8 +4,9 @@
 mod pair;
 
 use media::Codec;
-use pair::{Pair, Rng, align, babble, link, speech};
 use testkit::network::{Link, Loss};
+
+use pair::{Pair, Rng, align, babble, link, speech};
 
 /// How far the loudness of each 10 ms is off, in dB, over frames in which something is said; and
 /// the share of them that is a hole (15 dB or more too quiet). Short against a syllable, long

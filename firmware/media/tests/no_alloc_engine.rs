@@ -18,9 +18,10 @@ use media::{
     MasterKey, PacketKind, Protection, Relay, Relays, RingTone, SrtpSuite, Stream, StreamId,
     VoiceOptions, VoiceProcessor,
 };
-use pair::{Rng, babble, config};
 use testkit::heap::{CountingAllocator, untouched};
 use types::Key;
+
+use pair::{Rng, babble, config};
 
 #[global_allocator]
 static HEAP: CountingAllocator = CountingAllocator;
@@ -258,8 +259,8 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
                 address(1 - id.0 as u16)
             };
             if random.unit() < 0.02 {
-                let place = random.next_u64() as usize % bytes.len();
-                bytes[place] ^= random.next_u64() as u8;
+                let index = random.next_u64() as usize % bytes.len();
+                bytes[index] ^= random.next_u64() as u8;
             }
             packets += 1;
             untouched("packet", || {

@@ -11,8 +11,9 @@ use media::{
     Codec, Command, Direction, Encryption, Event, MasterKey, PacketKind, Protection, Protocol,
     SrtpStats, SrtpSuite, Stream, StreamConfig,
 };
-use pair::{ID, Pair, Rng, Sent, align, babble, config, lan, link};
 use testkit::network::{Link, Loss};
+
+use pair::{ID, Pair, Rng, Sent, align, babble, config, lan, link};
 
 const RATE: u32 = 8000;
 const FRAMES: usize = 40;
@@ -276,9 +277,9 @@ fn what_is_not_authentic_changes_nothing() {
                 throw(&mut pair, from, clear);
                 thrown.clear_dropped += 1;
                 // Wrong in one bit: of the tag, of the payload, of a number a turn ahead.
-                for (place, bit) in [(last.len() - 1, 1), (20, 0x80), (2, 0x80), (8, 1)] {
+                for (index, bit) in [(last.len() - 1, 1), (20, 0x80), (2, 0x80), (8, 1)] {
                     let mut wrong = last.clone();
-                    wrong[place] ^= bit;
+                    wrong[index] ^= bit;
                     throw(&mut pair, from, wrong);
                 }
                 thrown.auth_failed += 3;

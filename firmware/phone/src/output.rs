@@ -9,7 +9,7 @@ use crate::note::Note;
 use crate::set_up::SetUpAnswers;
 use crate::volume::Levels;
 
-/// Where a call shall go.
+/// Where a call is to go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// Digits, or a whole SIP address from speed dial.

@@ -154,6 +154,25 @@ impl State {
         }
     }
 
+    /// A call is established, talking or on hold, and nothing else goes on.
+    pub const fn has_established_call(self) -> bool {
+        match self {
+            Self::Talking | Self::OnHold => true,
+            Self::Idle
+            | Self::DialTone
+            | Self::Collecting
+            | Self::Calling
+            | Self::Ringback
+            | Self::EarlyMedia
+            | Self::Ringing
+            | Self::Busy
+            | Self::Congestion
+            | Self::Howler
+            | Self::Silent
+            | Self::SetUp => false,
+        }
+    }
+
     /// A failure tone is heard, or was heard until the phone fell silent.
     pub const fn has_failed(self) -> bool {
         match self.phase() {
@@ -187,6 +206,7 @@ mod tests {
             ["calling", "ringback", "early_media", "talking"]
         );
         assert_eq!(those(State::is_connected), ["early_media", "talking"]);
+        assert_eq!(those(State::has_established_call), ["talking", "on_hold"]);
         assert_eq!(
             those(State::has_failed),
             ["busy", "congestion", "howler", "silent"]

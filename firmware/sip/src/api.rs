@@ -441,7 +441,7 @@ pub enum Event {
     /// [`handle_connect_failed`](crate::UserAgent::handle_connect_failed) or
     /// [`handle_closed`](crate::UserAgent::handle_closed).
     Connect {
-        /// The number it shall have.
+        /// The number it gets.
         connection: ConnectionId,
         /// Where to.
         remote: SocketAddr,

@@ -484,8 +484,8 @@ impl Connections {
         }
     }
 
-    /// A message that waits for this connection to open shall not leave any more.
-    pub(crate) fn withdraw(&mut self, id: ConnectionId, bytes: &[u8]) {
+    /// A message that waits for this connection to open is not to be sent any more.
+    pub(crate) fn abandon(&mut self, id: ConnectionId, bytes: &[u8]) {
         if let Some(found) = self.table.get_mut(&id) {
             found.waiting.retain(|waiting| waiting != bytes);
         }

@@ -67,8 +67,8 @@ impl std::fmt::Display for Fingerprint {
     /// `sha-256 AB:CD:…`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ", self.hash.name())?;
-        for (place, byte) in self.bytes.iter().enumerate() {
-            write!(f, "{}{byte:02X}", if place == 0 { "" } else { ":" })?;
+        for (index, byte) in self.bytes.iter().enumerate() {
+            write!(f, "{}{byte:02X}", if index == 0 { "" } else { ":" })?;
         }
         Ok(())
     }

@@ -33,9 +33,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use zeroize::Zeroizing;
-
 use std::fmt;
+
+use zeroize::Zeroizing;
 
 pub use error::{Fault, HeaderError, ParseError, Salvage};
 pub use header::Headers;

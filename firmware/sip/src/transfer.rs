@@ -140,7 +140,7 @@ impl Transfer {
 
     /// The far end of the other call hung up without a last word: little time is left to be
     /// replaced.
-    pub(crate) fn hurry(&mut self, now: Instant) {
+    pub(crate) fn shorten(&mut self, now: Instant) {
         self.until = self.until.min(now + LAST_CHANCE);
     }
 

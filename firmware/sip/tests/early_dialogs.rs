@@ -346,14 +346,7 @@ fn each_branch_counts_for_itself() {
         assert_eq!(prack.headers.to().unwrap().tag(), Some(tag));
         world.answer(&prack, 200, None, PEER, &[], None);
     }
-    world.answer(
-        &invite,
-        200,
-        Some("two"),
-        PEER,
-        &[],
-        Some(&sdp("192.0.2.9", "")),
-    );
+    world.accept(&invite, Some("two"), PEER, &sdp("192.0.2.9", ""));
     world.request(&Method::Ack);
     world.with(0, |alice, now| alice.end(call, now));
     let bye = world.request(&Method::Bye);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sip::Event;
 use sip::agent::Tables;
 use sip::message::{Message, Method};
-use world::{Ask, PEER, World, called, media, sdp, with_listed_peer};
+use world::{Ask, PEER, World, called, media, sdp};
 
 /// The final answers that came to the peer, by code; provisional ones are left out.
 fn finals(world: &mut World) -> BTreeMap<u16, usize> {
@@ -26,7 +26,7 @@ fn finals(world: &mut World) -> BTreeMap<u16, usize> {
 
 #[test]
 fn two_thousand_unconfirmed_calls_are_bounded() {
-    let mut world = with_listed_peer();
+    let mut world = World::with_listed_peer();
     world.latency = Duration::from_millis(1);
     let (mut answered, mut codes) = (0, BTreeMap::<u16, usize>::new());
     for n in 0..2000 {
@@ -70,7 +70,7 @@ fn two_thousand_unconfirmed_calls_are_bounded() {
 
 #[test]
 fn two_thousand_subscriptions_keep_no_state() {
-    let mut world = with_listed_peer();
+    let mut world = World::with_listed_peer();
     for n in 0..2000 {
         let branch: &'static str = format!("z9hG4bKsub{n}").leak();
         let ask = Ask {

@@ -113,7 +113,7 @@ fn registered_at(world: &mut World) -> Option<f64> {
     world.events(0).into_iter().find_map(registered)
 }
 
-fn place(world: &mut World) -> f64 {
+fn place_call(world: &mut World) -> f64 {
     let now = world.now;
     let agent = &mut world.phones[0].agent;
     agent
@@ -135,7 +135,7 @@ fn a_dead_first_server_costs_seconds_once() {
     );
     servers.take(&Method::Register);
     // The call goes where the registration went, without a question to the name server.
-    let begun = place(&mut world);
+    let begun = place_call(&mut world);
     servers.run(&mut world, seconds(1));
     let invites = servers.take(&Method::Invite);
     assert_eq!(invites.len(), 1, "{invites:?}");
@@ -151,7 +151,7 @@ fn a_call_without_registration_goes_to_the_next_server() {
     let mut world = with(settings);
     let mut servers = Servers::new(&[SECOND]);
     for known in [false, true] {
-        let begun = place(&mut world);
+        let begun = place_call(&mut world);
         servers.run(&mut world, seconds(5));
         let invites = servers.take(&Method::Invite);
         let (at, to) = invites.last().unwrap();
@@ -192,7 +192,7 @@ fn the_registration_follows_when_its_server_dies() {
     servers.run(&mut world, seconds(2));
     servers.alive.remove(0);
     servers.seen.clear();
-    let begun = place(&mut world);
+    let begun = place_call(&mut world);
     servers.run(&mut world, seconds(8));
     // It is asked once more itself before the registration moves.
     let registers = servers.take(&Method::Register);
@@ -218,7 +218,7 @@ fn a_lost_question_moves_no_registration() {
         assert!(!servers.take(&Method::Options).is_empty());
         lose(&mut world, lost.clone());
         if lost == Method::Invite {
-            place(&mut world);
+            place_call(&mut world);
         }
         servers.run(&mut world, seconds(75));
         let registers = servers.take(&Method::Register);
@@ -297,7 +297,7 @@ fn a_question_at_the_second_server_keeps_the_way_back() {
     servers.run(&mut world, seconds(70));
     // One call is lost at the second server, which is asked and still there.
     lose(&mut world, Method::Invite);
-    place(&mut world);
+    place_call(&mut world);
     servers.run(&mut world, seconds(15));
     world.loses = Box::new(|_| false);
     let at = world.phones[0].agent.account_servers(AccountId(0));
@@ -328,7 +328,7 @@ fn a_backup_proxy_takes_the_place_of_the_first_in_route() {
     let mut world = with(settings);
     let mut servers = Servers::new(&[SECOND]);
     servers.run(&mut world, seconds(5));
-    place(&mut world);
+    place_call(&mut world);
     servers.run(&mut world, seconds(1));
     let routes: Vec<(String, String)> = servers
         .seen
@@ -372,7 +372,7 @@ fn late(answer_ms: u64, code: u16) -> (World, Servers, Request) {
     settings.register = false;
     let mut world = with(settings);
     let mut servers = Servers::new(&[]);
-    place(&mut world);
+    place_call(&mut world);
     servers.run(&mut world, Duration::from_millis(answer_ms));
     let invite = servers
         .seen
@@ -398,7 +398,7 @@ fn no_one_rings_for_a_call_that_another_server_sets_up() {
         settings.register = false;
         let mut world = with(settings);
         let mut servers = Servers::new(&[SECOND]);
-        place(&mut world);
+        place_call(&mut world);
         servers.run(&mut world, seconds(5));
         let first = servers
             .seen

@@ -30,14 +30,7 @@ fn case_01_cancel_crosses_200() {
     );
     // Too late: the peer has just answered.
     world.answer(&cancel, 200, Some("p"), PEER, &[], None);
-    world.answer(
-        &invite,
-        200,
-        Some("p"),
-        PEER,
-        &[],
-        Some(&sdp("192.0.2.9", "")),
-    );
+    world.accept(&invite, Some("p"), PEER, &sdp("192.0.2.9", ""));
     world.request(&Method::Ack);
     let bye = world.request(&Method::Bye);
     assert_eq!(bye.headers.to().unwrap().tag(), Some("p"));
@@ -158,14 +151,7 @@ fn case_05_a_repeated_200_gets_the_same_ack() {
     let (call, invite) = called(&mut world);
     let mut acks = Vec::new();
     for _ in 0..3 {
-        world.answer(
-            &invite,
-            200,
-            Some("p"),
-            PEER,
-            &[],
-            Some(&sdp("192.0.2.9", "")),
-        );
+        world.accept(&invite, Some("p"), PEER, &sdp("192.0.2.9", ""));
         acks.push(world.request(&Method::Ack));
     }
     assert_eq!(acks[0], acks[1]);
@@ -183,14 +169,7 @@ fn case_05_a_repeated_200_gets_the_same_ack() {
     world.with(0, |alice, now| alice.end(call, now));
     let bye = world.request(&Method::Bye);
     world.answer(&bye, 200, None, PEER, &[], None);
-    world.answer(
-        &invite,
-        200,
-        Some("p"),
-        PEER,
-        &[],
-        Some(&sdp("192.0.2.9", "")),
-    );
+    world.accept(&invite, Some("p"), PEER, &sdp("192.0.2.9", ""));
     assert_eq!(world.request(&Method::Ack), acks[0]);
     assert_eq!(world.sent("BYE"), 1);
     world.assert_empty();
@@ -266,14 +245,7 @@ fn case_07_glare_waits_by_the_rule() {
                 .unwrap()
                 .contains("a=sendonly")
         );
-        world.answer(
-            &again,
-            200,
-            None,
-            PEER,
-            &[],
-            Some(&sdp("192.0.2.9", "a=recvonly\r\n")),
-        );
+        world.accept(&again, None, PEER, &sdp("192.0.2.9", "a=recvonly\r\n"));
         world.request(&Method::Ack);
         assert!(
             matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }]
@@ -295,26 +267,12 @@ fn case_08_two_branches_answer() {
     world.answer(&invite, 180, Some("p2"), PEER, &[], None);
     world.run_ms(50);
     assert_eq!(world.phones[0].agent.tables().dialogs, 2);
-    world.answer(
-        &invite,
-        200,
-        Some("p2"),
-        PEER,
-        &[],
-        Some(&sdp("192.0.2.92", "")),
-    );
+    world.accept(&invite, Some("p2"), PEER, &sdp("192.0.2.92", ""));
     assert_eq!(
         world.request(&Method::Ack).headers.to().unwrap().tag(),
         Some("p2")
     );
-    world.answer(
-        &invite,
-        200,
-        Some("p1"),
-        PEER,
-        &[],
-        Some(&sdp("192.0.2.91", "")),
-    );
+    world.accept(&invite, Some("p1"), PEER, &sdp("192.0.2.91", ""));
     assert_eq!(
         world.request(&Method::Ack).headers.to().unwrap().tag(),
         Some("p1")
@@ -457,30 +415,30 @@ fn case_10_challenges_at_setup_and_in_the_dialog() {
     world.assert_empty();
 }
 
-#[test]
-fn case_11_a_wrong_password_is_shown_once() {
+/// Alice has dialled 200 by her account there, which does not register.
+fn dialled_by_account(domain: &str, password: &str) -> World {
     let mut config = config("alice", "192.0.2.1:5060", 1);
     config.accounts.push(sip::AccountConfig {
         register: false,
-        ..account("alice", "192.0.2.9", "wrong")
+        ..account("alice", domain, password)
     });
     let mut world = World::new(vec![config]);
-    let now = world.now;
-    world.phones[0]
-        .agent
-        .invite(Some(sip::AccountId(0)), "200", media(20_000), now)
+    let account = Some(sip::AccountId(0));
+    world
+        .with(0, |alice, now| {
+            alice.invite(account, "200", media(20_000), now)
+        })
         .unwrap();
+    world
+}
+
+#[test]
+fn case_11_a_wrong_password_is_shown_once() {
+    let mut world = dialled_by_account("192.0.2.9", "wrong");
     for nonce in ["n1", "n2"] {
         let invite = world.request(&Method::Invite);
         let challenge = format!("Digest realm=\"r\", nonce=\"{nonce}\", qop=\"auth\"");
-        world.answer(
-            &invite,
-            401,
-            Some("x"),
-            PEER,
-            &[("WWW-Authenticate", &challenge)],
-            None,
-        );
+        world.challenge(&invite, Some("x"), PEER, &challenge);
         world.request(&Method::Ack);
     }
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(401))]);
@@ -490,28 +448,11 @@ fn case_11_a_wrong_password_is_shown_once() {
 
 #[test]
 fn case_12_a_stale_nonce_is_answered_a_few_times() {
-    let mut config = config("alice", "192.0.2.1:5060", 1);
-    config.accounts.push(sip::AccountConfig {
-        register: false,
-        ..account("alice", "192.0.2.9", "secret")
-    });
-    let mut world = World::new(vec![config]);
-    let now = world.now;
-    world.phones[0]
-        .agent
-        .invite(Some(sip::AccountId(0)), "200", media(20_000), now)
-        .unwrap();
+    let mut world = dialled_by_account("192.0.2.9", "secret");
     for round in 0..5 {
         let invite = world.request(&Method::Invite);
         let challenge = format!("Digest realm=\"r\", nonce=\"n{round}\", qop=\"auth\", stale=true");
-        world.answer(
-            &invite,
-            401,
-            Some("x"),
-            PEER,
-            &[("WWW-Authenticate", &challenge)],
-            None,
-        );
+        world.challenge(&invite, Some("x"), PEER, &challenge);
         world.request(&Method::Ack);
     }
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(401))]);
@@ -521,18 +462,8 @@ fn case_12_a_stale_nonce_is_answered_a_few_times() {
 
 #[test]
 fn case_13_no_password_for_a_stranger_who_asks() {
-    let mut config = config("alice", "192.0.2.1:5060", 1);
-    config.accounts.push(sip::AccountConfig {
-        register: false,
-        ..account("alice", "192.0.2.3", "secret")
-    });
-    let mut world = World::new(vec![config]);
-    let now = world.now;
     // Called by the account, redirected to somebody who asks for its password.
-    world.phones[0]
-        .agent
-        .invite(Some(sip::AccountId(0)), "200", media(20_000), now)
-        .unwrap();
+    let mut world = dialled_by_account("192.0.2.3", "secret");
     let invite = world.request(&Method::Invite);
     world.answer(
         &invite,
@@ -545,11 +476,8 @@ fn case_13_no_password_for_a_stranger_who_asks() {
     world.request(&Method::Ack);
     let (to, invite) = world.request_at(&Method::Invite);
     assert_eq!(to, "192.0.2.66:5060".parse().unwrap());
-    let challenge = [(
-        "WWW-Authenticate",
-        "Digest realm=\"192.0.2.3\", nonce=\"n\"",
-    )];
-    world.answer(&invite, 401, Some("y"), "192.0.2.66:5060", &challenge, None);
+    let challenge = "Digest realm=\"192.0.2.3\", nonce=\"n\"";
+    world.challenge(&invite, Some("y"), "192.0.2.66:5060", challenge);
     world.request(&Method::Ack);
     world.assert_silence();
     assert!(matches!(

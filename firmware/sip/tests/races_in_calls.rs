@@ -191,7 +191,7 @@ fn case_21_a_refused_hold_keeps_the_call() {
             .unwrap()
             .contains("a=sendrecv")
     );
-    world.answer(&reinvite, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "")));
+    world.accept(&reinvite, None, PEER, &sdp("192.0.2.9", ""));
     world.with(0, |alice, now| alice.end(call, now));
     world.assert_empty();
 }
@@ -317,14 +317,7 @@ fn case_27_answers_to_nothing_are_dropped() {
         .headers
         .push_front("Via", invite.headers.top_via().unwrap());
     for request in [forged, other_call, other_number, two_vias] {
-        world.answer(
-            &request,
-            200,
-            Some("p"),
-            PEER,
-            &[],
-            Some(&sdp("192.0.2.9", "")),
-        );
+        world.accept(&request, Some("p"), PEER, &sdp("192.0.2.9", ""));
     }
     world.run_ms(50);
     assert!(world.events(0).is_empty());
@@ -491,14 +484,7 @@ fn case_33_a_change_that_is_put_off_is_tried_again() {
             .unwrap()
             .contains("a=sendonly")
     );
-    world.answer(
-        &again,
-        200,
-        None,
-        PEER,
-        &[],
-        Some(&sdp("192.0.2.9", "a=recvonly\r\n")),
-    );
+    world.accept(&again, None, PEER, &sdp("192.0.2.9", "a=recvonly\r\n"));
     world.request(&Method::Ack);
     assert!(
         matches!(&world.events(0)[..], [Event::MediaChanged { media, .. }]
@@ -543,7 +529,7 @@ fn case_34_a_call_survives_a_new_address_of_ours() {
         body.contains("c=IN IP4 192.0.2.50") && body.contains("a=sendrecv"),
         "{body}"
     );
-    world.answer(&reinvite, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "")));
+    world.accept(&reinvite, None, PEER, &sdp("192.0.2.9", ""));
     world.request(&Method::Ack);
     assert!(matches!(&world.events(0)[..], [Event::MediaChanged { .. }]));
     world.with(0, |alice, now| alice.end(call, now));
@@ -563,7 +549,7 @@ fn case_35_hung_up_while_a_change_is_under_way() {
     let bye = world.request(&Method::Bye);
     world.answer(&bye, 200, None, PEER, &[], None);
     // The answer to the change comes late; its ACK is owed.
-    world.answer(&reinvite, 200, None, PEER, &[], Some(&sdp("192.0.2.9", "")));
+    world.accept(&reinvite, None, PEER, &sdp("192.0.2.9", ""));
     let ack = world.request(&Method::Ack);
     assert_eq!(
         ack.headers.cseq().unwrap().number,

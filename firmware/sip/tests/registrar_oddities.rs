@@ -29,8 +29,7 @@ fn contact(request: &Request) -> String {
 }
 
 fn challenge(world: &mut World, request: &Request, value: &str) {
-    let challenge = [("WWW-Authenticate", value)];
-    world.answer(request, 401, Some("r"), REGISTRAR, &challenge, None);
+    world.challenge(request, Some("r"), REGISTRAR, value);
 }
 
 /// Accepts a REGISTER with these parameters of the contact, and these headers.

@@ -86,14 +86,7 @@ fn challenged_bound_refreshed_and_unbound() {
     );
     assert!(first.headers.has_token("Supported", "path"));
     let challenge = "Digest realm=\"r\", nonce=\"n\", qop=\"auth\"";
-    world.answer(
-        &first,
-        401,
-        Some("r"),
-        REGISTRAR,
-        &[("WWW-Authenticate", challenge)],
-        None,
-    );
+    world.challenge(&first, Some("r"), REGISTRAR, challenge);
     let second = world.request(&Method::Register);
     assert_eq!(second.headers.cseq().unwrap().number, 2);
     assert_eq!(second.headers.call_id(), first.headers.call_id());
@@ -172,14 +165,7 @@ fn a_wrong_password_is_tried_again_with_long_pauses() {
             } else {
                 world.request(&Method::Register)
             };
-            world.answer(
-                &request,
-                401,
-                Some("r"),
-                REGISTRAR,
-                &[("WWW-Authenticate", &challenge)],
-                None,
-            );
+            world.challenge(&request, Some("r"), REGISTRAR, &challenge);
         }
         world.run_ms(50);
         let seen = states(&mut world);

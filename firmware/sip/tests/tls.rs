@@ -546,7 +546,7 @@ fn a_proven_peer_is_called_back_on_its_connection() {
 #[test]
 fn two_domains_on_one_host_use_two_connections() {
     let mut alice = Phone::direct();
-    for (place, domain) in ["a.example", "b.example", "a.example"]
+    for (index, domain) in ["a.example", "b.example", "a.example"]
         .into_iter()
         .enumerate()
     {
@@ -557,7 +557,7 @@ fn two_domains_on_one_host_use_two_connections() {
         alice.act(|agent, now| {
             agent.handle_lookup(lookup.id, &[target(Transport::Tls, SERVER)], now);
         });
-        assert_eq!(alice.asked.len(), [1, 2, 2][place], "{domain}");
+        assert_eq!(alice.asked.len(), [1, 2, 2][index], "{domain}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! `status` write them) and the facts its RFC states about it; what to do with a value is the
 //! business of the crate that uses it. This crate depends on nothing.
 
+mod board_event;
 mod codec;
 mod country;
 mod direction;
@@ -16,6 +17,7 @@ mod opus;
 mod srtp;
 mod transport;
 
+pub use board_event::BoardEvent;
 pub use codec::Codec;
 pub use country::Country;
 pub use direction::Direction;

@@ -20,10 +20,10 @@ use media::{
 };
 
 use crate::caller::{Caller, Sound, rtpmap};
-use crate::figures::{WINDOW, order};
+use crate::figures::{WINDOW, phone_options};
 use crate::process::{cpu_time, thread_time, threads};
 use crate::quality;
-use crate::subject::{Kind, Order, Subject};
+use crate::subject::{Kind, PhoneOptions, Subject};
 use crate::table::{Page, figure};
 
 const SUITE: SrtpSuite = SrtpSuite::AesCm128HmacSha1_80;
@@ -59,8 +59,8 @@ pub(crate) fn key_of(answer: &str) -> Option<[u8; 30]> {
 }
 
 /// The rows: CPU of the process, and of Offhook's audio thread, in clear and encrypted.
-pub(crate) fn rows(place: &Path, page: &mut Page) {
-    let Some((_, speech)) = quality::speech(place, RATE) else {
+pub(crate) fn rows(folder: &Path, page: &mut Page) {
+    let Some((_, speech)) = quality::speech(folder, RATE) else {
         return page.skip(
             "encrypted calls",
             "no espeak-ng or sox for the far end's speech",
@@ -70,21 +70,22 @@ pub(crate) fn rows(place: &Path, page: &mut Page) {
         let mut cells = [const { [None, None, None] }; 2];
         let mut thread = [None, None];
         for (n, kind) in [Kind::Offhook, Kind::Baresip].into_iter().enumerate() {
-            for (private, row) in cells.iter_mut().enumerate() {
-                let Some((process, audio)) = one(place, kind, codec, private == 1, &speech) else {
+            for (encrypted, row) in cells.iter_mut().enumerate() {
+                let Some((process, audio)) = one(folder, kind, codec, encrypted == 1, &speech)
+                else {
                     page.skip(
-                        &format!("{kind:?}, {codec:?}, encrypted: {}", private == 1),
+                        &format!("{kind:?}, {codec:?}, encrypted: {}", encrypted == 1),
                         "no such call came about",
                     );
                     continue;
                 };
                 row[n] = figure(Some(process), 2, "%");
                 if kind == Kind::Offhook {
-                    thread[private] = Some(audio);
+                    thread[encrypted] = Some(audio);
                 }
             }
         }
-        let [clear, private] = cells;
+        let [clear, encrypted] = cells;
         page.row(
             format!("CPU of one core, {codec:?} call in clear, speech both ways"),
             "below every peer",
@@ -93,18 +94,18 @@ pub(crate) fn rows(place: &Path, page: &mut Page) {
         page.row(
             format!("the same call by SDES, {SUITE:?}"),
             "below every peer",
-            private,
+            encrypted,
         );
-        let [clear, private] = thread;
+        let [clear, encrypted] = thread;
         page.row(
             format!("CPU of the audio thread, {codec:?}, in clear"),
             "",
             [figure(clear, 2, "%"), None, None],
         );
         let added = clear
-            .zip(private)
-            .map(|(clear, private)| (private / clear - 1.0) * 100.0);
-        let figure = private
+            .zip(encrypted)
+            .map(|(clear, encrypted)| (encrypted / clear - 1.0) * 100.0);
+        let figure = encrypted
             .zip(added)
             .map(|(share, added)| format!("{share:.2} % ({added:+.1} %)"));
         page.row("the same, encrypted", "< 15 % more", [figure, None, None]);
@@ -114,28 +115,28 @@ pub(crate) fn rows(place: &Path, page: &mut Page) {
 /// CPU time of the process and of its audio thread over the window of one call, in percent of a
 /// core.
 fn one(
-    place: &Path,
+    folder: &Path,
     kind: Kind,
     codec: Codec,
-    private: bool,
+    encrypted: bool,
     speech: &[i16],
 ) -> Option<(f64, f64)> {
     if kind.missing().is_some() {
         return None;
     }
-    let order = Order {
-        private,
-        ..order(kind, codec)
+    let options = PhoneOptions {
+        encrypted,
+        ..phone_options(kind, codec)
     };
-    let subject = Subject::start(place, &order)?;
+    let subject = Subject::start(folder, &options)?;
     subject.ready();
-    let mut caller = if private {
+    let mut caller = if encrypted {
         Caller::invite_private(subject.sip, codec)
     } else {
         Caller::invite(subject.sip, codec)
     };
     caller.answered()?;
-    if private {
+    if encrypted {
         caller.key?;
     }
     let sound = talk(&caller, codec, speech.to_vec())?;

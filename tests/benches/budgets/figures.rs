@@ -16,7 +16,7 @@ use crate::encrypted;
 use crate::far::{Far, chirps, mouth_to_ear_ms};
 use crate::process::{Counts, counts, cpu_time, preload, resident_mb, threads};
 use crate::quality;
-use crate::subject::{Kind, Order, Subject, binary};
+use crate::subject::{Kind, PhoneOptions, Subject, binary};
 use crate::table::{Page, figure};
 
 /// Runs of each start and each reaction; the median counts.
@@ -58,7 +58,7 @@ impl Group {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Group::Calls => "calls",
-            Group::Private => "private",
+            Group::Private => "encrypted",
             Group::Starts => "starts",
             Group::Reactions => "reactions",
             Group::Thread => "thread",
@@ -75,7 +75,7 @@ impl Group {
 
 /// Measures the groups, or everything where none is named. A whole run writes the page; one of some
 /// groups adds a section to it, with a load of its own, where `OFFHOOK_WRITE_PAGES` is set.
-pub(crate) fn measure(place: &Path, groups: &[Group]) {
+pub(crate) fn measure(folder: &Path, groups: &[Group]) {
     crate::process::hurry();
     let began = Instant::now();
     let mut page = Page::default();
@@ -90,19 +90,19 @@ pub(crate) fn measure(place: &Path, groups: &[Group]) {
             continue;
         }
         match group {
-            Group::Calls => calls(place, &mut Far::open(), &mut page),
-            Group::Private => encrypted::rows(place, &mut page),
-            Group::Starts => starts(place, &mut page),
-            Group::Reactions => reactions(place, &mut page),
+            Group::Calls => calls(folder, &mut Far::open(), &mut page),
+            Group::Private => encrypted::rows(folder, &mut page),
+            Group::Starts => starts(folder, &mut page),
+            Group::Reactions => reactions(folder, &mut page),
             Group::Thread => {
-                audio_thread(place, &mut page);
+                audio_thread(folder, &mut page);
                 page.row(
                     "binary, stripped",
                     "≤ 8 MB",
                     [figure(size_mb(&binary()), 1, "MB"), None, None],
                 );
             }
-            Group::Quality => quality::rows(place, &mut Far::open(), &mut page),
+            Group::Quality => quality::rows(folder, &mut Far::open(), &mut page),
             Group::Fleet => fleet(&mut page),
         }
         println!(
@@ -170,26 +170,30 @@ fn fleet(page: &mut Page) {
     );
 }
 
-pub(crate) fn order(kind: Kind, codec: Codec) -> Order<'static> {
-    Order {
+pub(crate) fn phone_options(kind: Kind, codec: Codec) -> PhoneOptions<'static> {
+    PhoneOptions {
         kind,
         codec,
         answers: true,
         registrar: None,
-        private: false,
+        encrypted: false,
         counting: None,
         microphone: None,
     }
 }
 
 /// One call to a phone that answers, with RTP echoed.
-fn in_call<T>(place: &Path, order: &Order<'_>, work: impl FnOnce(&Subject) -> T) -> Option<T> {
-    if order.kind.missing().is_some() {
+fn in_call<T>(
+    folder: &Path,
+    options: &PhoneOptions<'_>,
+    work: impl FnOnce(&Subject) -> T,
+) -> Option<T> {
+    if options.kind.missing().is_some() {
         return None;
     }
-    let subject = Subject::start(place, order)?;
+    let subject = Subject::start(folder, options)?;
     subject.ready();
-    let mut caller = Caller::invite(subject.sip, order.codec);
+    let mut caller = Caller::invite(subject.sip, options.codec);
     caller.answered()?;
     let echo = caller.echo();
     let got = work(&subject);
@@ -199,10 +203,10 @@ fn in_call<T>(place: &Path, order: &Order<'_>, work: impl FnOnce(&Subject) -> T)
 }
 
 /// Delay, CPU and memory in a call, a row each.
-fn calls(place: &Path, far: &mut Far, page: &mut Page) {
+fn calls(folder: &Path, far: &mut Far, page: &mut Page) {
     let seconds = WINDOW.as_secs() as usize + 4;
     let said = chirps(seconds);
-    let spoken = quality::speech(place, 48_000).map(|(path, _)| path);
+    let spoken = quality::speech(folder, 48_000).map(|(path, _)| path);
     for codec in [Codec::Pcmu, Codec::Opus] {
         let mut delays = [None, None, None];
         let mut cpu = [None, None, None];
@@ -210,11 +214,11 @@ fn calls(place: &Path, far: &mut Far, page: &mut Page) {
         for (n, kind) in Kind::ALL.into_iter().enumerate() {
             // A machine that was late spoils the recording: once more, twice at most.
             for _ in 0..3 {
-                let order = Order {
+                let options = PhoneOptions {
                     microphone: spoken.as_deref(),
-                    ..order(kind, codec)
+                    ..phone_options(kind, codec)
                 };
-                let got = in_call(place, &order, |subject| {
+                let got = in_call(folder, &options, |subject| {
                     let pid = subject.process.pid();
                     let meter = std::thread::spawn(move || {
                         std::thread::sleep(Duration::from_secs(2));
@@ -276,9 +280,9 @@ fn runs(mut one: impl FnMut() -> Option<f64>) -> Option<String> {
 }
 
 /// From the start of the process to dial tone, and to REGISTER on the wire.
-fn starts(place: &Path, page: &mut Page) {
+fn starts(folder: &Path, page: &mut Page) {
     let tone = runs(|| {
-        let subject = Subject::start(place, &order(Kind::Offhook, Codec::Pcmu))?;
+        let subject = Subject::start(folder, &phone_options(Kind::Offhook, Codec::Pcmu))?;
         let end = subject.began + Duration::from_secs(3);
         while Instant::now() < end {
             if subject.ctl(&serde_json::json!({"cmd": "lift"})).is_some() {
@@ -305,11 +309,11 @@ fn starts(place: &Path, page: &mut Page) {
             registrar
                 .set_read_timeout(Some(Duration::from_secs(5)))
                 .ok()?;
-            let order = Order {
+            let options = PhoneOptions {
                 registrar: registrar.local_addr().ok(),
-                ..order(kind, Codec::Pcmu)
+                ..phone_options(kind, Codec::Pcmu)
             };
-            let subject = Subject::start(place, &order)?;
+            let subject = Subject::start(folder, &options)?;
             let mut packet = [0; 2048];
             loop {
                 let (length, _) = registrar.recv_from(&mut packet).ok()?;
@@ -328,7 +332,7 @@ fn starts(place: &Path, page: &mut Page) {
 }
 
 /// Lifting while it rings, and hanging up.
-fn reactions(place: &Path, page: &mut Page) {
+fn reactions(folder: &Path, page: &mut Page) {
     let mut answered = [None, None, None];
     let mut ended = [None, None, None];
     for (n, kind) in [Kind::Offhook, Kind::Baresip].into_iter().enumerate() {
@@ -337,11 +341,11 @@ fn reactions(place: &Path, page: &mut Page) {
         }
         let (mut to_ok, mut to_bye) = (Vec::new(), Vec::new());
         for _ in 0..RUNS {
-            let order = Order {
+            let options = PhoneOptions {
                 answers: false,
-                ..order(kind, Codec::Pcmu)
+                ..phone_options(kind, Codec::Pcmu)
             };
-            let Some(subject) = Subject::start(place, &order) else {
+            let Some(subject) = Subject::start(folder, &options) else {
                 continue;
             };
             subject.ready();
@@ -383,9 +387,9 @@ fn reactions(place: &Path, page: &mut Page) {
 }
 
 /// What the audio thread asks of allocator, locks and kernel, in one second of a call.
-fn audio_thread(place: &Path, page: &mut Page) {
+fn audio_thread(folder: &Path, page: &mut Page) {
     const SECONDS: u64 = 4;
-    let Some(library) = preload(place) else {
+    let Some(library) = preload(folder) else {
         return page.skip(
             "allocations and locks on the audio thread",
             "no C compiler for the counting preload",
@@ -394,12 +398,12 @@ fn audio_thread(place: &Path, page: &mut Page) {
     let mut allocations = [None, None, None];
     let mut locks = [None, None, None];
     for (n, kind) in [Kind::Offhook, Kind::Baresip].into_iter().enumerate() {
-        let file = place.join(format!("counts-{kind:?}"));
-        let order = Order {
+        let file = folder.join(format!("counts-{kind:?}"));
+        let options = PhoneOptions {
             counting: Some((&library, &file)),
-            ..order(kind, Codec::Pcmu)
+            ..phone_options(kind, Codec::Pcmu)
         };
-        let got = in_call(place, &order, |_| {
+        let got = in_call(folder, &options, |_| {
             std::thread::sleep(Duration::from_secs(1));
             let before = counts(&file);
             std::thread::sleep(Duration::from_secs(SECONDS));
@@ -445,17 +449,17 @@ fn audio_thread(place: &Path, page: &mut Page) {
         "0",
         locks,
     );
-    futexes(place, page);
+    futexes(folder, page);
 }
 
 /// Futex calls: a lock that had to wait, or wake somebody.
-fn futexes(place: &Path, page: &mut Page) {
+fn futexes(folder: &Path, page: &mut Page) {
     const SECONDS: u64 = 4;
     if Command::new("strace").arg("-V").output().is_err() {
         return page.skip("futex calls", "no strace");
     }
     let cells = [Kind::Offhook, Kind::Baresip].map(|kind| {
-        let got = in_call(place, &order(kind, Codec::Pcmu), |subject| {
+        let got = in_call(folder, &phone_options(kind, Codec::Pcmu), |subject| {
             std::thread::sleep(Duration::from_secs(1));
             let pid = subject.process.pid();
             let watched = match kind {

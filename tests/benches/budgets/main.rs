@@ -40,8 +40,9 @@ mod table;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use figures::Group;
 use offhook_tests::vcard::VirtualCard;
+
+use figures::Group;
 
 /// Shows the process that measures where its card and files are.
 const PLACE: &str = "OFFHOOK_BENCH_PLACE";
@@ -61,8 +62,8 @@ fn main() -> ExitCode {
         println!("bench: the groups of rows are {known}; none named: all");
         return ExitCode::FAILURE;
     };
-    if let Some(place) = std::env::var_os(PLACE) {
-        figures::measure(&PathBuf::from(place), &groups);
+    if let Some(folder) = std::env::var_os(PLACE) {
+        figures::measure(&PathBuf::from(folder), &groups);
         return ExitCode::SUCCESS;
     }
     // In memory where there is such a place: what a file system makes of the virtual card's wire is
@@ -73,17 +74,17 @@ fn main() -> ExitCode {
     } else {
         std::env::temp_dir()
     };
-    let place = beside.join(format!("offhook-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&place).unwrap();
+    let folder = beside.join(format!("offhook-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
     // alsa-lib reads its configuration once: the process that measures begins with it.
     let done = match VirtualCard::new(
-        &place,
+        &folder,
         "pcm.soft { type plug slave.pcm \"phone\" }\nctl.!default { type hw card 0 }\n",
     ) {
         Ok(card) => Command::new(std::env::current_exe().unwrap())
             .args(&named)
             .env("ALSA_CONFIG_PATH", card.alsa_config())
-            .env(PLACE, &place)
+            .env(PLACE, &folder)
             .status()
             .unwrap()
             .success(),
@@ -93,7 +94,7 @@ fn main() -> ExitCode {
         }
     };
     if std::env::var_os("OFFHOOK_BENCH_KEEP").is_none() {
-        std::fs::remove_dir_all(&place).ok();
+        std::fs::remove_dir_all(&folder).ok();
     }
     if done {
         ExitCode::SUCCESS

@@ -6,9 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A child that ends with us.
-pub(crate) struct Kept(pub(crate) Child);
+pub(crate) struct ChildProcess(pub(crate) Child);
 
-impl Drop for Kept {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).ok();
@@ -21,7 +21,7 @@ impl Drop for Kept {
     }
 }
 
-impl Kept {
+impl ChildProcess {
     /// Starts it with its output in `log`; `None` where the program is not there.
     pub(crate) fn start(command: &mut Command, log: &Path) -> Option<Self> {
         let file = std::fs::File::create(log).unwrap();
@@ -97,8 +97,8 @@ pub(crate) fn threads(pid: u32, name: &str) -> Vec<u32> {
 }
 
 /// Builds the counting preload; `None` without a C compiler.
-pub(crate) fn preload(place: &Path) -> Option<PathBuf> {
-    let library = place.join("counting.so");
+pub(crate) fn preload(folder: &Path) -> Option<PathBuf> {
+    let library = folder.join("counting.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/budgets/counting.c");
     let done = Command::new("cc")
         .args(["-O2", "-shared", "-fPIC", "-o"])

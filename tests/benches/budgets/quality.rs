@@ -13,7 +13,7 @@ use media::Codec;
 
 use crate::caller::Caller;
 use crate::far::{Far, RATE};
-use crate::subject::{Kind, Order, Subject, has_module, python};
+use crate::subject::{Kind, PhoneOptions, Subject, has_module, python};
 use crate::table::{Page, figure};
 
 /// What is said; loss hits another sound in each.
@@ -25,9 +25,9 @@ const SENTENCES: &str = "The quick brown fox jumps over the lazy dog. She had yo
 const LOSSES: [u8; 4] = [0, 3, 5, 10];
 
 /// Speech as a WAV file and as samples at this rate; `None` without espeak-ng and sox.
-pub(crate) fn speech(place: &Path, rate: u32) -> Option<(PathBuf, Vec<i16>)> {
-    let path = place.join(format!("speech-{rate}.wav"));
-    let raw = place.join("speech-raw.wav");
+pub(crate) fn speech(folder: &Path, rate: u32) -> Option<(PathBuf, Vec<i16>)> {
+    let path = folder.join(format!("speech-{rate}.wav"));
+    let raw = folder.join("speech-raw.wav");
     let spoken = Command::new("espeak-ng")
         .args(["-v", "en+f3", "-s", "150", "-w"])
         .arg(&raw)
@@ -67,7 +67,7 @@ fn lost(percent: u8) -> impl Fn(u32) -> bool + Send + 'static {
 }
 
 /// The rows of the page.
-pub(crate) fn rows(place: &Path, far: &mut Far, page: &mut Page) {
+pub(crate) fn rows(folder: &Path, far: &mut Far, page: &mut Page) {
     if !has_module("pesq") {
         return page.skip(
             "speech quality under loss",
@@ -76,12 +76,12 @@ pub(crate) fn rows(place: &Path, far: &mut Far, page: &mut Page) {
     }
     for codec in [Codec::Pcmu, Codec::Opus] {
         let rate = if codec == Codec::Opus { 48_000 } else { 8000 };
-        let Some((reference, sound)) = speech(place, rate) else {
+        let Some((reference, sound)) = speech(folder, rate) else {
             return page.skip("speech quality under loss", "espeak-ng and sox are needed");
         };
         for percent in LOSSES {
             let cells = Kind::ALL.map(|kind| {
-                let heard = listen(place, far, kind, codec, &sound, percent)?;
+                let heard = listen(folder, far, kind, codec, &sound, percent)?;
                 figure(pesq(&reference, &heard, codec), 2, "")
             });
             page.row(
@@ -98,7 +98,7 @@ pub(crate) fn rows(place: &Path, far: &mut Far, page: &mut Page) {
 
 /// Plays it to the phone; what its ear heard, as a file.
 fn listen(
-    place: &Path,
+    folder: &Path,
     far: &mut Far,
     kind: Kind,
     codec: Codec,
@@ -107,11 +107,11 @@ fn listen(
 ) -> Option<PathBuf> {
     for _ in 0..3 {
         let subject = Subject::start(
-            place,
-            &Order {
+            folder,
+            &PhoneOptions {
                 kind,
                 codec,
-                private: false,
+                encrypted: false,
                 answers: true,
                 registrar: None,
                 counting: None,
@@ -129,7 +129,7 @@ fn listen(
             } else {
                 8000.0
             };
-        let heard = place.join(format!("heard-{kind:?}-{codec:?}-{percent}.wav"));
+        let heard = folder.join(format!("heard-{kind:?}-{codec:?}-{percent}.wav"));
         let whole = match kind {
             // Its card is its own: it records by itself.
             Kind::Pjsua => {

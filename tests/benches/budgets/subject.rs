@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use media::Codec;
 use serde_json::{Value, json};
 
-use crate::process::Kept;
+use crate::process::ChildProcess;
 
 /// Which phone: the columns of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
 }
 
 /// How it is started.
-pub(crate) struct Order<'a> {
+pub(crate) struct PhoneOptions<'a> {
     pub(crate) kind: Kind,
     pub(crate) codec: Codec,
     /// Answers by itself; else it rings.
@@ -30,7 +30,7 @@ pub(crate) struct Order<'a> {
     /// Registers here.
     pub(crate) registrar: Option<SocketAddr>,
     /// Encrypted by SDES, or no call.
-    pub(crate) private: bool,
+    pub(crate) encrypted: bool,
     /// Preloaded library, and the file it writes.
     pub(crate) counting: Option<(&'a Path, &'a Path)>,
     /// What pjsua's microphone says (others hear the card).
@@ -40,7 +40,7 @@ pub(crate) struct Order<'a> {
 /// A phone that runs.
 pub(crate) struct Subject {
     pub(crate) sip: SocketAddr,
-    pub(crate) process: Kept,
+    pub(crate) process: ChildProcess,
     /// When it was started.
     pub(crate) began: Instant,
     /// pjsua's ear.
@@ -116,25 +116,25 @@ fn codec_names(codec: Codec) -> (&'static str, &'static str) {
 
 impl Subject {
     /// Starts it and returns at once.
-    pub(crate) fn start(place: &Path, order: &Order<'_>) -> Option<Self> {
-        let dir = place.join(format!(
+    pub(crate) fn start(folder: &Path, options: &PhoneOptions<'_>) -> Option<Self> {
+        let dir = folder.join(format!(
             "{:?}-{}",
-            order.kind,
+            options.kind,
             testkit::process::free_port()
         ));
         std::fs::create_dir_all(&dir).unwrap();
         let port = testkit::process::free_port();
         let ear = dir.join("ear.wav");
-        let (mut command, hand) = match order.kind {
-            Kind::Offhook => offhook(&dir, port, order),
-            Kind::Baresip => baresip(&dir, port, order),
-            Kind::Pjsua => (pjsua(port, order, &ear)?, Hand::None),
+        let (mut command, hand) = match options.kind {
+            Kind::Offhook => offhook(&dir, port, options),
+            Kind::Baresip => baresip(&dir, port, options),
+            Kind::Pjsua => (pjsua(port, options, &ear)?, Hand::None),
         };
-        if let Some((library, file)) = order.counting {
+        if let Some((library, file)) = options.counting {
             command.env("LD_PRELOAD", library).env("COUNTING", file);
         }
         let began = Instant::now();
-        let process = Kept::start(&mut command, &dir.join("log"))?;
+        let process = ChildProcess::start(&mut command, &dir.join("log"))?;
         Some(Self {
             sip: SocketAddr::from(([127, 0, 0, 1], port)),
             process,
@@ -212,9 +212,9 @@ impl Subject {
     }
 }
 
-fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
+fn offhook(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand) {
     let socket = dir.join("ctl.sock");
-    let (codec, first) = (codec_names(order.codec).0, (port | 1).saturating_add(1));
+    let (codec, first) = (codec_names(options.codec).0, (port | 1).saturating_add(1));
     let mut text = format!(
         "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\n\
          rtp_ports = [{first}, {}]\n\
@@ -225,15 +225,15 @@ fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
         socket.display(),
         dir.join("state").display(),
     );
-    if order.answers {
+    if options.answers {
         text.push_str("auto_answer = 20\n");
     }
-    if order.private {
+    if options.encrypted {
         text.push_str(
             "[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\nsdes_over_clear = true\n",
         );
     }
-    if let Some(registrar) = order.registrar {
+    if let Some(registrar) = options.registrar {
         let domain = registrar.ip();
         let _ = write!(
             text,
@@ -248,7 +248,7 @@ fn offhook(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
     (command, Hand::Ctl(socket))
 }
 
-fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
+fn baresip(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand) {
     let control = testkit::process::free_port();
     let modules = [
         "/usr/lib/baresip/modules",
@@ -268,22 +268,22 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
          ctrl_tcp_listen 127.0.0.1:{control}\n",
         (port | 1).saturating_add(1),
         ((port | 1).saturating_add(1)) + 49,
-        if order.private {
+        if options.encrypted {
             "module srtp.so\n"
         } else {
             ""
         },
     );
     std::fs::write(dir.join("config"), config).unwrap();
-    let answers = if order.answers { "auto" } else { "manual" };
-    let account = match order.registrar {
+    let answers = if options.answers { "auto" } else { "manual" };
+    let account = match options.registrar {
         Some(registrar) => {
             format!("<sip:bench@{registrar}>;auth_pass=x;regint=60;answermode={answers}\n")
         }
         None => format!(
             "<sip:phone@127.0.0.1:{port}>;regint=0;audio_codecs={};answermode={answers}{}\n",
-            codec_names(order.codec).1,
-            if order.private {
+            codec_names(options.codec).1,
+            if options.encrypted {
                 ";mediaenc=srtp-mand"
             } else {
                 ""
@@ -297,13 +297,13 @@ fn baresip(dir: &Path, port: u16, order: &Order<'_>) -> (Command, Hand) {
     (command, Hand::Netstring(control))
 }
 
-fn pjsua(port: u16, order: &Order<'_>, ear: &Path) -> Option<Command> {
+fn pjsua(port: u16, options: &PhoneOptions<'_>, ear: &Path) -> Option<Command> {
     // Its packaged build has no Opus, and a null card cannot ring for a key.
-    if order.codec == Codec::Opus
-        || order.private
-        || !order.answers
-        || order.registrar.is_some()
-        || order.counting.is_some()
+    if options.codec == Codec::Opus
+        || options.encrypted
+        || !options.answers
+        || options.registrar.is_some()
+        || options.counting.is_some()
     {
         return None;
     }
@@ -311,7 +311,7 @@ fn pjsua(port: u16, order: &Order<'_>, ear: &Path) -> Option<Command> {
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/budgets/pjsua.py"))
         .arg(port.to_string())
-        .arg(order.microphone.map_or("-".as_ref(), Path::as_os_str))
+        .arg(options.microphone.map_or("-".as_ref(), Path::as_os_str))
         .arg(ear);
     Some(command)
 }

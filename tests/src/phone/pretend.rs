@@ -1,7 +1,8 @@
 //! What no scenario has the time to wait for: a key's 2^19 packets are three hours of sound.
 
-use crate::phone::SimPhone;
 use testkit::network::{Network, Time};
+
+use crate::phone::SimPhone;
 
 impl SimPhone {
     /// The engine reports once that so many authentic packets have come. Its next word is the truth

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{PhoneId, World};
 use testkit::measure::{Clip, Match, align, align_parts, holes, median};
 use testkit::signal::resample;
+
+use super::{PhoneId, World};
 
 /// Likeness from which speech counts as heard while a jitter buffer may still be moving its delay,
 /// a sample now and then.

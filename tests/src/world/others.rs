@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{PeerId, PhoneId, World, number_of_peer, secs};
 use testkit::network::{Datagram, RuleAction};
 use testkit::peer::{Dialog, Message, sdp};
 use testkit::registrar::{address_of, via_address};
+
+use super::{PeerId, PhoneId, World, number_of_peer, secs};
 
 impl World {
     /// Names every phone can resolve.

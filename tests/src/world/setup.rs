@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
+use testkit::signal::Source;
+
 use super::{PeerId, PhoneId};
 use crate::card::CardSetup;
-use testkit::signal::Source;
 
 /// What a phone of the story is like. The defaults: an 8 kHz card with 20 ms periods, PCMU, no
 /// account, speed dials to every phone (`201` is `l`) and scripted peer (`301` is the first).

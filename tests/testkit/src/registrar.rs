@@ -371,8 +371,8 @@ impl Registrar {
         }
         let inside = request.tag("to").is_some();
         let mut target = request.uri().to_owned();
-        let mut place = address_of(&target);
-        if !inside || place == Some(self.at) {
+        let mut hop = address_of(&target);
+        if !inside || hop == Some(self.at) {
             if request.tag("to") == Some("proxy") || request.tag("to") == Some("reg") {
                 return None;
             }
@@ -392,15 +392,15 @@ impl Registrar {
                 .get(user_of(&target))
                 .filter(|binding| binding.until > now)
             {
-                Some(binding) => (target, place) = (binding.contact.clone(), Some(binding.source)),
+                Some(binding) => (target, hop) = (binding.contact.clone(), Some(binding.source)),
                 None if request.method() == "ACK" => return None,
                 None => return Some(self.to(source, &request.reply(404, "proxy"))),
             }
         }
-        let place = routes
+        let hop = routes
             .first()
             .and_then(|route| address_of(bare(route)))
-            .or(place)?;
+            .or(hop)?;
         let hops: u32 = request
             .all("max-forwards")
             .first()
@@ -445,7 +445,7 @@ impl Registrar {
             headers,
             body: request.body,
         };
-        Some(self.to(place, &forwarded))
+        Some(self.to(hop, &forwarded))
     }
 
     fn forward_response(&self, mut response: Message) -> Option<Datagram> {

@@ -139,10 +139,10 @@ fn voice(seed: u64, rate_hz: u32, seconds: f64) -> Vec<i16> {
                 .map(|_| rng.normal())
                 .collect();
             for n in 0..(burst * rate) as usize {
-                let place = ((at * rate).round() as usize + n).min(total - 1);
+                let index = ((at * rate).round() as usize + n).min(total - 1);
                 let t = n as f64 / rate;
                 let drawn = noise[((t * 8_000.0) as usize).min(noise.len() - 1)];
-                out[place] += 0.12 * drawn * (TAU * 2_000.0 * t).sin() * (PI * t / burst).sin();
+                out[index] += 0.12 * drawn * (TAU * 2_000.0 * t).sin() * (PI * t / burst).sin();
             }
             at += burst;
         }

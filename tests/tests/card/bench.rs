@@ -1,9 +1,10 @@
 //! The bench: a process with a virtual card, and loops that drive cards as the audio thread does.
 
-use board::audio::{AudioDevice, AudioError, AudioRequest, Period};
-use offhook_tests::vcard::{Side, VirtualCard};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use board::audio::{AudioDevice, AudioError, AudioRequest, Period};
+use offhook_tests::vcard::{Side, VirtualCard};
 
 /// Shows a process that it is a child, and where its card lies.
 const PLACE: &str = "OFFHOOK_CARD_PLACE";
@@ -16,24 +17,24 @@ pub(crate) struct Bench {
 /// Runs a test's body in a process of its own whose alsa-lib knows the virtual card (alsa-lib reads
 /// its configuration once). `more` is added to that configuration. `name` is the test's own.
 pub(crate) fn in_child(name: &str, more: &str, body: impl FnOnce(&Bench)) {
-    if let Some(place) = std::env::var_os(PLACE) {
+    if let Some(dir) = std::env::var_os(PLACE) {
         hurry();
         return body(&Bench {
-            card: VirtualCard::at(place.as_ref()).unwrap(),
+            card: VirtualCard::at(dir.as_ref()).unwrap(),
         });
     }
-    let place = std::env::temp_dir().join(format!("offhook-card-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&place).unwrap();
-    match VirtualCard::new(&place, more) {
+    let dir = std::env::temp_dir().join(format!("offhook-card-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    match VirtualCard::new(&dir, more) {
         Err(why) => testkit::skipped(name, &why),
         Ok(card) => run_again(
             name,
             Command::new(std::env::current_exe().unwrap())
                 .env("ALSA_CONFIG_PATH", card.alsa_config())
-                .env(PLACE, &place),
+                .env(PLACE, &dir),
         ),
     }
-    std::fs::remove_dir_all(&place).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 /// Runs this test program again for one test, and fails as it fails.
@@ -80,7 +81,7 @@ impl Bench {
     }
 }
 
-/// 10 ms periods, four ahead: a busy machine shall not spoil what is asserted.
+/// 10 ms periods, four ahead: a busy machine must not spoil what is asserted.
 pub(crate) fn request(capture: &str, playback: &str) -> AudioRequest {
     AudioRequest {
         capture: capture.to_owned(),
@@ -94,14 +95,14 @@ pub(crate) fn request(capture: &str, playback: &str) -> AudioRequest {
 
 /// What both ends heard.
 #[derive(Default)]
-pub(crate) struct Heard {
+pub(crate) struct BothEars {
     pub(crate) by_phone: Vec<i16>,
     pub(crate) by_far: Vec<i16>,
     pub(crate) phone_xruns: u32,
     wakes: Vec<Duration>,
 }
 
-impl Heard {
+impl BothEars {
     /// How regularly the phone's periods came: reported, not asserted.
     pub(crate) fn report(&self) {
         let mut ms: Vec<f64> = self
@@ -133,8 +134,8 @@ pub(crate) fn talk(
     far: &mut dyn AudioDevice,
     said: &[i16],
     seconds: f64,
-) -> Heard {
-    let mut heard = Heard::default();
+) -> BothEars {
+    let mut heard = BothEars::default();
     let mut period = vec![0i16; phone.format().period_frames.max(far.format().period_frames)];
     let far_period = far.format().period_frames;
     let wanted = (seconds * f64::from(far.format().rate_hz)) as usize;

@@ -21,11 +21,12 @@
 mod bench;
 mod pulse;
 
-use bench::{Bench, Heard, chirps, in_child};
 use board::audio::{AudioError, Period, open};
 use offhook_tests::vcard::{Side, Stream};
 use testkit::heap::{self, CountingAllocator};
 use testkit::measure::{Clip, align};
+
+use bench::{Bench, BothEars, chirps, in_child};
 
 #[global_allocator]
 static HEAP: CountingAllocator = CountingAllocator;
@@ -81,7 +82,8 @@ fn after_an_xrun_child(bench: &Bench) {
             (before, after, gap.phone_xruns)
         });
         assert_eq!(xruns, 1, "{stream:?}: reported once");
-        let delay = |heard: &Heard| align(&clip(&said), &clip(&heard.by_far), 0.3).delay_s * 1000.0;
+        let delay =
+            |heard: &BothEars| align(&clip(&said), &clip(&heard.by_far), 0.3).delay_s * 1000.0;
         let (before, after) = (delay(&before), delay(&after));
         println!("{stream:?}: {before:.2} ms before, {after:.2} ms after");
         // Capture and playback start within a period of each other, each time.

@@ -1,12 +1,14 @@
 //! `type pulse`: a PulseAudio daemon of the test's own, one null sink, the phone plays into it and
 //! hears its monitor.
 
-use crate::bench::{chirps, hurry, request, run_again, wait};
-use board::audio::{Period, open};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use board::audio::{Period, open};
 use testkit::measure::{Clip, align_parts, median};
+
+use crate::bench::{chirps, hurry, request, run_again, wait};
 
 const NAME: &str = "pulseaudio_carries_sound_both_ways";
 const CHILD: &str = "OFFHOOK_CARD_PULSE";
@@ -30,11 +32,11 @@ pub(crate) fn test() {
         );
         return;
     }
-    let place = std::env::temp_dir().join(format!("offhook-pulse-{}", std::process::id()));
-    std::fs::create_dir_all(&place).unwrap();
-    let socket = place.join("native");
+    let dir = std::env::temp_dir().join(format!("offhook-pulse-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let socket = dir.join("native");
     std::fs::write(
-        place.join("bench.pa"),
+        dir.join("bench.pa"),
         format!(
             "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
              load-module module-null-sink sink_name=ear rate=48000 channels=1\n",
@@ -44,14 +46,14 @@ pub(crate) fn test() {
     .unwrap();
     let server = format!("unix:{}", socket.display());
     std::fs::write(
-        place.join("asound.conf"),
+        dir.join("asound.conf"),
         format!(
             "pcm.ear {{ type pulse server \"{server}\" device \"ear\" }}\n\
              pcm.mouth {{ type pulse server \"{server}\" device \"ear.monitor\" }}\n"
         ),
     )
     .unwrap();
-    let log = std::fs::File::create(place.join("log")).unwrap();
+    let log = std::fs::File::create(dir.join("log")).unwrap();
     let mut daemon = Command::new("pulseaudio")
         .args([
             "-n",
@@ -60,9 +62,9 @@ pub(crate) fn test() {
             "--use-pid-file=no",
             "-F",
         ])
-        .arg(place.join("bench.pa"))
-        .env("HOME", &place)
-        .env("XDG_RUNTIME_DIR", &place)
+        .arg(dir.join("bench.pa"))
+        .env("HOME", &dir)
+        .env("XDG_RUNTIME_DIR", &dir)
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
@@ -75,19 +77,19 @@ pub(crate) fn test() {
         assert!(
             ready,
             "pulseaudio does not start: {}",
-            std::fs::read_to_string(place.join("log")).unwrap_or_default()
+            std::fs::read_to_string(dir.join("log")).unwrap_or_default()
         );
         run_again(
             NAME,
             Command::new(std::env::current_exe().unwrap())
-                .env("ALSA_CONFIG_PATH", place.join("asound.conf"))
-                .env("HOME", &place)
+                .env("ALSA_CONFIG_PATH", dir.join("asound.conf"))
+                .env("HOME", &dir)
                 .env(CHILD, "1"),
         );
     });
     daemon.kill().unwrap();
     daemon.wait().unwrap();
-    std::fs::remove_dir_all(&place).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
     if let Err(panic) = done {
         std::panic::resume_unwind(panic);
     }

@@ -3,16 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::measure::{level_dbfs, peak_near, share_of_power};
-
-use crate::gpio::Lamp;
-use crate::machine::{Machine, Plugs};
-use crate::network::{TestNetwork, samples_8k};
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::kamailio::Kamailio;
 use offhook_tests::null_sink::NullSink;
 use offhook_tests::speech::{Speaker, assert_heard, speech};
+use testkit::measure::{level_dbfs, peak_near, share_of_power};
 use testkit::process::TestDir;
+
+use crate::gpio::Lamp;
+use crate::machine::{Machine, Plugs};
+use crate::network::{TestNetwork, samples_8k};
 
 /// Longest start: an emulated processor on a machine that has other work, too.
 pub(crate) const BOOT_LIMIT: Duration = Duration::from_secs(120);
@@ -111,20 +111,20 @@ fn sooner_than_a_stock_debian() {
         );
         return;
     }
-    let place = TestDir::new("image-stock");
-    let sink = NullSink::start(&place);
+    let dir = TestDir::new("image-stock");
+    let sink = NullSink::start(&dir);
     let mut plugs = Plugs::default();
     (plugs.sound, plugs.env) = sink.qemu();
     // Off hook from the first moment: the dial tone is the sign that the phone is ready.
     plugs.lifted = true;
-    let disk = place.join("disk.img");
+    let disk = dir.join("disk.img");
     let copied = std::process::Command::new("cp")
         .arg("--sparse=always")
         .arg(folder.join("disk.img"))
         .arg(&disk)
         .status();
     assert!(copied.unwrap().success());
-    let mut image = Machine::new(&place, "image", plugs.clone());
+    let mut image = Machine::new(&dir, "image", plugs.clone());
     // A card without any setting would ask for some instead of going on with the dial tone.
     image
         .card
@@ -134,14 +134,14 @@ fn sooner_than_a_stock_debian() {
     image.wait_state("dial_tone", BOOT_LIMIT);
     image.shell("sync");
     image.cut();
-    let mut stock = Machine::new(&place, "stock", plugs);
+    let mut stock = Machine::new(&dir, "stock", plugs);
     stock.start(&folder, &disk);
     stock.wait_up(BOOT_LIMIT * 3);
     stock.shell("sync");
     stock.cut();
     let mut found = Vec::new();
     for (what, machine) in [("the image", &mut image), ("stock Debian", &mut stock)] {
-        let ear = place.join("ear.wav");
+        let ear = dir.join("ear.wav");
         let listening = sink.listen(&ear);
         let since = Instant::now();
         if what == "the image" {
@@ -218,16 +218,16 @@ fn sooner_than_a_stock_debian() {
 #[test]
 fn from_the_card_to_a_call() {
     let mut network = network!("from_the_card_to_a_call", 1);
-    let place = TestDir::new("image-call");
-    network.serve_dhcp(&place, "");
-    let kamailio = Kamailio::start_at(&place, "MD5", &network.host);
+    let dir = TestDir::new("image-call");
+    network.serve_dhcp(&dir, "");
+    let kamailio = Kamailio::start_at(&dir, "MD5", &network.host);
     let (alice, bob) = (
-        speech(&place, Speaker::Alice, 48000, 1),
-        speech(&place, Speaker::Bob, 16000, 1),
+        speech(&dir, Speaker::Alice, 48000, 1),
+        speech(&dir, Speaker::Bob, 16000, 1),
     );
     // The far end speaks from its own start on, which is long before the call: for ten minutes, so
     // that it is not done by then.
-    let long = place.join("bob-for-long.wav");
+    let long = dir.join("bob-for-long.wav");
     let repeated = std::process::Command::new("sox")
         .arg(&bob)
         .arg(&long)
@@ -235,7 +235,7 @@ fn from_the_card_to_a_call() {
         .status();
     assert!(repeated.expect("sox runs").success());
     let far = DeskPhone::start(
-        &place,
+        &dir,
         "far",
         Setup {
             microphone: Some(long),
@@ -245,13 +245,13 @@ fn from_the_card_to_a_call() {
             ..Setup::default()
         },
     );
-    let sink = NullSink::start(&place);
+    let sink = NullSink::start(&dir);
     let mut plugs = Plugs {
         tap: Some(network.tap.clone()),
         ..Plugs::default()
     };
     (plugs.sound, plugs.env) = sink.qemu();
-    let mut machine = Machine::new(&place, "phone", plugs);
+    let mut machine = Machine::new(&dir, "phone", plugs);
     machine.card.write(
         "offhook.toml",
         format!(
@@ -290,7 +290,7 @@ fn from_the_card_to_a_call() {
 
     // Lifted: dial tone, the German one at 425 Hz, and nothing else is heard; before it and after
     // it silence.
-    let ear = place.join("ear.wav");
+    let ear = dir.join("ear.wav");
     let listening = sink.listen(&ear);
     let listens_since = Instant::now();
     std::thread::sleep(Duration::from_secs(2));
@@ -362,7 +362,7 @@ fn from_the_card_to_a_call() {
     machine.press('#');
     machine.wait_state("talking", SOON);
     machine.wait_lamp(Lamp::InUse, true, SOON);
-    let ear = place.join("ear-in-call.wav");
+    let ear = dir.join("ear-in-call.wav");
     let listening = sink.listen(&ear);
     let speaking = sink.speak(&alice);
     std::thread::sleep(Duration::from_secs(9));
@@ -376,12 +376,12 @@ fn from_the_card_to_a_call() {
     far.wait_state("idle");
     machine.wait_lamp(Lamp::InUse, false, SOON);
     assert_heard(
-        &place,
+        &dir,
         "the far end heard what was said into the handset",
         &alice,
         &far_ear,
     );
-    assert_heard(&place, "the handset heard the far end", &bob, &ear);
+    assert_heard(&dir, "the handset heard the far end", &bob, &ear);
 
     // The other way round: the bell swings, both of its lines and never both high; lifting stops it
     // and answers.
@@ -423,8 +423,8 @@ fn status_with(machine: &mut Machine, what: &str) -> String {
 
 #[test]
 fn a_wrong_file_is_reported_last_good_in_use() {
-    let place = TestDir::new("image-wrong");
-    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    let dir = TestDir::new("image-wrong");
+    let mut machine = Machine::new(&dir, "phone", Plugs::default());
     machine.card.write(
         "offhook.toml",
         b"[phone]\ncountry = \"fr\"\nname = \"first\"\n",
@@ -450,7 +450,7 @@ fn a_wrong_file_is_reported_last_good_in_use() {
     machine.wait_card_closed();
     machine.shell("grep -q first /var/lib/offhook/last-good.toml");
     machine.cut();
-    assert_eq!(machine.card.check_fat(place.path()), "");
+    assert_eq!(machine.card.check_fat(dir.path()), "");
     let read = machine
         .card
         .read("status.txt")
@@ -460,8 +460,8 @@ fn a_wrong_file_is_reported_last_good_in_use() {
 
 #[test]
 fn a_damaged_data_partition_formats_itself() {
-    let place = TestDir::new("image-damaged");
-    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    let dir = TestDir::new("image-damaged");
+    let mut machine = Machine::new(&dir, "phone", Plugs::default());
     machine.power();
     machine.wait_state("idle", BOOT_LIMIT);
     machine.shell("echo kept >/data/offhook/mark && sync");
@@ -493,8 +493,8 @@ fn a_damaged_data_partition_formats_itself() {
 
 #[test]
 fn init_restarts_the_phone_watchdog_the_board() {
-    let place = TestDir::new("image-watchdog");
-    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    let dir = TestDir::new("image-watchdog");
+    let mut machine = Machine::new(&dir, "phone", Plugs::default());
     machine.power();
     machine.wait_state("idle", BOOT_LIMIT);
     let first = machine.shell("pidof offhook").trim().to_owned();
@@ -517,12 +517,12 @@ fn init_restarts_the_phone_watchdog_the_board() {
 
 #[test]
 fn a_crash_is_kept() {
-    let place = TestDir::new("image-crash");
+    let dir = TestDir::new("image-crash");
     let plugs = Plugs {
         warm_reset: true,
         ..Plugs::default()
     };
-    let mut machine = Machine::new(&place, "phone", plugs);
+    let mut machine = Machine::new(&dir, "phone", plugs);
     machine.power();
     machine.wait_state("idle", BOOT_LIMIT);
     machine.shell("echo 'the last words' >/dev/kmsg");

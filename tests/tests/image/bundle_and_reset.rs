@@ -5,9 +5,10 @@
 use std::process::Command;
 use std::time::Duration;
 
+use testkit::process::TestDir;
+
 use crate::boot::BOOT_LIMIT;
 use crate::machine::{Machine, Plugs};
-use testkit::process::TestDir;
 
 const SOON: Duration = Duration::from_secs(40);
 /// Somebody's settings, with a registrar that answers no one.
@@ -25,8 +26,8 @@ fn dial(machine: &mut Machine, keys: &str) {
 
 #[test]
 fn a_star_code_writes_the_support_bundle_to_the_card() {
-    let place = TestDir::new("image-bundle");
-    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    let dir = TestDir::new("image-bundle");
+    let mut machine = Machine::new(&dir, "phone", Plugs::default());
     machine.card.write("offhook.toml", SETTINGS.as_bytes());
     machine.power();
     machine.wait_state("idle", BOOT_LIMIT);
@@ -41,9 +42,9 @@ fn a_star_code_writes_the_support_bundle_to_the_card() {
     );
     machine.wait_card_closed();
     machine.cut();
-    assert_eq!(machine.card.check_fat(place.path()), "");
+    assert_eq!(machine.card.check_fat(dir.path()), "");
 
-    let packed = place.join("bundle.tar.gz");
+    let packed = dir.join("bundle.tar.gz");
     let bytes = machine
         .card
         .read_bytes("offhook-support.tar.gz")
@@ -87,7 +88,7 @@ fn a_star_code_writes_the_support_bundle_to_the_card() {
 }
 
 /// After a reset the card holds the empty example and the data partition nothing.
-fn assert_forgotten(machine: &mut Machine, place: &TestDir, how: &str) {
+fn assert_forgotten(machine: &mut Machine, dir: &TestDir, how: &str) {
     let settings = machine
         .card
         .read("offhook.toml")
@@ -104,17 +105,17 @@ fn assert_forgotten(machine: &mut Machine, place: &TestDir, how: &str) {
     assert_eq!(
         machine
             .card
-            .data_file(place.path(), "/offhook/last-good.toml"),
+            .data_file(dir.path(), "/offhook/last-good.toml"),
         "",
         "{how}"
     );
-    assert_eq!(machine.card.check_fat(place.path()), "", "{how}");
+    assert_eq!(machine.card.check_fat(dir.path()), "", "{how}");
 }
 
 #[test]
 fn a_factory_reset_by_file_by_keys_and_at_power_up() {
-    let place = TestDir::new("image-reset");
-    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    let dir = TestDir::new("image-reset");
+    let mut machine = Machine::new(&dir, "phone", Plugs::default());
     let in_use = |machine: &mut Machine| {
         machine.card.write("offhook.toml", SETTINGS.as_bytes());
         machine.power();
@@ -133,19 +134,19 @@ fn a_factory_reset_by_file_by_keys_and_at_power_up() {
     machine.card.write("factory-reset.txt", b"");
     machine.power();
     machine.wait_reset(BOOT_LIMIT);
-    assert_forgotten(&mut machine, &place, "by file");
+    assert_forgotten(&mut machine, &dir, "by file");
 
     in_use(&mut machine);
     dial(&mut machine, "*99*7378#");
     machine.wait_reset(SOON);
-    assert_forgotten(&mut machine, &place, "by star code");
+    assert_forgotten(&mut machine, &dir, "by star code");
 
     in_use(&mut machine);
     machine.cut();
     machine.hold('*');
     machine.power();
     machine.wait_reset(BOOT_LIMIT);
-    assert_forgotten(&mut machine, &place, "by the key held at power-up");
+    assert_forgotten(&mut machine, &dir, "by the key held at power-up");
 
     // And it is a phone again.
     machine.let_go();

@@ -3,10 +3,11 @@
 use std::net::UdpSocket;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use testkit::process::TestDir;
+
 use crate::boot::BOOT_LIMIT;
 use crate::machine::{Machine, Plugs};
 use crate::network::TestNetwork;
-use testkit::process::TestDir;
 
 /// Seconds between the beginning of NTP's time (1900) and that of Unix.
 const NTP_EPOCH: u64 = 2_208_988_800;
@@ -54,13 +55,13 @@ fn a_clock_of_another_year_is_set_by_the_network() {
     if let Err(why) = serve(&network.host) {
         return eprintln!("SKIPPED: {name}: no time server can listen here: {why}");
     }
-    let place = TestDir::new("image-clock");
+    let dir = TestDir::new("image-clock");
     let plugs = Plugs {
         tap: Some(network.tap.clone()),
         clock: Some("2001-02-03T04:05:06"),
         ..Plugs::default()
     };
-    let mut machine = Machine::new(&place, "phone", plugs);
+    let mut machine = Machine::new(&dir, "phone", plugs);
     let file = format!(
         "[phone]\ncountry = \"fr\"\n[network]\naddress = \"{}/24\"\n[system]\nntp = [\"{}\"]\n",
         network.phone, network.host

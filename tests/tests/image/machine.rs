@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::card::{Card, built, root};
 use testkit::process::{ChildProcess, TestDir};
+
+use crate::card::{Card, built, root};
 
 /// What is plugged in besides the card.
 #[derive(Default, Clone)]
@@ -54,8 +55,8 @@ struct Powered {
 }
 
 impl Machine {
-    pub(crate) fn new(place: &TestDir, name: &str, plugs: Plugs) -> Self {
-        let folder = place.join(name);
+    pub(crate) fn new(dir: &TestDir, name: &str, plugs: Plugs) -> Self {
+        let folder = dir.join(name);
         std::fs::create_dir_all(&folder).unwrap();
         Self {
             card: Card::new(&folder),

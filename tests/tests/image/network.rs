@@ -66,8 +66,8 @@ impl TestNetwork {
     }
 
     /// A DHCP server that gives the phone its address, and these lines besides.
-    pub(crate) fn serve_dhcp(&mut self, place: &TestDir, more: &str) {
-        let file = place.join(&format!("udhcpd-{}.conf", self.number));
+    pub(crate) fn serve_dhcp(&mut self, folder: &TestDir, more: &str) {
+        let file = folder.join(&format!("udhcpd-{}.conf", self.number));
         let text = format!(
             "interface {tap}\nstart {phone}\nend {phone}\nlease_file {dir}/leases\n\
              pidfile {dir}/udhcpd.pid\nmin_lease 60\n\
@@ -75,13 +75,13 @@ impl TestNetwork {
             tap = self.tap,
             phone = self.phone,
             host = self.host,
-            dir = place.path().display(),
+            dir = folder.path().display(),
         );
         std::fs::write(&file, text).unwrap();
-        std::fs::write(place.join("leases"), "").unwrap();
+        std::fs::write(folder.join("leases"), "").unwrap();
         self.dhcp = Some(ChildProcess::start(
             Command::new("busybox").args(["udhcpd", "-f"]).arg(&file),
-            &place.join("udhcpd.log"),
+            &folder.join("udhcpd.log"),
         ));
     }
 }

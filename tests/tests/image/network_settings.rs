@@ -6,10 +6,11 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use testkit::process::TestDir;
+
 use crate::boot::BOOT_LIMIT;
 use crate::machine::{Machine, Plugs};
 use crate::network::{TestNetwork, serve};
-use testkit::process::TestDir;
 
 const SOON: Duration = Duration::from_secs(40);
 
@@ -37,21 +38,21 @@ fn the_network_is_what_the_file_says() {
             return;
         }
     };
-    let place = TestDir::new("image-network");
+    let dir = TestDir::new("image-network");
     // Option 160 as the bytes of its text; nothing listens there, which is no error of the network.
     let url = format!("http://{}/{{mac}}.toml", network.host);
     let hex = url
         .bytes()
         .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     network.serve_dhcp(
-        &place,
+        &dir,
         &format!("opt tftp {}\nopt 0xa0 {hex}\n", network.host),
     );
     let plugs = Plugs {
         tap: Some(network.tap.clone()),
         ..Plugs::default()
     };
-    let mut machine = Machine::new(&place, "phone", plugs);
+    let mut machine = Machine::new(&dir, "phone", plugs);
     machine
         .card
         .write("offhook.toml", b"[phone]\ncountry = \"fr\"\n");
@@ -163,14 +164,14 @@ fn provisioning_syslog_and_ssh_by_configuration() {
             return;
         }
     };
-    let place = TestDir::new("image-beside");
-    let key = place.join("key");
+    let dir = TestDir::new("image-beside");
+    let key = dir.join("key");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "anna", "-f"])
         .arg(&key)
         .status();
     assert!(made.expect("ssh-keygen runs").success());
-    let stranger = place.join("stranger");
+    let stranger = dir.join("stranger");
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-f"])
         .arg(&stranger)
@@ -184,7 +185,7 @@ fn provisioning_syslog_and_ssh_by_configuration() {
         tap: Some(network.tap.clone()),
         ..Plugs::default()
     };
-    let mut machine = Machine::new(&place, "phone", plugs);
+    let mut machine = Machine::new(&dir, "phone", plugs);
     machine.card.write(
         "offhook.toml",
         format!(

@@ -9,11 +9,11 @@
 use std::time::{Duration, Instant};
 
 use testkit::Rng;
+use testkit::process::TestDir;
 
 use crate::boot::BOOT_LIMIT;
 use crate::card::built;
 use crate::machine::{Machine, Plugs};
-use testkit::process::TestDir;
 
 const CUTS: u32 = 20;
 
@@ -36,9 +36,9 @@ fn up_to(dice: &mut Rng, most: Duration) -> Duration {
 
 #[test]
 fn twenty_power_cuts_during_an_update() {
-    let place = TestDir::new("image-cut-update");
+    let dir = TestDir::new("image-cut-update");
     let mut dice = dice("power cuts during an update");
-    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    let mut machine = Machine::new(&dir, "phone", Plugs::default());
     let config = "[phone]\ncountry = \"fr\"\nname = \"kept through it all\"\n";
     machine.card.write("offhook.toml", config.as_bytes());
     let (mut cuts, mut resets, mut again, mut kept, mut from_b, mut in_trial) = (0, 0, 0, 0, 0, 0);
@@ -141,7 +141,7 @@ fn twenty_power_cuts_during_an_update() {
         in_trial > 0 && in_trial < cuts,
         "the cuts were all of one kind"
     );
-    assert_eq!(fat_damage(&machine, &place), "");
+    assert_eq!(fat_damage(&machine, &dir), "");
     // The last cut may have been in a trial: then the next start only tries it once more.
     let mut starts = 1;
     machine.power();
@@ -153,8 +153,8 @@ fn twenty_power_cuts_during_an_update() {
 }
 
 /// Lines a checker of FAT has about files, not about the mark that somebody was writing.
-fn fat_damage(machine: &Machine, place: &TestDir) -> String {
-    let report = machine.card.check_fat(place.path());
+fn fat_damage(machine: &Machine, dir: &TestDir) -> String {
+    let report = machine.card.check_fat(dir.path());
     let matters = |line: &&str| {
         line.contains("lost")
             || line.contains("Bad")
@@ -174,9 +174,9 @@ fn fat_damage(machine: &Machine, place: &TestDir) -> String {
 /// `status.txt` whole or not there.
 #[test]
 fn twenty_power_cuts_during_a_configuration_write() {
-    let place = TestDir::new("image-cut-config");
+    let dir = TestDir::new("image-cut-config");
     let mut dice = dice("power cuts during a configuration write");
-    let mut machine = Machine::new(&place, "phone", Plugs::default());
+    let mut machine = Machine::new(&dir, "phone", Plugs::default());
     let text = |serial: u32| {
         let wrong = if serial % 2 == 1 { "volume = 11\n" } else { "" };
         format!(
@@ -221,10 +221,10 @@ fn twenty_power_cuts_during_a_configuration_write() {
             Some(text(serial).as_str()),
             "cut {serial}"
         );
-        assert_eq!(fat_damage(&machine, &place), "", "cut {serial}");
+        assert_eq!(fat_damage(&machine, &dir), "", "cut {serial}");
         let kept = machine
             .card
-            .data_file(place.path(), "/offhook/last-good.toml");
+            .data_file(dir.path(), "/offhook/last-good.toml");
         if serial % 2 == 0 && kept == text(serial) {
             (good, after) = (serial, after + 1);
         } else {

@@ -3,11 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use testkit::process::TestDir;
+
 use crate::boot::BOOT_LIMIT;
 use crate::card::built;
 use crate::machine::{Machine, Plugs};
 use crate::network::{TestNetwork, serve};
-use testkit::process::TestDir;
 
 /// The image's own word on its update, for `status.txt`.
 fn wait_for_status(machine: &mut Machine, what: &str, limit: Duration) -> String {
@@ -26,12 +27,12 @@ fn signed_updates_are_applied_and_others_are_not() {
             eprintln!("SKIPPED: an update by network: no tap device can be made here: {why}");
         })
         .ok();
-    let place = TestDir::new("image-update");
+    let dir = TestDir::new("image-update");
     let plugs = Plugs {
         tap: network.as_ref().map(|network| network.tap.clone()),
         ..Plugs::default()
     };
-    let mut machine = Machine::new(&place, "phone", plugs);
+    let mut machine = Machine::new(&dir, "phone", plugs);
 
     // Signed by somebody else: refused, said, nothing changed.
     machine
@@ -64,7 +65,7 @@ fn signed_updates_are_applied_and_others_are_not() {
     // news at the next start, the phone has the file.
     let mut served = None;
     if let Some(network) = network.as_mut() {
-        network.serve_dhcp(&place, "");
+        network.serve_dhcp(&dir, "");
         let (url, counts) = serve(&network.host, "update.raucb", whole);
         let text = format!(
             "[phone]\ncountry = \"de\"\n[provision]\nallow_http = true\n[update]\nurl = \"{url}\"\n"
@@ -119,7 +120,7 @@ fn signed_updates_are_applied_and_others_are_not() {
     }
     machine.wait_card_closed();
     machine.cut();
-    assert_eq!(machine.card.check_fat(place.path()), "");
+    assert_eq!(machine.card.check_fat(dir.path()), "");
     machine
         .card
         .write("offhook.toml", b"[phone]\ncountry = \"de\"\n");

@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
+use testkit::process::TestDir;
+
 use crate::boot::BOOT_LIMIT;
 use crate::machine::{Machine, Plugs};
-use testkit::process::TestDir;
 
 /// The radio's own pauses between two tries are up to twenty seconds long, and ciphers are
 /// emulated, too.
@@ -36,12 +37,12 @@ fn power(machine: &mut Machine, wifi: &str) {
 
 #[test]
 fn joins_wpa2_and_wpa3_and_reports_failures() {
-    let place = TestDir::new("image-wifi");
+    let dir = TestDir::new("image-wifi");
     let plugs = Plugs {
         wifi: true,
         ..Plugs::default()
     };
-    let mut machine = Machine::new(&place, "phone", plugs);
+    let mut machine = Machine::new(&dir, "phone", plugs);
     power(
         &mut machine,
         "ssid = \"Caf\u{e9} \\\"1\\\"\"\npassword = \"not the password\"",

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::baresip::Baresip;
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::null_sink::NullSink;
 use offhook_tests::speech::{Speaker, assert_heard, speech};
 use testkit::process::TestDir;
+
+use crate::baresip::Baresip;
 
 /// Codec in our notation, in baresip's, and the rate and channels its file source wants.
 const CODECS: [(&str, &str, u32, u32); 4] = [

@@ -17,7 +17,7 @@ use testkit::measure::peak_near;
 
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::null_sink::NullSink;
-use offhook_tests::speech::{Heard, Speaker, assert_heard, compare, speech};
+use offhook_tests::speech::{Likeness, Speaker, assert_heard, compare, speech};
 use testkit::process::{ChildProcess, TestDir};
 
 fn alsa(program: &str, config: &Path, arguments: &[&str], file: &Path) -> ChildProcess {
@@ -103,7 +103,7 @@ impl Served {
 }
 
 /// The speech arrived, as everywhere. Other speech reaches 0.37, silence 0.
-fn arrived(result: &Heard) -> bool {
+fn arrived(result: &Likeness) -> bool {
     result.correlation > 0.8 && result.level_db.abs() < 3.0
 }
 

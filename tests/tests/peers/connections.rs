@@ -143,10 +143,10 @@ fn registered(status: &Value) -> bool {
 
 #[test]
 fn flood_leaves_registration_and_others_alone() {
-    let place = TestDir::new("connections");
+    let dir = TestDir::new("connections");
     let registrar = Registrar::start();
     let desk = DeskPhone::start(
-        &place,
+        &dir,
         "desk",
         Setup {
             more: registrar.account(),

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::baresip::Baresip;
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::null_sink::NullSink;
 use offhook_tests::speech::{Speaker, assert_heard, speech};
 use testkit::process::TestDir;
+
+use crate::baresip::Baresip;
 
 /// Long enough for two seconds of undisturbed speech at the end of each recording.
 const TALK: Duration = Duration::from_secs(5);

@@ -7,14 +7,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use offhook_tests::certificates::{Authority, Wish};
-use serde_json::Value;
-
-use crate::gnome::Gnome;
-use crate::linphone::Linphone;
 use offhook_tests::desk_phone::{DeskPhone, Setup, binary};
 use offhook_tests::kamailio::Kamailio;
 use offhook_tests::speech::{Speaker, assert_heard, is_heard_soon, speech};
+use serde_json::Value;
 use testkit::process::TestDir;
+
+use crate::gnome::Gnome;
+use crate::linphone::Linphone;
 
 const TALK: Duration = Duration::from_secs(6);
 /// Until a peer with windows must have been heard well; what is said lasts longer.

@@ -326,13 +326,13 @@ fn call_baresip(from_baresip: bool) {
          ice_mode full\n",
     );
     // A call to a phone behind NAT would need a registrar: baresip calls one that is outside.
-    let place = if from_baresip {
+    let at = if from_baresip {
         (&networks.router, OUTER)
     } else {
         (&networks.home, "192.168.77.2")
     };
     let speed = vec![("1".into(), format!("sip:bob@{FAR}:{}", baresip.sip_port))];
-    let desk = phone(&dir, "desk", place, ICE, &alice, speed);
+    let desk = phone(&dir, "desk", at, ICE, &alice, speed);
     if from_baresip {
         baresip.command("dial", &format!("sip:phone@{OUTER}:{}", desk.sip_port));
         desk.wait_state("ringing");

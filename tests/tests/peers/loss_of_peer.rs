@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use crate::baresip::Baresip;
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::null_sink::NullSink;
 use offhook_tests::speech::{Speaker, speech};
 use testkit::process::TestDir;
+
+use crate::baresip::Baresip;
 
 #[test]
 fn the_peer_is_killed_in_mid_call() {

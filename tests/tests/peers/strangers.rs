@@ -17,109 +17,9 @@ use offhook_tests::kamailio::Kamailio;
 use offhook_tests::speech::{Speaker, assert_heard, speech};
 use testkit::process::TestDir;
 
-/// Somebody else's machine: no address of the phone's server.
-const ELSEWHERE: &str = "127.0.0.66";
+mod scanner;
 
-/// One who sends what he likes.
-struct Stranger {
-    socket: UdpSocket,
-    phone: u16,
-    sent: u32,
-}
-
-/// One request of his, without its end.
-struct Ask<'a> {
-    method: &'a str,
-    user: &'a str,
-    /// Whole header lines.
-    more: &'a str,
-    body: &'a str,
-}
-
-impl Stranger {
-    fn new(phone: u16) -> Self {
-        let socket = UdpSocket::bind((ELSEWHERE, 0)).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        Self {
-            socket,
-            phone,
-            sent: 0,
-        }
-    }
-
-    fn send(&self, bytes: &[u8]) {
-        // A full buffer of the phone's is the stranger's loss.
-        self.socket.send_to(bytes, ("127.0.0.1", self.phone)).ok();
-    }
-
-    /// Sends a request with a transaction of its own; returns its number.
-    fn ask(&mut self, ask: &Ask<'_>) -> u32 {
-        self.sent += 1;
-        let (n, port) = (self.sent, self.socket.local_addr().unwrap().port());
-        let Ask {
-            method,
-            user,
-            more,
-            body,
-        } = ask;
-        let from = if more.contains("From:") {
-            ""
-        } else {
-            "From: \"scan\" <sip:100@1.1.1.1>;tag=t\r\n"
-        };
-        let kind = if body.is_empty() {
-            ""
-        } else {
-            "Content-Type: application/sdp\r\n"
-        };
-        self.send(
-            format!(
-                "{method} sip:{user}@127.0.0.1:{phone} SIP/2.0\r\n\
-                 Via: SIP/2.0/UDP {ELSEWHERE}:{port};branch=z9hG4bK-{n};rport\r\n\
-                 Max-Forwards: 70\r\n\
-                 {from}To: <sip:{user}@127.0.0.1>\r\nCall-ID: scan-{n}\r\nCSeq: 1 {method}\r\n\
-                 Contact: <sip:100@{ELSEWHERE}:{port}>\r\n{more}{kind}Content-Length: {}\r\n\r\n\
-                 {body}",
-                body.len(),
-                phone = self.phone,
-            )
-            .as_bytes(),
-        );
-        n
-    }
-
-    /// Everything that came back so far.
-    fn answers(&self) -> Vec<String> {
-        let mut all = Vec::new();
-        let mut buffer = [0; 4096];
-        while let Ok((length, _)) = self.socket.recv_from(&mut buffer) {
-            all.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
-        }
-        all
-    }
-
-    /// The first line of the first final answer to that request.
-    fn answer_to(&self, n: u32) -> String {
-        let end = Instant::now() + Duration::from_secs(3);
-        loop {
-            let found = self.answers().into_iter().find(|text| {
-                !text.starts_with("SIP/2.0 1") && text.contains(&format!("branch=z9hG4bK-{n};"))
-            });
-            if let Some(text) = found {
-                return text.lines().next().unwrap_or_default().to_owned();
-            }
-            assert!(Instant::now() < end, "no answer to request {n}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-fn offer(port: u16) -> String {
-    format!(
-        "v=0\r\no=- 1 1 IN IP4 {ELSEWHERE}\r\ns=-\r\nc=IN IP4 {ELSEWHERE}\r\nt=0 0\r\n\
-         m=audio {port} RTP/AVP 0\r\n"
-    )
-}
+use scanner::{Ask, ELSEWHERE, Stranger, offer};
 
 /// Two phones of one server; what each is set up with besides.
 fn pair(
@@ -304,9 +204,9 @@ fn concealed(desk: &DeskPhone) -> (u64, u64) {
 /// server.
 #[test]
 fn a_flood_of_calls_stops_no_call_of_the_server() {
-    let place = TestDir::new("call-flood");
-    let silence = speech(&place, Speaker::Alice, 8000, 1);
-    let (_kamailio, l, r) = pair(&place, true, "waiting = false\n", silence);
+    let dir = TestDir::new("call-flood");
+    let silence = speech(&dir, Speaker::Alice, 8000, 1);
+    let (_kamailio, l, r) = pair(&dir, true, "waiting = false\n", silence);
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|threads| {
         threads.spawn(|| {
@@ -338,10 +238,10 @@ fn a_flood_of_calls_stops_no_call_of_the_server() {
 /// With an account and no word of `direct`, strangers neither ring nor learn anything.
 #[test]
 fn with_an_account_direct_calls_are_off_by_default() {
-    let place = TestDir::new("direct-default");
-    let kamailio = Kamailio::start(&place, "MD5");
+    let dir = TestDir::new("direct-default");
+    let kamailio = Kamailio::start(&dir, "MD5");
     let desk = DeskPhone::start(
-        &place,
+        &dir,
         "desk",
         Setup {
             direct: None,
@@ -645,8 +545,8 @@ fn sound_at(socket: &UdpSocket) -> usize {
 /// before it somebody else sends two packets to every port, and goes on to send.
 #[test]
 fn blind_packets_get_no_sound_and_keep_no_one_out() {
-    let place = TestDir::new("blind-rtp");
-    let desk = DeskPhone::start(&place, "desk", Setup::default());
+    let dir = TestDir::new("blind-rtp");
+    let desk = DeskPhone::start(&dir, "desk", Setup::default());
     let bound = |ip: &str| {
         let socket = UdpSocket::bind((ip, 0)).unwrap();
         socket.set_nonblocking(true).unwrap();

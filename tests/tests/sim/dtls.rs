@@ -93,13 +93,13 @@ fn change_fingerprint(world: &mut World, from: PhoneId, when: impl Fn(&str) -> b
         .network
         .add_rule("another fingerprint", move |packet, _| {
             let text = String::from_utf8_lossy(&packet.bytes).into_owned();
-            let Some(place) = text
+            let Some(at) = text
                 .find("a=fingerprint:")
                 .filter(|_| packet.from.ip() == from && when(&text))
             else {
                 return RuleAction::Pass;
             };
-            let hex = place + text[place..].find("256 ").unwrap() + 4;
+            let hex = at + text[at..].find("256 ").unwrap() + 4;
             let mut bytes = text.into_bytes();
             bytes[hex] = if bytes[hex] == b'0' { b'1' } else { b'0' };
             packet.bytes = bytes;

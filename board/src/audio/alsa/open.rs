@@ -5,12 +5,13 @@
 //! PCM names ─▶ common_rate ─▶ configure (each side) ─▶ Side, or OpenProblem ─▶ "what is wrong; the help"
 //! ```
 
-use super::super::layout::{Layout, Sample};
-use super::super::{AudioRequest, cards};
-use super::{LONGEST_PERIOD_MS, Side};
 use alsa::ValueOr;
 use alsa::pcm::{Access, Format, HwParams, PCM};
 use types::MicrophoneChannel;
+
+use super::super::layout::{Layout, Sample};
+use super::super::{AudioRequest, cards};
+use super::{LONGEST_PERIOD_MS, Side};
 
 /// Rates tried after the one asked for, best first.
 const RATES: [u32; 8] = [

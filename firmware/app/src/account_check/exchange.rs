@@ -148,7 +148,7 @@ impl Exchange {
     pub(super) fn certificate(&self, about: &str) -> Option<Finding> {
         let (chain, version) = self.shown.as_ref()?;
         let (_, own) = x509_parser::parse_x509_certificate(chain.first()?).ok()?;
-        let names = Identities::of(&own).words();
+        let names = Identities::of(&own).listed();
         let ends = u64::try_from(own.validity().not_after.timestamp()).unwrap_or(0);
         let ends = Duration::from_secs(ends);
         let issuer = common_name(own.issuer());

@@ -1,4 +1,6 @@
 //! The check against servers of the test's own on loopback.
+//!
+//! Wall clock: real sockets; a check that sends nothing ends its server after 10 s.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;

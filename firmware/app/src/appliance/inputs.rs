@@ -29,7 +29,7 @@ impl Inputs {
 
     /// Whether nothing is missing: on trial what worked before, and where no one knows that, all
     /// that the board's description names.
-    pub(crate) fn are_there(&self, wanted: &[&str], working: &[&str]) -> bool {
+    pub(crate) fn are_present(&self, wanted: &[&str], working: &[&str]) -> bool {
         let is_there = |name: &str| working.contains(&name);
         match (&self.before, self.on_trial) {
             (_, false) => true,
@@ -58,15 +58,15 @@ mod tests {
     #[test]
     fn a_slot_on_trial_has_what_the_one_before_had() {
         let mut old = Inputs::new(false, None);
-        assert!(old.are_there(&BOTH, &["[hook]"]), "not on trial");
+        assert!(old.are_present(&BOTH, &["[hook]"]), "not on trial");
         // The keypad never worked here.
         let before = old.keep(&["[hook]"]);
         assert_eq!(old.keep(&["[hook]"]), None, "written once");
         let new = Inputs::new(true, before);
-        assert!(new.are_there(&BOTH, &["[hook]"]));
-        assert!(!new.are_there(&BOTH, &["[keypad]"]));
+        assert!(new.are_present(&BOTH, &["[hook]"]));
+        assert!(!new.are_present(&BOTH, &["[keypad]"]));
         assert!(
-            !new.are_there(&[], &[]),
+            !new.are_present(&[], &[]),
             "the new description lost its hook"
         );
     }
@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn where_no_one_knows_all_must_be_there() {
         let new = Inputs::new(true, None);
-        assert!(new.are_there(&BOTH, &BOTH));
-        assert!(!new.are_there(&BOTH, &["[keypad]"]));
-        assert!(new.are_there(&[], &[]));
+        assert!(new.are_present(&BOTH, &BOTH));
+        assert!(!new.are_present(&BOTH, &["[keypad]"]));
+        assert!(new.are_present(&[], &[]));
     }
 }

@@ -134,7 +134,7 @@ pub(crate) struct Writer {
     /// What lies on the card.
     written: Option<String>,
     written_at: Option<Instant>,
-    /// What shall lie there, and since when.
+    /// What is to be written there, and since when.
     waiting: Option<(String, Instant)>,
 }
 

@@ -7,8 +7,8 @@
 //!
 //! It sleeps until the card (or the timer in its place) or the control thread wants something, not
 //! until a datagram comes: none is heard before the next period, and the kernel stamps each with
-//! its true arrival. So a call wakes the thread no oftener than silence does, and a flood not at
-//! all.
+//! its true arrival. So a call wakes the thread no more often than silence does, and a flood not
+//! at all.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -35,7 +35,7 @@ const PACKETS_A_TURN: usize = 32;
 const COMMANDS_A_TURN: usize = 64;
 /// Periods done in one turn; more are a card that ran away.
 const PERIODS_A_TURN: usize = 8;
-/// Queue slots no mere figure may take: things that must be freed need them.
+/// Queue slots kept for what must be freed: figures may not take them.
 const RESERVED: usize = 32;
 /// Things that wait to go back while the queue is full.
 const MAX_OVERFLOW: usize = 32;
@@ -43,7 +43,7 @@ const MAX_OVERFLOW: usize = 32;
 /// four times a second).
 const AWAKE: Duration = Duration::from_millis(20);
 const ASLEEP: Duration = Duration::from_millis(250);
-/// So long after the last sound the card is stopped: what is queued in it is heard first.
+/// How long after the last sound the card is stopped: what is queued in it is heard first.
 const REST_AFTER: Duration = Duration::from_secs(2);
 /// Longest frame block in samples: 20 ms at 48 kHz, the longest period the configuration allows,
 /// and a half more.
@@ -249,8 +249,8 @@ impl AudioLoop {
                     }
                 }
                 AudioCommand::CloseSockets(stream) => {
-                    if let Some(place) = self.pairs.iter().position(|pair| pair.stream == stream) {
-                        let pair = self.pairs.swap_remove(place);
+                    if let Some(index) = self.pairs.iter().position(|pair| pair.stream == stream) {
+                        let pair = self.pairs.swap_remove(index);
                         self.return_sockets(pair);
                     }
                 }
@@ -282,8 +282,8 @@ impl AudioLoop {
         }
     }
 
-    /// Hands STUN and DTLS over to the control thread.
-    fn hand_over(&mut self) {
+    /// Passes STUN and DTLS on to the control thread.
+    fn forward_non_media(&mut self) {
         while let Some(datagram) = self.engine.poll_non_media() {
             // MAX_PACKET is the most a datagram here has.
             let Ok(bytes) = Fixed::from_slice(datagram.bytes) else {
@@ -389,7 +389,7 @@ impl AudioLoop {
                 }
             }
         }
-        self.hand_over();
+        self.forward_non_media();
     }
 
     /// Does every period the card has ready, and says how many.

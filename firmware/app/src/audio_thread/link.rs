@@ -41,7 +41,7 @@ pub enum AudioCommand {
     Media(media::Command),
     /// The sockets of a stream; they are here before its start.
     Sockets(Box<SocketPair>),
-    /// The stream's sockets shall come back.
+    /// The stream's sockets are to be returned.
     CloseSockets(StreamId),
     /// A card (first, or in place of a lost one); what was there before comes back. With an engine
     /// where its figures differ.
@@ -192,26 +192,27 @@ pub(super) struct AudioEnd {
     pub(super) shared: Arc<Shared>,
 }
 
+/// The two ends of a queue. One audio thread a process: its queues live as long as it does.
+fn queue<T, const N: usize>() -> (Producer<'static, T>, Consumer<'static, T>) {
+    let queue: &'static mut Queue<T, N> = Box::leak(Box::new(Queue::new()));
+    queue.split()
+}
+
 /// The control thread's end, and the audio thread's, wrapped for [`super::AudioLoop::new`].
 pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
-    // One audio thread a process: its queues live as long as the process does.
-    let commands: &'static mut Queue<AudioCommand, COMMANDS> = Box::leak(Box::new(Queue::new()));
-    let reports: &'static mut Queue<AudioReport, REPORTS> = Box::leak(Box::new(Queue::new()));
-    let out: &'static mut Queue<Datagram, DATAGRAMS> = Box::leak(Box::new(Queue::new()));
-    let inward: &'static mut Queue<Datagram, DATAGRAMS> = Box::leak(Box::new(Queue::new()));
-    let (command_in, command_out) = commands.split();
-    let (report_in, report_out) = reports.split();
-    let (out_in, out_out) = out.split();
-    let (in_in, in_out) = inward.split();
+    let (commands, audio_commands) = queue::<_, COMMANDS>();
+    let (audio_reports, reports) = queue::<_, REPORTS>();
+    let (datagrams_out, audio_datagrams_out) = queue::<_, DATAGRAMS>();
+    let (audio_datagrams_in, datagrams_in) = queue::<_, DATAGRAMS>();
     let eventfd =
         || EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map(Arc::new);
     let (wake_audio, wake_control) = (eventfd()?, eventfd()?);
     let shared = Arc::new(Shared::default());
     let control = AudioLink {
-        commands: command_in,
-        reports: report_out,
-        datagrams_out: out_in,
-        datagrams_in: in_out,
+        commands,
+        reports,
+        datagrams_out,
+        datagrams_in,
         wake_audio: Arc::clone(&wake_audio),
         wake_control: Arc::clone(&wake_control),
         waiting: VecDeque::new(),
@@ -219,10 +220,10 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
         shared: Arc::clone(&shared),
     };
     let audio = AudioEnd {
-        commands: command_out,
-        reports: report_in,
-        datagrams_out: out_out,
-        datagrams_in: in_in,
+        commands: audio_commands,
+        reports: audio_reports,
+        datagrams_out: audio_datagrams_out,
+        datagrams_in: audio_datagrams_in,
         wake_audio,
         wake_control,
         shared,

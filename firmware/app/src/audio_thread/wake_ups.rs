@@ -87,7 +87,7 @@ impl SocketWatch {
     }
 }
 
-/// How the kernel shall call a stream's socket.
+/// The number by which the kernel reports a stream's socket.
 fn epoll_key(stream: StreamId, kind: PacketKind) -> EpollEvent {
     let half = match kind {
         PacketKind::Rtp => 0,

@@ -30,11 +30,11 @@ impl Driver {
                 Output::CloseMedia(stream) => self.sound.close_media(stream),
                 Output::Media(command) => self.sound.command(command),
                 Output::Datagram(datagram) => self.sound.send_datagram(&datagram),
-                Output::Keep { file, text } => self.house.store(file, text),
-                Output::WriteSettings(text) => self.house.write_settings(text),
+                Output::Keep { file, text } => self.housekeeping.store(file, text),
+                Output::WriteSettings(text) => self.housekeeping.write_settings(text),
                 Output::Maintenance(what) => self.maintain(what),
                 Output::Fetch(url) => self.actions.fetch(url),
-                Output::LookUpConfiguration => self.house.refresh(Instant::now()),
+                Output::LookUpConfiguration => self.housekeeping.refresh(Instant::now()),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {
                         board.ring(cadence.as_deref(), Instant::now());
@@ -54,10 +54,10 @@ impl Driver {
         match what {
             Maintenance::SelfTest => self.end_by_keys(Ending::SelfTest),
             Maintenance::Reboot => self.end_by_keys(Ending::Reboot),
-            Maintenance::FactoryReset => self.house.factory_reset(),
+            Maintenance::FactoryReset => self.housekeeping.factory_reset(),
             Maintenance::Bundle => {
                 let parts = self.bundle();
-                self.house.bundle_to_card(parts);
+                self.housekeeping.bundle_to_card(parts);
             }
         }
     }

@@ -93,7 +93,7 @@ impl Housekeeping {
             .parent()
             .unwrap_or(Path::new("/run/offhook"))
             .to_owned();
-        let mut house = Self {
+        let mut housekeeping = Self {
             health: Health::new(parsed, now),
             inputs: read_inputs(&run_dir, &config.control.state_dir),
             power_up: PowerUp::default(),
@@ -119,8 +119,8 @@ impl Housekeeping {
             run_dir,
             appliance,
         };
-        house.look();
-        house
+        housekeeping.look();
+        housekeeping
     }
 
     /// The code a phone blinks and beeps when something is wrong with its configuration.
@@ -167,7 +167,7 @@ impl Housekeeping {
         let (wanted, working) = board.map_or_else(Default::default, |board| {
             (board.wanted_inputs(), board.working_inputs())
         });
-        let inputs = self.inputs.are_there(wanted, &working);
+        let inputs = self.inputs.are_present(wanted, &working);
         let verdict = self.health.tick(heartbeat, has_card, inputs, now);
         if verdict.good && self.appliance.is_some() {
             if let Some(text) = self.inputs.keep(&working) {
@@ -204,7 +204,7 @@ impl Housekeeping {
     }
 
     /// Looks again at what the image and DHCP say.
-    pub(super) fn look_around(&mut self, now: Instant) {
+    pub(super) fn check_image_and_dhcp(&mut self, now: Instant) {
         self.look();
         self.provisioning.read_dhcp(now);
     }
@@ -217,7 +217,7 @@ impl Housekeeping {
 
     /// A user or a new lease (`ctl refresh`) wants everything looked at again.
     pub(super) fn refresh(&mut self, now: Instant) {
-        self.look_around(now);
+        self.check_image_and_dhcp(now);
         self.provisioning.refresh(now);
         self.urgent = true;
     }

@@ -47,7 +47,7 @@ impl Driver {
             Request::Bundle(file) => {
                 // Packing and writing take their time: the reply is sent when they are done.
                 let parts = self.bundle();
-                let written = self.house.bundle_to_file(parts, file.clone());
+                let written = self.housekeeping.bundle_to_file(parts, file.clone());
                 tokio::spawn(async move {
                     let reply = match written.await {
                         Ok(()) => api::Reply::written(file),
@@ -61,7 +61,7 @@ impl Driver {
                 return;
             }
             Request::Refresh => {
-                self.house.refresh(now);
+                self.housekeeping.refresh(now);
                 line(api::Reply::done())
             }
             Request::Quit => {

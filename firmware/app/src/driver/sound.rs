@@ -40,7 +40,7 @@ pub(super) struct Sound {
     rights: Option<Receiver<Rights>>,
     /// It was said that the audio thread lost them.
     demotion_said: bool,
-    /// What whoever listens to events shall know.
+    /// What is to be reported to whoever listens to events.
     notices: VecDeque<String>,
 }
 
@@ -115,7 +115,7 @@ impl Sound {
         self.card.is_real()
     }
 
-    /// The next thing whoever listens to events shall know.
+    /// The next thing to be reported to whoever listens to events.
     pub(super) fn poll_notice(&mut self) -> Option<String> {
         self.notices.pop_front()
     }

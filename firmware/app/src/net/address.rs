@@ -78,6 +78,7 @@ mod tests {
         let port = socket.local_addr().unwrap().port();
         let by_v6 = socket.local_addr().unwrap().is_ipv6();
         socket.set_nonblocking(false).unwrap();
+        // Wall clock: a real socket; what does not arrive is a failure after 5 s.
         socket
             .set_read_timeout(Some(std::time::Duration::from_secs(5)))
             .unwrap();

@@ -24,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use control::Credentials;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
@@ -31,7 +32,6 @@ use rustls::{ClientConfig, ServerConfig};
 
 use clock::Clock;
 use complaint::About;
-use control::Credentials;
 pub(crate) use files::AnchorSource;
 use files::{FileError, Own, certificates};
 pub(crate) use verify::Anchors;
@@ -58,11 +58,11 @@ impl Pin {
     /// Whether a connection there is with it.
     fn is_at(&self, names: &[String], remote: SocketAddr) -> bool {
         let ip = self.host.parse::<IpAddr>();
-        let place = ip.is_ok_and(|ip| ip.to_canonical() == remote.ip().to_canonical())
+        let address = ip.is_ok_and(|ip| ip.to_canonical() == remote.ip().to_canonical())
             || names
                 .iter()
                 .any(|name| name.eq_ignore_ascii_case(&self.host));
-        place && self.port.is_none_or(|port| port == remote.port())
+        address && self.port.is_none_or(|port| port == remote.port())
     }
 
     /// What its far end may be called.
@@ -240,7 +240,7 @@ impl Tls {
                 wanted: Wanted::Pinned(pinned),
                 signatures,
             }),
-            None if self.settings.unverified => Arc::new(dangerous::NoVerification(signatures)),
+            None if self.settings.unverified => Arc::new(dangerous::NoVerification { signatures }),
             None => Arc::new(Servers {
                 wanted: Wanted::Named {
                     names: names.to_vec(),

@@ -106,6 +106,7 @@ mod tests {
             let socket = bind(loopback.parse().unwrap(), 24).unwrap();
             assert!(unreachable(&socket).is_empty());
             send(&socket, b"hello", closed).unwrap();
+            // Wall clock: the kernel reports the closed port, usually at once.
             let reported = tokio::time::timeout(std::time::Duration::from_secs(5), async {
                 loop {
                     socket

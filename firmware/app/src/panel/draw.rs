@@ -51,8 +51,8 @@ impl Face<'_> {
             Some(line) => format!("{} (not registered)", text(&line["uri"])),
             None => "no account: direct calls only".to_owned(),
         };
-        let lamp = |place: usize, name: &str| {
-            let lit = match self.lamps[place].1.as_str() {
+        let lamp = |index: usize, name: &str| {
+            let lit = match self.lamps[index].1.as_str() {
                 "on" => true,
                 "slow" | "fast" => self.blink,
                 code if code.starts_with("code-") => self.blink,

@@ -94,8 +94,8 @@ impl Schedule {
             return None;
         }
         self.due = None;
-        let mut place = self.place()?;
-        if let Ok(url) = &mut place
+        let mut source = self.source()?;
+        if let Ok(url) = &mut source
             && url.contains(MAC)
         {
             let mac = mac();
@@ -105,8 +105,8 @@ impl Schedule {
             }
             *url = url.replace(MAC, &mac);
         }
-        self.asking = place.is_ok();
-        Some(place)
+        self.asking = source.is_ok();
+        Some(source)
     }
 
     /// The last asking came to an end.
@@ -127,7 +127,7 @@ impl Schedule {
     }
 
     /// Where the configuration lies, `{mac}` still in it; the error says why no one is asked.
-    fn place(&self) -> Option<Result<String, NotFollowed>> {
+    fn source(&self) -> Option<Result<String, NotFollowed>> {
         if let Some(url) = &self.provision.url {
             return Some(Ok(url.clone()));
         }

@@ -58,19 +58,24 @@ pub(super) const fn once(segment: Segment) -> Segment {
     }
 }
 
+/// A pattern again and again, each of its segments once, then `last`: `N` segments in all.
+pub(super) const fn lead_in<const N: usize>(pattern: &[Segment], last: Segment) -> [Segment; N] {
+    let mut segments = [last; N];
+    let mut at = 0;
+    while at + 1 < N {
+        segments[at] = once(pattern[at % pattern.len()]);
+        at += 1;
+    }
+    segments
+}
+
 /// `beep`, `pause`, `beep`, `pause` … once, then `last`: `N` segments in all, an odd number.
 pub(super) const fn beeps<const N: usize>(
     beep: Segment,
     pause: Segment,
     last: Segment,
 ) -> [Segment; N] {
-    let mut segments = [last; N];
-    let mut at = 0;
-    while at + 1 < N {
-        segments[at] = once(if at % 2 == 0 { beep } else { pause });
-        at += 1;
-    }
-    segments
+    lead_in(&[beep, pause], last)
 }
 
 /// A tone that is not defined: silence.

@@ -81,7 +81,7 @@ fn every_tone_is_the_one_of_the_table() {
                 own.country.as_str()
             );
             for (index, (segment, expected)) in cadence.iter().zip(expected).enumerate() {
-                let place = format!("{} {name} {index}", own.country.as_str());
+                let segment_name = format!("{} {name} {index}", own.country.as_str());
                 let mut frequencies: Vec<u64> = expected["freq_hz"]
                     .as_array()
                     .unwrap()
@@ -100,23 +100,27 @@ fn every_tone_is_the_one_of_the_table() {
                         .map(|&hz| u64::from(hz))
                         .collect::<Vec<_>>(),
                     frequencies,
-                    "{place}"
+                    "{segment_name}"
                 );
                 assert_eq!(
                     segment.length_ms.map(u64::from),
                     expected["ms"].as_u64(),
-                    "{place}"
+                    "{segment_name}"
                 );
                 assert_eq!(
                     segment.repeat,
                     expected["repeat"].as_bool().unwrap(),
-                    "{place}"
+                    "{segment_name}"
                 );
                 // The table writes the Japanese tones as sums, and says itself that they are
                 // modulated.
                 let modulated = expected["mix"] == "am"
                     || (own.country.as_str() == "jp" && frequencies.len() == 2);
-                assert_eq!(segment.mix == Mix::AmplitudeModulated, modulated, "{place}");
+                assert_eq!(
+                    segment.mix == Mix::AmplitudeModulated,
+                    modulated,
+                    "{segment_name}"
+                );
                 compared += 1;
             }
         }

@@ -541,14 +541,14 @@ fn all_errors_are_reported_in_text_order() {
     let text = "[control]\nsocket = 1\n[phone]\nname = \n[network]\nsip_prot = 1\nbind = \"x\"\n\
                 [[account]]\n[codecs]\nptime_ms = 21\norder = [\"x\", \"y\"]\n";
     let errors = load(text, "f").unwrap_err();
-    let places: Vec<_> = errors
+    let positions: Vec<_> = errors
         .0
         .iter()
         .map(|error| (error.line, error.column))
         .collect();
     // (The account's missing keys are not judged while the text itself is broken.)
     assert_eq!(
-        places,
+        positions,
         [
             (2, 10),
             (4, 8),

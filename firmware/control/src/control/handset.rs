@@ -3,30 +3,13 @@
 use std::time::{Duration, Instant};
 
 use phone::{CallId, Input};
-use types::{FunctionKey, Key};
+use types::{BoardEvent, Key};
 
 use crate::api::{ActionError, UserAction};
 use crate::event::Event;
 use crate::key_script::KeyStep;
 
 use super::Control;
-
-/// What the hardware saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BoardEvent {
-    /// Handset lifted (true) or put down (false), debounced; sent once at start.
-    Hook(bool),
-    /// A key went down: `0`–`9`, `*`, `#`, `A`–`D`.
-    KeyDown(char),
-    /// A key came up.
-    KeyUp(char),
-    /// The flash key was pressed.
-    FlashKey,
-    /// The rotary dial finished a digit, `0`–`9`.
-    Rotary(char),
-    /// A key beside the keypad was pressed.
-    Function(FunctionKey),
-}
 
 impl Control {
     /// The hardware saw something.

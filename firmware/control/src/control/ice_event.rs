@@ -144,7 +144,7 @@ impl Control {
 
     /// A call rings: what its answer will say of addresses is found out meanwhile, so that lifting
     /// the handset does not wait for a server. Strangers make no one be asked.
-    pub(super) fn prepare_answer(&mut self, call: CallId) {
+    pub(super) fn prepare_answer(&mut self, call: CallId, now: Instant) {
         let record = self.calls.alive(call);
         let Some((account, offers_ice)) = record.and_then(|r| Some((r.account?, r.offers_ice)))
         else {
@@ -152,7 +152,7 @@ impl Control {
         };
         let wanted = self.wanted(Some(account), offers_ice);
         if wanted.is_some_and(|wanted| !wanted.stun.is_empty() || wanted.turn.is_some()) {
-            self.open_media(AwaitingSockets::Prepare { call });
+            self.open_media(AwaitingSockets::Prepare { call }, now);
         }
     }
 

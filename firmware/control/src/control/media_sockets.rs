@@ -2,8 +2,11 @@
 //! the SDP. Whoever owns the sockets is asked for them, and the call goes on when they are there.
 //!
 //! ```text
-//! phone::Output::{Place, Follow, Answer} ─▶ open_media ─▶ Output::OpenMedia
-//! handle_media_sockets ─▶ sip::UserAgent::{invite, follow, answer}      or the call fails, and says why
+//! dial tone ─▶ prepare_sockets ─▶ Output::OpenMedia;  handle_media_sockets: they wait for the call
+//! phone::Output::PlaceCall ─▶ open_media ─▶ go_on ─▶ sip::UserAgent::invite
+//!
+//! phone::Output::{Follow, Answer} ─▶ open_media ─▶ Output::OpenMedia
+//! handle_media_sockets ─▶ go_on ─▶ sip::UserAgent::{follow, answer}      or the call fails, and says why
 //! ```
 
 use std::io;
@@ -47,16 +50,75 @@ pub(crate) struct Waiting {
     addresses: Option<MediaAddresses>,
 }
 
+/// The sockets of the call that is being dialled.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum PreparedSockets {
+    /// No one dials.
+    #[default]
+    None,
+    /// Asked for.
+    Requested(StreamId),
+    /// Open, and no call's yet.
+    Open(StreamId, MediaAddresses),
+    /// They could not be opened: the call asks for its own, and fails where there are none.
+    Failed,
+}
+
+impl PreparedSockets {
+    /// Whether there are any, or will be.
+    pub(crate) fn is_pending(self) -> bool {
+        match self {
+            Self::Requested(_) | Self::Open(..) => true,
+            Self::None | Self::Failed => false,
+        }
+    }
+}
+
 impl Control {
-    /// Asks for the sockets of a new stream.
-    pub(super) fn open_media(&mut self, awaiting: AwaitingSockets) {
-        let stream = self.streams.next_id();
+    /// Opens the sockets of the next call while its number is dialled, so that the INVITE leaves
+    /// with the last key; closes them when no call came of it.
+    pub(super) fn prepare_sockets(&mut self, now: Instant) {
+        let dialling = self.phone.state().takes_digits() && !self.closing;
+        match (self.prepared_sockets, dialling) {
+            (PreparedSockets::None, true) => {
+                let stream = self.streams.next_id();
+                self.prepared_sockets = PreparedSockets::Requested(stream);
+                self.outbox.push(Output::OpenMedia(stream));
+            }
+            (PreparedSockets::Open(stream, _), false) => {
+                self.prepared_sockets = PreparedSockets::None;
+                self.close_media(stream, now);
+            }
+            // Those that were asked for are closed when they come.
+            (PreparedSockets::Requested(_) | PreparedSockets::Failed, false) => {
+                self.prepared_sockets = PreparedSockets::None;
+            }
+            (PreparedSockets::None, false)
+            | (
+                PreparedSockets::Requested(_) | PreparedSockets::Open(..) | PreparedSockets::Failed,
+                true,
+            ) => {}
+        }
+    }
+
+    /// Goes on with a call's sockets: those that are ready, or else when they are.
+    pub(super) fn open_media(&mut self, awaiting: AwaitingSockets, now: Instant) {
+        let stream = match std::mem::take(&mut self.prepared_sockets) {
+            PreparedSockets::Open(stream, addresses) => {
+                return self.on_sockets(awaiting, stream, addresses, now);
+            }
+            PreparedSockets::Requested(stream) => stream,
+            PreparedSockets::None | PreparedSockets::Failed => {
+                let stream = self.streams.next_id();
+                self.outbox.push(Output::OpenMedia(stream));
+                stream
+            }
+        };
         self.awaiting_sockets.push(Waiting {
             stream,
             awaiting,
             addresses: None,
         });
-        self.outbox.push(Output::OpenMedia(stream));
     }
 
     /// The answer to [`Output::OpenMedia`].
@@ -70,20 +132,19 @@ impl Control {
             .awaiting_sockets
             .iter()
             .position(|waiting| waiting.stream == stream);
+        let prepared = matches!(self.prepared_sockets,
+            PreparedSockets::Requested(requested) if requested == stream);
         match (index, opened) {
+            (None, Ok(addresses)) if prepared => {
+                self.prepared_sockets = PreparedSockets::Open(stream, addresses);
+            }
+            (None, Err(error)) if prepared => {
+                tracing::debug!("no media port for the next call yet: {error}");
+                self.prepared_sockets = PreparedSockets::Failed;
+            }
             (Some(index), Ok(addresses)) => {
                 let awaiting = self.awaiting_sockets.remove(index).awaiting;
-                let sockets = [addresses.rtp, addresses.rtcp];
-                if self.gather(&awaiting, stream, sockets, now) {
-                    self.go_on_or_close(awaiting, stream, addresses, now);
-                } else {
-                    // Its addresses come within half a second.
-                    self.awaiting_sockets.push(Waiting {
-                        stream,
-                        awaiting,
-                        addresses: Some(addresses),
-                    });
-                }
+                self.on_sockets(awaiting, stream, addresses, now);
             }
             (Some(index), Err(error)) => {
                 let awaiting = self.awaiting_sockets.remove(index).awaiting;
@@ -95,6 +156,27 @@ impl Control {
             (None, Err(_)) => {}
         }
         self.drain(now);
+    }
+
+    /// A call has its sockets.
+    fn on_sockets(
+        &mut self,
+        awaiting: AwaitingSockets,
+        stream: StreamId,
+        addresses: MediaAddresses,
+        now: Instant,
+    ) {
+        let sockets = [addresses.rtp, addresses.rtcp];
+        if self.gather(&awaiting, stream, sockets, now) {
+            self.go_on_or_close(awaiting, stream, addresses, now);
+        } else {
+            // What they are outside is known within half a second.
+            self.awaiting_sockets.push(Waiting {
+                stream,
+                awaiting,
+                addresses: Some(addresses),
+            });
+        }
     }
 
     /// A stream's addresses are known. Whether a call waited for them that has no stream yet.
@@ -214,7 +296,7 @@ impl Control {
     /// Answers an incoming call: with the sockets it rang with, if it has any.
     pub(super) fn answer(&mut self, call: CallId, now: Instant) {
         let Some(record) = self.calls.alive(call) else {
-            return self.open_media(AwaitingSockets::Answer { call });
+            return self.open_media(AwaitingSockets::Answer { call }, now);
         };
         let sip = record.sip;
         if let Some(media) = record.early_media.take() {
@@ -232,7 +314,7 @@ impl Control {
         );
         match prepared {
             Some(waiting) => waiting.awaiting = AwaitingSockets::Answer { call },
-            None => self.open_media(AwaitingSockets::Answer { call }),
+            None => self.open_media(AwaitingSockets::Answer { call }, now),
         }
     }
 

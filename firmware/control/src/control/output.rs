@@ -18,7 +18,7 @@ pub enum Output {
     Sip(sip::Transmit),
     /// Open a connection.
     Connect {
-        /// The number it shall have.
+        /// The number it gets.
         connection: sip::ConnectionId,
         /// Where to.
         remote: SocketAddr,

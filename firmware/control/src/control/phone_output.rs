@@ -32,10 +32,10 @@ impl Control {
             }
             phone::Output::Lamp(lamp, state) => self.outbox.lamp(lamp, state),
             phone::Output::PlaceCall { call, to } => {
-                self.open_media(AwaitingSockets::Place { call, to });
+                self.open_media(AwaitingSockets::Place { call, to }, now);
             }
             phone::Output::Follow { old, call, to } => {
-                self.open_media(AwaitingSockets::Follow { old, call, to });
+                self.open_media(AwaitingSockets::Follow { old, call, to }, now);
             }
             phone::Output::Transfer { held, consulted } => self.transfer(held, consulted, now),
             phone::Output::Decline(call) => {
@@ -46,10 +46,10 @@ impl Control {
             phone::Output::Ringing(call) => {
                 if let Some(sip) = self.sip_of(call) {
                     if self.config.call.early_media {
-                        self.open_media(AwaitingSockets::EarlyMedia { call });
+                        self.open_media(AwaitingSockets::EarlyMedia { call }, now);
                     } else {
                         self.agent.ring(sip, now);
-                        self.prepare_answer(call);
+                        self.prepare_answer(call, now);
                     }
                 }
             }

@@ -19,6 +19,8 @@ use crate::known_peers::KnownPeers;
 use super::*;
 use crate::MediaAddresses;
 
+mod sockets;
+
 /// Ports by number only.
 #[derive(Default)]
 struct Ports {
@@ -499,72 +501,6 @@ fn waiting_call_is_shown_as_waiting() {
     pair.ask(true, &UserAction::HangUp);
     pair.ask(false, &UserAction::HangUp);
     pair.assert_quiet();
-}
-
-#[test]
-fn missing_port_gives_congestion_and_a_reason() {
-    let mut pair = Pair::new("", "");
-    pair.left.ports.refuse = true;
-    pair.ask(true, &UserAction::Lift);
-    pair.ask(true, &UserAction::Press("1#".into()));
-    pair.ms(400);
-    assert_eq!(pair.left.control.tone(), Some(phone::Tone::Congestion));
-    let notes: Vec<_> = pair
-        .left
-        .events
-        .iter()
-        .filter(|event| event["event"] == "note")
-        .collect();
-    assert!(
-        notes
-            .iter()
-            .any(|note| note["text"].as_str().unwrap().contains("network.rtp_ports")),
-        "{notes:?}"
-    );
-    pair.ask(true, &UserAction::HangUp);
-
-    pair.right.ports.refuse = true;
-    pair.left.ports.refuse = false;
-    pair.ask(true, &UserAction::Lift);
-    pair.ask(true, &UserAction::Press("1#".into()));
-    pair.ms(400);
-    pair.ask(false, &UserAction::Lift);
-    pair.ms(400);
-    assert_eq!(
-        pair.left.control.tone(),
-        Some(phone::Tone::Congestion),
-        "the caller waits for ever"
-    );
-    pair.ask(true, &UserAction::HangUp);
-    pair.ask(false, &UserAction::HangUp);
-    pair.assert_quiet();
-}
-
-#[test]
-fn sockets_of_an_abandoned_call_are_closed() {
-    let mut pair = Pair::new("", "");
-    pair.left.ports.late = Some(Vec::new());
-    pair.ask(true, &UserAction::Lift);
-    pair.ask(true, &UserAction::Press("1#".into()));
-    pair.ms(400);
-    assert_eq!(pair.left.control.tables().awaiting_sockets, 1);
-    assert_eq!(pair.right.control.state(), phone::State::Idle);
-    pair.ask(true, &UserAction::HangUp);
-    assert_eq!(pair.left.control.tables().awaiting_sockets, 0);
-    let late = pair.left.ports.late.take().unwrap();
-    for stream in late {
-        let opened = pair.left.ports.open(stream);
-        pair.left
-            .control
-            .handle_media_sockets(stream, opened, pair.now);
-    }
-    pair.assert_quiet();
-    assert!(
-        pair.right
-            .events
-            .iter()
-            .all(|event| event["event"] != "call")
-    );
 }
 
 #[test]

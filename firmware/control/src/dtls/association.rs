@@ -239,7 +239,7 @@ impl Association {
         });
         let established = agreed.established;
         self.agreed = Some(agreed);
-        self.judge_all();
+        self.evaluate_candidates();
         if self.secured.is_some() {
             return;
         }
@@ -339,7 +339,9 @@ impl Association {
             .position(|candidate| plain(candidate.peer) == plain(from));
         let index = match known {
             Some(index) => index,
-            None if self.welcome(bytes) && self.begin(from, Setup::Passive, factory, now) => {
+            None if self.may_begin_handshake(bytes)
+                && self.begin(from, Setup::Passive, factory, now) =>
+            {
                 self.candidates.len() - 1
             }
             None => return,
@@ -359,7 +361,7 @@ impl Association {
     }
 
     /// Whether a stranger's datagram may begin a handshake.
-    fn welcome(&self, bytes: &[u8]) -> bool {
+    fn may_begin_handshake(&self, bytes: &[u8]) -> bool {
         let passive = self
             .agreed
             .as_ref()
@@ -431,7 +433,7 @@ impl Association {
             None => Ok(()),
         });
         match outcome {
-            Ok(()) => self.judge_all(),
+            Ok(()) => self.evaluate_candidates(),
             Err(why) => {
                 let candidate = self.candidates.remove(index);
                 self.lost(&candidate, why, factory, now);
@@ -470,7 +472,7 @@ impl Association {
 
     /// Looks at every certificate shown, now that something is new: a candidate, or what was
     /// agreed.
-    fn judge_all(&mut self) {
+    fn evaluate_candidates(&mut self) {
         let Some(agreed) = &self.agreed else { return };
         if self.secured.is_some() || self.failed.is_some() {
             return;
@@ -522,3 +524,6 @@ impl Association {
         self.failed = Some(failure);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -169,7 +169,7 @@ impl Agent {
         for candidate in &agreed.candidates {
             self.pair_with(candidate);
         }
-        self.list.thaw();
+        self.list.unfreeze();
         for early in std::mem::take(&mut self.early) {
             self.checked_by(early, now);
         }
@@ -235,7 +235,7 @@ impl Agent {
     ) {
         let role = (self.controlling, self.tie_breaker);
         let mut accepted = None;
-        let bytes = match check::judge(message, &self.local, role, from) {
+        let bytes = match check::evaluate(message, &self.local, role, from) {
             // Whoever does not know our user name gets no answer at all.
             CheckVerdict::Stranger => return,
             CheckVerdict::Refused(answer) => answer,

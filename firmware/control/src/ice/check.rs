@@ -26,8 +26,8 @@ pub(super) enum CheckVerdict {
     },
 }
 
-/// Judges a request. `role`: whether we lead, and our tie-breaker.
-pub(super) fn judge(
+/// Evaluates a request. `role`: whether we lead, and our tie-breaker.
+pub(super) fn evaluate(
     message: &Message<'_>,
     local: &IceCredentials,
     (controlling, tie_breaker): (bool, u64),

@@ -77,7 +77,7 @@ pub(super) struct Pair {
     pub(super) is_valid: bool,
     /// It is the one to use.
     pub(super) is_nominated: bool,
-    /// It shall be the one to use, as soon as a check of ours succeeds.
+    /// It is to be the one in use, as soon as a check of ours succeeds.
     pub(super) to_nominate: bool,
     pub(super) attempt: Option<Attempt>,
     cancelled: VecDeque<Attempt>,
@@ -186,7 +186,7 @@ impl Checklist {
     }
 
     /// Of every foundation the best pair of RTP may be checked now (section 6.1.2.6).
-    pub(super) fn thaw(&mut self) {
+    pub(super) fn unfreeze(&mut self) {
         for index in 0..self.pairs.len() {
             let pair = &self.pairs[index];
             let better = self.pairs.iter().any(|other| {

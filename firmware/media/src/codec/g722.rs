@@ -388,12 +388,12 @@ impl Decoder {
         let whole = (usize::from(waiting.is_some()) + played.len()) & !1;
         let mut bank = self.heard.clone();
         let mut coming = waiting.iter().chain(played).chain(ahead);
-        for place in (0..whole + QMF_DELAY).step_by(2) {
+        for index in (0..whole + QMF_DELAY).step_by(2) {
             let (Some(&first), Some(&second)) = (coming.next(), coming.next()) else {
                 break;
             };
             let (low, high) = bank.analyse(first, second);
-            if place >= QMF_DELAY {
+            if index >= QMF_DELAY {
                 // The byte an encoder would have sent, decoded as usual.
                 let byte = self.bands.clone().encode(low, high);
                 let (low, high) = self.bands.decode(byte);

@@ -15,14 +15,14 @@
 //! heard in speech. The far end may send stereo (`opus/48000/2` always says so): a mono decoder
 //! mixes it down by itself (RFC 7587 §4.1).
 
-use types::OpusBand;
-
-use super::{CodecError, EncoderOptions, MAX_SAMPLES};
 use audiopus::coder::{Decoder as LibDecoder, Encoder as LibEncoder, GenericCtl};
 use audiopus::packet::Packet;
 use audiopus::{
     Application, Bandwidth, Bitrate, Channels, ErrorCode, MutSignals, SampleRate, Signal,
 };
+use types::OpusBand;
+
+use super::{CodecError, EncoderOptions, MAX_SAMPLES};
 
 /// What libopus answered when it refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

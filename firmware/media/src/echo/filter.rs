@@ -98,7 +98,7 @@ impl Filter {
     }
 
     /// The way of the echo has changed: the weights stay, but are believed less.
-    pub(super) fn doubt(&mut self) {
+    pub(super) fn raise_uncertainty(&mut self) {
         for uncertainty in &mut self.uncertainty {
             *uncertainty = uncertainty.max(DOUBTFUL);
         }

@@ -1,11 +1,12 @@
 //! Measured effect: echo return loss enhancement (ERLE), intelligibility in double talk (STOI),
 //! what happens to a near end without echo, to a way that changes, and to a handset.
 
+use testkit::data::read_wav;
+
 use super::*;
 use crate::stoi::stoi;
 use crate::test_data::speexdsp::Canceller;
 use crate::test_data::{Rng, read};
-use testkit::data::read_wav;
 
 const RATE: u32 = 16_000;
 /// A period of 5 ms.

@@ -7,7 +7,7 @@ const FINE: usize = 200;
 const COARSE: usize = 120;
 const COARSE_MS: f64 = 10.0;
 
-/// Part of the packets that shall be in time.
+/// Part of the packets that are to be in time.
 const QUANTILE: f64 = 0.985;
 /// Weight of the past after each packet, once learnt: half is forgotten in about five seconds of 20
 /// ms packets.

@@ -19,7 +19,10 @@
 //! | `expect delay 5 12` | mean playout delay of the last 100 ms, in ms, within |
 //! | `expect concealed 0 5` | ms; also `late`, `doubled`, `skipped`, `shortened`, `lengthened` |
 
-use super::rig::Rig;
+mod rig;
+mod traces;
+
+use rig::Rig;
 
 struct Script {
     rig: Rig,
@@ -223,7 +226,7 @@ fn undisturbed_sound_passes_untouched() {
     }
     let law = |n: i64| {
         use crate::codec::g711::Law;
-        Law::Mu.expand(Law::Mu.compress(super::rig::voice(n)))
+        Law::Mu.expand(Law::Mu.compress(rig::voice(n)))
     };
     let tail = &rig.heard[rig.heard.len() - 16_000..];
     let shift = (0..160_000)

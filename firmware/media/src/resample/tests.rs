@@ -173,8 +173,8 @@ fn the_delay_is_what_we_say_and_short() {
         // A pulse of noise-free shape: the centre of gravity of its square is the delay.
         let at = from as usize / 10;
         let mut input = vec![0; from as usize / 4];
-        for (n, place) in input[at - 20..=at + 20].iter_mut().enumerate() {
-            *place =
+        for (n, sample) in input[at - 20..=at + 20].iter_mut().enumerate() {
+            *sample =
                 (10_000.0 * (0.5 - 0.5 * (std::f64::consts::TAU * n as f64 / 40.0).cos())) as i16;
         }
         let out = run(&input);

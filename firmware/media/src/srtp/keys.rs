@@ -184,7 +184,7 @@ pub enum Encryption {
 
 impl Encryption {
     /// The word for `status` and events: `none`, `waiting`, `partial`, or the suite's name.
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Encryption::None => "none",
             Encryption::Waiting => "waiting",

@@ -28,12 +28,12 @@ fn table() -> Vec<(String, ToneSpec)> {
                 steps.len()
             );
             for (segment, step) in spec.segments.iter_mut().zip(steps) {
-                for (place, hz) in segment
+                for (slot, hz) in segment
                     .frequencies_hz
                     .iter_mut()
                     .zip(step["freq_hz"].as_array().unwrap())
                 {
-                    *place = hz.as_u64().unwrap() as u16;
+                    *slot = hz.as_u64().unwrap() as u16;
                 }
                 // The table writes some modulations as a sum with a frequency below hearing (Japan:
                 // 400+15).
@@ -86,7 +86,7 @@ fn expected(spec: &ToneSpec, rounds: usize) -> Vec<(ToneSegment, f64, f64)> {
 /// Places where sound begins and ends, in ms: by the peak in windows of 1 ms against 3 % of the
 /// loudest; gaps under 4 ms (beats, a change of frequency) are not pauses.
 fn bursts(samples: &[i16], rate: u32) -> Vec<(f64, f64)> {
-    let place = |ms: usize| ms * rate as usize / 1000;
+    let index_of = |ms: usize| ms * rate as usize / 1000;
     let loudest = samples
         .iter()
         .map(|sample| sample.unsigned_abs())
@@ -99,7 +99,7 @@ fn bursts(samples: &[i16], rate: u32) -> Vec<(f64, f64)> {
     };
     let mut found: Vec<(f64, f64)> = Vec::new();
     for ms in 0..samples.len() * 1000 / rate as usize {
-        if loud(&samples[place(ms)..place(ms + 1)]) {
+        if loud(&samples[index_of(ms)..index_of(ms + 1)]) {
             let ms = ms as f64;
             match found.last_mut() {
                 Some(last) if ms - last.1 < 4.0 => last.1 = ms + 1.0,
@@ -138,7 +138,7 @@ fn fit(samples: &[i16], rate: u32, frequencies: &[f64]) -> (f64, Vec<f64>) {
             let factor = row[i] / pivot[i];
             row.iter_mut()
                 .zip(&pivot)
-                .for_each(|(place, value)| *place -= factor * value);
+                .for_each(|(slot, value)| *slot -= factor * value);
         }
     }
     let weights: Vec<f64> = (0..size).map(|i| matrix[i][size] / matrix[i][i]).collect();

@@ -146,7 +146,7 @@ impl Phone {
     pub(super) fn answer_waiting(&mut self) {
         self.menu = None;
         // Only from a call in the hand, or with one on hold and nothing else.
-        let here = matches!(self.state, State::Talking | State::OnHold);
+        let here = self.state.has_established_call();
         if let Some(waiting) = self.calls.first(CallState::Waiting).filter(|_| here) {
             self.release_key();
             self.hold_active();
@@ -164,6 +164,11 @@ impl Phone {
                 why: crate::note::Refusal::ByHand,
             });
         }
+    }
+
+    /// A call is on hold, and nothing is keyed yet after the flash that put it there.
+    pub(super) fn only_holds(&self) -> bool {
+        self.state == State::OnHold || (self.state == State::DialTone && self.second_dial_tone)
     }
 
     /// The call of the handset goes on hold, in a conference all of them.

@@ -20,9 +20,7 @@ impl Phone {
             }
             Some(CallState::Waiting) => self.answer_waiting(),
             Some(CallState::OnHold) => {
-                let free = self.state == State::OnHold
-                    || (self.state == State::DialTone && self.second_dial_tone);
-                if free {
+                if self.only_holds() {
                     self.release_key();
                     self.switch_to(call);
                 }

@@ -20,6 +20,7 @@ mod random;
 mod remote;
 mod speech;
 mod transfer;
+mod two_calls;
 
 /// A phone, its clock, and everything it said since it was last asked.
 struct Desk {

@@ -21,7 +21,7 @@ use crate::features::Screening;
 use crate::input::{Alert, CallId, CallUpdate, Caller, Encryption, EndCause};
 use crate::note::{Note, Refusal, TransferRefusal};
 use crate::output::{Output, Tone};
-use crate::state::{Phase, State};
+use crate::state::State;
 
 /// How long a tone of failure is heard in the loudspeaker before the phone rests by itself: words
 /// that explain it are over by then.
@@ -132,7 +132,7 @@ impl Phone {
         let alone = self.calls.iter().count() == 1;
         if self.state == State::Idle || (self.state == State::Ringing && may_wait && alone) {
             Some(CallState::Ringing)
-        } else if self.has_established_call() && may_wait && !self.hands_free {
+        } else if self.state.has_established_call() && may_wait && !self.hands_free {
             Some(CallState::Waiting)
         } else {
             None
@@ -179,17 +179,6 @@ impl Phone {
         match self.calls.first(CallState::Ringing) {
             Some(other) => self.ring(other, false, now),
             None => self.enter(State::Idle, None),
-        }
-    }
-
-    /// A call is established, talking or on hold, and nothing else goes on.
-    fn has_established_call(&self) -> bool {
-        match self.state.phase() {
-            Phase::Connected => self.state == State::Talking,
-            Phase::Held => true,
-            Phase::OnHook | Phase::Dialling | Phase::Placing | Phase::Failed | Phase::SettingUp => {
-                false
-            }
         }
     }
 
@@ -274,9 +263,7 @@ impl Phone {
         };
         let (peer, on_hold) = (call.peer.clone(), call.state == CallState::OnHold);
         self.note(Note::HoldRefused { peer });
-        let idle =
-            self.state == State::OnHold || (self.state == State::DialTone && self.second_dial_tone);
-        if on_hold && idle && self.in_hand() {
+        if on_hold && self.only_holds() && self.in_hand() {
             self.switch_to(id);
         }
     }

@@ -50,7 +50,7 @@ impl UserAgent {
                 Action::RepeatResponse(transaction) => self.repeat_response(transaction, now),
                 Action::HangUp(call) => self.on_call(call, now, |c, turn| c.hang_up(None, turn)),
                 Action::HurryTransfer(call) => {
-                    self.on_call(call, now, |c, _| c.hurry_transfer(now));
+                    self.on_call(call, now, |c, _| c.shorten_transfer(now));
                 }
                 Action::NotifyReferrer(code) => self.notify_referrer(handle, code, now),
                 Action::Event(event) => self.events.push_back(*event),

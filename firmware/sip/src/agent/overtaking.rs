@@ -37,10 +37,8 @@ impl UserAgent {
             .connection()
             .filter(|connection| !self.transport.connections.is_open(*connection));
         if let Some(connection) = opening {
-            // It was not sent yet, and shall not be when the connection opens after all.
-            self.transport
-                .connections
-                .withdraw(connection, &entry.bytes);
+            // It was not sent yet, and must not be when the connection opens after all.
+            self.transport.connections.abandon(connection, &entry.bytes);
             self.abandon_client(transaction);
         } else {
             entry.overtaken = true;

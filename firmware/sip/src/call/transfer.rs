@@ -112,9 +112,9 @@ impl Call {
     }
 
     /// The far end that was to replace this call hung up without a last word.
-    pub(crate) fn hurry_transfer(&mut self, now: Instant) {
+    pub(crate) fn shorten_transfer(&mut self, now: Instant) {
         if let State::Transferring(_, transfer) = &mut self.state {
-            transfer.hurry(now);
+            transfer.shorten(now);
         }
     }
 

@@ -134,7 +134,7 @@ impl Destinations {
     }
 
     /// The addresses of the server that was looked up. Whether there is one among them that may be
-    /// used: what shall use TLS goes nowhere else, whatever an answer out of DNS says.
+    /// used: what must use TLS goes nowhere else, whatever an answer out of DNS says.
     pub(super) fn handle_targets(
         &mut self,
         targets: &[Target],

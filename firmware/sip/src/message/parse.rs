@@ -10,9 +10,9 @@
 //!                                               └────────── any fault ─▶ ParseError with Salvage
 //! ```
 
-use zeroize::Zeroizing;
-
 use std::borrow::Cow;
+
+use zeroize::Zeroizing;
 
 use super::error::{Fault, HeaderError, ParseError, Salvage};
 use super::header::same_name;

@@ -6,16 +6,15 @@
 //!
 //! Both tables are bounded; a full one refuses, it never drops an older transaction.
 
-use zeroize::Zeroizing;
-
 use std::collections::BTreeMap;
 
-use crate::flow::Flow;
-use crate::ids::{CallHandle, RequestId, TransactionId};
-use crate::message::{Method, Request, Response};
+use zeroize::Zeroizing;
 
 use super::client::Client;
 use super::server::Server;
+use crate::flow::Flow;
+use crate::ids::{CallHandle, RequestId, TransactionId};
+use crate::message::{Method, Request, Response};
 
 /// Most client transactions alive.
 pub(crate) const MAX_CLIENTS: usize = 256;

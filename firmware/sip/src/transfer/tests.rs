@@ -124,9 +124,9 @@ fn time_limit_depends_on_the_role() {
     assert_eq!(transfer.consulted(), Some(CONSULTED));
     let mut consulted = Transfer::consulted_call("carol", now);
     assert_eq!(consulted.handle_timeout(), TransferStep::NotReplaced);
-    consulted.hurry(now);
+    consulted.shorten(now);
     assert_eq!(consulted.deadline(), now + LAST_CHANCE);
-    consulted.hurry(now + Duration::from_secs(1));
+    consulted.shorten(now + Duration::from_secs(1));
     assert_eq!(consulted.deadline(), now + LAST_CHANCE, "never later");
 }
 

@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use sip::message::{Message, Uri};
+use testkit::data;
 
 use crate::reader::exercise;
-use testkit::data;
 
 /// The messages of a YAML list of literal blocks.
 fn blocks(yaml: &str) -> Vec<String> {

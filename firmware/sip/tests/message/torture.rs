@@ -2,9 +2,9 @@
 //! messages of our own.
 
 use sip::message::{Fault, HeaderError, Message, Method};
+use testkit::data;
 
 use crate::reader::exercise;
-use testkit::data;
 
 /// Every case does what its verdict says, as far as a parser can know: what is valid is read; what
 /// is refused is answered with a code the manifest accepts, and answered at all where silence would

@@ -91,14 +91,7 @@ fn a_refer_is_followed_and_reported() {
     assert_eq!(accepted, 1);
     world.answer(&invite, 180, Some("c"), CAROL, &[], None);
     world.run_ms(50);
-    world.answer(
-        &invite,
-        200,
-        Some("c"),
-        CAROL,
-        &[],
-        Some(&sdp("192.0.2.8", "")),
-    );
+    world.accept(&invite, Some("c"), CAROL, &sdp("192.0.2.8", ""));
     world.run_ms(50);
     assert!(is_established(&world.events(0)));
     world.run_ms(50);
@@ -372,14 +365,7 @@ fn a_chain_of_refers_ends() {
         );
         let new = follow(&mut world, call).unwrap();
         let (_, next) = world.request_at(&Method::Invite);
-        world.answer(
-            &next,
-            200,
-            Some("c"),
-            CAROL,
-            &[],
-            Some(&sdp("192.0.2.8", "")),
-        );
+        world.accept(&next, Some("c"), CAROL, &sdp("192.0.2.8", ""));
         world.run_ms(50);
         world.with(0, |alice, now| alice.end(call, now));
         world.run_ms(50);
@@ -405,14 +391,7 @@ fn a_refer_uses_the_calls_account_and_no_other() {
             .unwrap()
     });
     let invite = world.request(&Method::Invite);
-    world.answer(
-        &invite,
-        200,
-        Some("p"),
-        PEER,
-        &[],
-        Some(&sdp("192.0.2.9", "")),
-    );
+    world.accept(&invite, Some("p"), PEER, &sdp("192.0.2.9", ""));
     world.request(&Method::Ack);
     let text = format!(
         "REFER sip:alice@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PEER};rport;branch=z9hG4bKacc\r\n\
@@ -451,14 +430,7 @@ fn a_refer_uses_the_calls_account_and_no_other() {
     follow(&mut world, call).unwrap();
     let (_, invite) = world.request_at(&Method::Invite);
     let challenge = "Digest realm=\"192.0.2.100\", nonce=\"n\", qop=\"auth\"";
-    world.answer(
-        &invite,
-        401,
-        Some("t"),
-        CAROL,
-        &[("WWW-Authenticate", challenge)],
-        None,
-    );
+    world.challenge(&invite, Some("t"), CAROL, challenge);
     world.run_ms(50);
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(401))]);
     assert_eq!(world.sent("INVITE"), 1);

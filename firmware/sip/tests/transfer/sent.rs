@@ -27,14 +27,7 @@ fn a_transfer_follows_the_notifies() {
     let (held, first) = calling(&mut world);
     let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
     let second = world.request(&Method::Invite);
-    world.answer(
-        &second,
-        200,
-        Some("c"),
-        CAROL,
-        &[],
-        Some(&sdp("192.0.2.8", "")),
-    );
+    world.accept(&second, Some("c"), CAROL, &sdp("192.0.2.8", ""));
     world.run_ms(50);
     world.events(0);
     world.inbox.clear();
@@ -151,14 +144,7 @@ fn shutting_down_ends_what_is_being_handed_over() {
     let (held, _) = calling(&mut world);
     let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
     let second = world.request(&Method::Invite);
-    world.answer(
-        &second,
-        200,
-        Some("c"),
-        CAROL,
-        &[],
-        Some(&sdp("192.0.2.8", "")),
-    );
+    world.accept(&second, Some("c"), CAROL, &sdp("192.0.2.8", ""));
     world.run_ms(50);
     world
         .with(0, |alice, now| alice.transfer(held, consulted, now))

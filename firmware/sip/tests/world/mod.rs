@@ -16,13 +16,16 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use sip::agent::{AgentConfig, Counters, EndedBy, Tables};
-use sip::message::{Message, Method, NameAddr, Request, Response};
+use sip::agent::{AgentConfig, Counters, Tables};
+use sip::message::{Message, Method, Request, Response};
+use sip::offer_answer::LocalMedia;
+use sip::{AccountConfig, CallHandle, ConnectionId, Event, Flow, Target, UserAgent};
 use testkit::network::{Datagram, Link, Network};
 use types::Codec;
 
-use sip::offer_answer::LocalMedia;
-use sip::{AccountConfig, CallHandle, ConnectionId, Event, Flow, Target, UserAgent};
+mod peer;
+
+pub(crate) use peer::*;
 
 /// One agent with its address and the events it gave its owner.
 pub(crate) struct Phone {
@@ -167,6 +170,13 @@ impl World {
     /// One phone, and the test as the rest of the world.
     pub(crate) fn alone() -> Self {
         Self::new(vec![config("alice", "192.0.2.1:5060", 1)])
+    }
+
+    /// One phone and the scripted peer, whom its owner has listed.
+    pub(crate) fn with_listed_peer() -> Self {
+        let mut config = config("alice", "192.0.2.1:5060", 1);
+        peer_is_listed(&mut config);
+        Self::new(vec![config])
     }
 
     fn push(&mut self, packet: Packet) {
@@ -533,162 +543,21 @@ impl World {
         }
         self.send(from, 0, response.to_bytes());
     }
-}
 
-/// An SDP body of a peer at this address with PCMU.
-pub(crate) fn sdp(address: &str, extra: &str) -> String {
-    format!(
-        "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
-         m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n{extra}"
-    )
-}
-
-/// A request from a scripted peer.
-pub(crate) struct Ask<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) branch: &'a str,
-    pub(crate) from_tag: &'a str,
-    pub(crate) to: String,
-    pub(crate) call_id: &'a str,
-    pub(crate) cseq: u32,
-    pub(crate) from: &'a str,
-    pub(crate) extra: String,
-    pub(crate) body: String,
-}
-
-impl Ask<'_> {
-    /// An INVITE to alice from 192.0.2.9:5060.
-    pub(crate) fn invite() -> Self {
-        Self {
-            method: "INVITE",
-            branch: "z9hG4bKfirst",
-            from_tag: "peer",
-            to: "<sip:alice@192.0.2.1>".into(),
-            call_id: "call-1",
-            cseq: 1,
-            from: "192.0.2.9:5060",
-            extra: "Content-Type: application/sdp\r\n".into(),
-            body: sdp("192.0.2.9", ""),
-        }
+    /// Accepts an INVITE with this description.
+    pub(crate) fn accept(&mut self, invite: &Request, tag: Option<&str>, from: &str, body: &str) {
+        self.answer(invite, 200, tag, from, &[], Some(body));
     }
 
-    pub(crate) fn text(&self) -> String {
-        let Self {
-            method,
-            branch,
-            from_tag,
-            to,
-            call_id,
-            cseq,
-            from,
-            extra,
-            body,
-        } = self;
-        format!(
-            "{method} sip:alice@192.0.2.1 SIP/2.0\r\n\
-             Via: SIP/2.0/UDP {from};rport;branch={branch}\r\nMax-Forwards: 70\r\n\
-             From: \"Peer\" <sip:peer@{from}>;tag={from_tag}\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
-             CSeq: {cseq} {method}\r\n\
-             Contact: <sip:peer@{from}>\r\n{extra}Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-    }
-}
-
-/// The To header of a dialog a response made.
-pub(crate) fn to_of(response: &Response) -> String {
-    let to: NameAddr = response.headers.to().unwrap();
-    to.to_string()
-}
-
-// ── one phone and a scripted peer ────────────────────────────────────────────────────────────────
-
-/// The scripted peer as a listed caller: no rate holds for it.
-pub(crate) fn peer_is_listed(config: &mut AgentConfig) {
-    config.direct_from.push(sip::AllowedCaller {
-        user: None,
-        network: [192, 0, 2, 9].into(),
-        prefix: 32,
-    });
-}
-
-/// One phone and the scripted peer, whom its owner has listed.
-pub(crate) fn with_listed_peer() -> World {
-    let mut config = config("alice", "192.0.2.1:5060", 1);
-    peer_is_listed(&mut config);
-    World::new(vec![config])
-}
-
-/// Where the scripted peer is.
-pub(crate) const PEER: &str = "192.0.2.9:5060";
-
-pub(crate) fn ends(events: &[Event]) -> Vec<(EndedBy, Option<u16>)> {
-    let end = |event: &Event| match event {
-        Event::Ended { by, code, .. } => Some((*by, *code)),
-        _ => None,
-    };
-    events.iter().filter_map(end).collect()
-}
-
-pub(crate) fn is_established(events: &[Event]) -> bool {
-    events
-        .iter()
-        .any(|event| matches!(event, Event::Established { .. }))
-}
-
-/// Alice has called the peer; its INVITE.
-pub(crate) fn called(world: &mut World) -> (CallHandle, Request) {
-    let call = world.invite(0, &format!("sip:peer@{PEER}"));
-    (call, world.request(&Method::Invite))
-}
-
-/// Alice's call to the peer is established; her INVITE.
-pub(crate) fn calling(world: &mut World) -> (CallHandle, Request) {
-    let (call, invite) = called(world);
-    world.answer(
-        &invite,
-        200,
-        Some("p"),
-        PEER,
-        &[],
-        Some(&sdp("192.0.2.9", "")),
-    );
-    world.request(&Method::Ack);
-    assert!(is_established(&world.events(0)));
-    (call, invite)
-}
-
-/// The peer's call to alice is answered; the 200.
-pub(crate) fn answered(world: &mut World) -> (CallHandle, Response) {
-    world.send(PEER, 0, Ask::invite().text());
-    world.response(100);
-    let call = world.incoming(0);
-    world.with(0, |alice, now| alice.answer(call, media(20_000), now));
-    (call, world.response(200))
-}
-
-pub(crate) fn ack(response: &Response) -> String {
-    let to = to_of(response);
-    Ask {
-        method: "ACK",
-        branch: "z9hG4bKack",
-        to,
-        extra: String::new(),
-        body: String::new(),
-        ..Ask::invite()
-    }
-    .text()
-}
-
-pub(crate) fn inside(response: &Response, method: &'static str, cseq: u32) -> Ask<'static> {
-    let branch = format!("z9hG4bK{method}{cseq}").leak();
-    Ask {
-        method,
-        branch,
-        cseq,
-        to: to_of(response),
-        extra: String::new(),
-        body: String::new(),
-        ..Ask::invite()
+    /// Refuses a request until it proves who sends it.
+    pub(crate) fn challenge(
+        &mut self,
+        request: &Request,
+        tag: Option<&str>,
+        from: &str,
+        challenge: &str,
+    ) {
+        let challenge = [("WWW-Authenticate", challenge)];
+        self.answer(request, 401, tag, from, &challenge, None);
     }
 }

@@ -1,15 +1,17 @@
 //! The board crate alone, on gpio-sim, snd-aloop and softdog.
 
-use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE, LAMPS_WATCHED};
-use crate::keypad::with_contacts;
-use crate::loopback::Loopback;
-use board::{Board, BoardEvent, Profile};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use board::{Board, BoardEvent, Profile};
 use testkit::measure::{Clip, align, level_dbfs};
 use testkit::signal::Source;
 use types::{Lamp, LampState};
+
+use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE, LAMPS_WATCHED};
+use crate::keypad::with_contacts;
+use crate::loopback::Loopback;
 
 pub(crate) fn profile() -> Profile {
     let root = std::env::var("OFFHOOK_ROOT").unwrap();

@@ -1,9 +1,10 @@
 //! A keypad: while a key is held, its column follows its row, as a closed contact
 //! makes it.
 
-use crate::chip::{COLUMNS, Chip, ROWS};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
+
+use crate::chip::{COLUMNS, Chip, ROWS};
 
 const LABELS: [&str; 4] = ["123", "456", "789", "*0#"];
 

@@ -1,12 +1,13 @@
 //! The other side of the loopback card: what the phone's microphone hears is said here, what its
 //! ear plays is recorded here.
 
-use board::audio::{AudioRequest, Period, open};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use board::audio::{AudioRequest, Period, open};
 
 #[derive(Default)]
 struct Shared {

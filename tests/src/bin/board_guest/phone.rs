@@ -1,12 +1,13 @@
 //! `offhook` processes inside the guest and their control sockets.
 
-use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 /// The program under test.
 pub(crate) fn binary() -> String {

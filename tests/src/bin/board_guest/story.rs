@@ -1,17 +1,19 @@
 //! The whole phone: the unmodified binary on gpio-sim and snd-aloop, as a person has it in the
 //! hand.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::data;
+use testkit::measure::{Clip, align_parts, level_dbfs, median, peak_near, share_of_power};
+use testkit::signal::Source;
+
 use crate::chip::{BELL, Chip, LAMP_IN_USE, LAMPS_WATCHED};
 use crate::devices::watch_bell;
 use crate::keypad::with_contacts;
 use crate::loopback::Loopback;
 use crate::phone::Phone;
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-use testkit::data;
-use testkit::measure::{Clip, align_parts, level_dbfs, median, peak_near, share_of_power};
-use testkit::signal::Source;
 
 const PHONE_SIP: u16 = 5062;
 const ECHO_SIP: u16 = 5072;

@@ -7,11 +7,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-use super::verify::Signatures;
+use super::verify::{Signatures, verify_signatures};
 
 /// Believes every certificate; that who shows it holds its key is checked all the same.
 #[derive(Debug)]
-pub(crate) struct NoVerification(pub(crate) Signatures);
+pub(crate) struct NoVerification {
+    pub(crate) signatures: Signatures,
+}
 
 impl ServerCertVerifier for NoVerification {
     fn verify_server_cert(
@@ -25,25 +27,5 @@ impl ServerCertVerifier for NoVerification {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.tls12(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.tls13(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.schemes()
-    }
+    verify_signatures!();
 }

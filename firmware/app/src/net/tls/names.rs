@@ -73,7 +73,7 @@ impl Identities {
     }
 
     /// For people.
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn listed(&self) -> String {
         let all: Vec<String> = self
             .domains
             .iter()
@@ -197,6 +197,6 @@ mod tests {
     #[test]
     fn without_alternative_names_it_is_for_no_one() {
         assert!(!covers(&[], "example.org"));
-        assert!(Identities::default().words().contains("no name"));
+        assert!(Identities::default().listed().contains("no name"));
     }
 }

@@ -78,38 +78,6 @@ pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
 pub(crate) struct Signatures(pub(crate) Arc<CryptoProvider>);
 
 impl Signatures {
-    pub(crate) fn tls12(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    pub(crate) fn tls13(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    pub(crate) fn schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-
     fn algorithms(&self) -> &'static [&'static dyn SignatureVerificationAlgorithm] {
         self.0.signature_verification_algorithms.all
     }
@@ -143,7 +111,7 @@ pub(crate) struct Servers {
     pub(crate) signatures: Signatures,
 }
 
-/// What both verifiers do with the signature of a handshake, by their field `signatures`.
+/// What every verifier does with the signature of a handshake, by their field `signatures`.
 macro_rules! verify_signatures {
     () => {
         fn verify_tls12_signature(
@@ -152,7 +120,12 @@ macro_rules! verify_signatures {
             certificate: &CertificateDer<'_>,
             signature: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
-            self.signatures.tls12(message, certificate, signature)
+            rustls::crypto::verify_tls12_signature(
+                message,
+                certificate,
+                signature,
+                &self.signatures.0.signature_verification_algorithms,
+            )
         }
 
         fn verify_tls13_signature(
@@ -161,14 +134,23 @@ macro_rules! verify_signatures {
             certificate: &CertificateDer<'_>,
             signature: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
-            self.signatures.tls13(message, certificate, signature)
+            rustls::crypto::verify_tls13_signature(
+                message,
+                certificate,
+                signature,
+                &self.signatures.0.signature_verification_algorithms,
+            )
         }
 
         fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.signatures.schemes()
+            self.signatures
+                .0
+                .signature_verification_algorithms
+                .supported_schemes()
         }
     };
 }
+pub(super) use verify_signatures;
 
 impl ServerCertVerifier for Servers {
     fn verify_server_cert(
@@ -203,7 +185,7 @@ impl ServerCertVerifier for Servers {
                 }
                 let identities = Identities::of(&certificate);
                 if !identities.cover(names) {
-                    let found = identities.words();
+                    let found = identities.listed();
                     return Err(Refusal::WrongName { found }.into_error());
                 }
             }

@@ -23,7 +23,7 @@ fn appendix_ii_encoder_sequence() {
     };
     let mut bands = Bands::new();
     let mut coded = 0;
-    for (place, (&input, &expected)) in input.iter().zip(&expected).enumerate() {
+    for (index, (&input, &expected)) in input.iter().zip(&expected).enumerate() {
         if input & 1 != 0 {
             bands = Bands::new();
             continue;
@@ -33,7 +33,7 @@ fn appendix_ii_encoder_sequence() {
         assert_eq!(
             bands.encode(sample, sample),
             (expected >> 8) as u8,
-            "word {place}"
+            "word {index}"
         );
         coded += 1;
     }
@@ -49,7 +49,7 @@ fn appendix_ii_decoder_sequence() {
     };
     let mut bands = Bands::new();
     let mut decoded = 0;
-    for (place, ((&code, &low), &high)) in codes.iter().zip(&low).zip(&high).enumerate() {
+    for (index, ((&code, &low), &high)) in codes.iter().zip(&low).zip(&high).enumerate() {
         if code & 1 != 0 {
             bands = Bands::new();
             continue;
@@ -58,7 +58,7 @@ fn appendix_ii_decoder_sequence() {
         assert_eq!(
             out,
             (i32::from(low as i16 >> 1), i32::from(high as i16 >> 1)),
-            "word {place}"
+            "word {index}"
         );
         decoded += 1;
     }

@@ -184,15 +184,15 @@ proptest! {
 
     #[test]
     fn one_bit_wrong_is_all_wrong(suite in prop::sample::select(SrtpSuite::ALL.to_vec()),
-        mki in prop::collection::vec(any::<u8>(), 0..6), place: prop::sample::Index,
+        mki in prop::collection::vec(any::<u8>(), 0..6), at: prop::sample::Index,
         bit in 0u8..8) {
         let (mut sender, mut receiver) = pair(suite, &mki);
         let clear = report(0x1234_5678, 9);
         let packet = protect(&mut sender, &clear).unwrap();
         let mut wrong = packet.clone();
-        wrong[place.index(packet.len())] ^= 1 << bit;
+        wrong[at.index(packet.len())] ^= 1 << bit;
         prop_assert!(unprotect(&mut receiver, &wrong).is_err());
-        prop_assert!(unprotect(&mut receiver, &packet[..place.index(packet.len())]).is_err());
+        prop_assert!(unprotect(&mut receiver, &packet[..at.index(packet.len())]).is_err());
         prop_assert_eq!(unprotect(&mut receiver, &packet), Ok(clear));
     }
 }

@@ -368,16 +368,16 @@ proptest! {
     #[test]
     fn one_bit_wrong_is_all_wrong(suite in suites(),
         mki in prop::collection::vec(any::<u8>(), 0..6),
-        payload in prop::collection::vec(any::<u8>(), 0..200), place: prop::sample::Index,
+        payload in prop::collection::vec(any::<u8>(), 0..200), at: prop::sample::Index,
         bit in 0u8..8) {
         let key = master(suite, 3, &mki);
         let (mut sender, mut receiver) = (Sender::new(&key), Receiver::new(&key));
         let clear = rtp(0x1234_5678, 20_000, &payload);
         let packet = protect(&mut sender, &clear).unwrap();
         let mut wrong = packet.clone();
-        wrong[place.index(packet.len())] ^= 1 << bit;
+        wrong[at.index(packet.len())] ^= 1 << bit;
         prop_assert!(unprotect(&mut receiver, &wrong).is_err());
-        prop_assert!(unprotect(&mut receiver, &packet[..place.index(packet.len())]).is_err());
+        prop_assert!(unprotect(&mut receiver, &packet[..at.index(packet.len())]).is_err());
         prop_assert_eq!(unprotect(&mut receiver, &packet), Ok(clear));
     }
 }

@@ -158,9 +158,9 @@ fn who_shows_a_certificate_without_its_key_is_refused_on_either_side() {
             .unwrap();
         let caller = caller
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(dangerous::NoVerification(Signatures(
-                provider(),
-            ))))
+            .with_custom_certificate_verifier(Arc::new(dangerous::NoVerification {
+                signatures: Signatures(provider()),
+            }))
             .with_client_cert_resolver(Arc::new(Thief::of(&b, &eve)));
         let mut client = ClientConnection::new(
             Arc::new(caller),

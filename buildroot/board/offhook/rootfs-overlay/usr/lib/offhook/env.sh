@@ -13,7 +13,8 @@ DISK=${ROOT_DEVICE%[0-9]}          # /dev/vda5 → /dev/vda, /dev/mmcblk0p5 → 
 CARD_DEVICE=$DISK$CARD_PART DATA_DEVICE=$DISK$DATA_PART
 mkdir -p /run/offhook/notes
 
-# log TEXT: into the kernel's log, which survives a crash (pstore) and goes to the syslog server where one is configured.
+# log TEXT: into the kernel's log, which survives a crash (pstore) and goes to the syslog server
+# where one is configured.
 log() { echo "offhook-image: $*" >/dev/kmsg; }
 
 # note NAME TEXT: a line for status.txt; an empty TEXT removes it.
@@ -28,6 +29,7 @@ publish_notes() {
   mv /run/offhook/image.new /run/offhook/image
 }
 
-# card_open / card_close: p1 is writable in between, for one writer at a time (the phone takes the same lock).
+# card_open / card_close: p1 is writable in between, for one writer at a time (the phone takes the
+# same lock).
 card_open() { exec 9>/run/offhook/card.lock; flock 9; mount -o remount,rw "$CARD"; }
 card_close() { sync; mount -o remount,ro "$CARD"; exec 9>&-; }

@@ -1,5 +1,5 @@
-# The radio: starts wpa_supplicant, starts it again when it ends, and reports why Wi-Fi has not joined. Sourced by `network` after env.sh;
-# tested on the host by tests/image/radio_test.sh.
+# The radio: starts wpa_supplicant, starts it again when it ends, and reports why Wi-Fi has not
+# joined. Sourced by `network` after env.sh; tested on the host by tests/image/radio_test.sh.
 RADIO_PID=/run/offhook/wpa_supplicant.pid
 RADIO_LOG=/dev/kmsg
 RADIO_PROC=/proc
@@ -16,9 +16,11 @@ radio_start() {
   wpa_supplicant -B -P "$RADIO_PID" -i "$1" -c "$SYSTEM/wpa_supplicant.conf" >"$RADIO_LOG" 2>&1
 }
 
-# watch_radio INTERFACE: looks every five seconds. A radio that is not running is started again, after a pause that grows up to a minute. Why
-# Wi-Fi has not joined is reported from the fifteenth second on. The first six times it is written to the card at once, because the person
-# is waiting for it; after that only with the usual pauses, so that an unstable network does not wear the card out.
+# watch_radio INTERFACE: looks every five seconds. A radio that is not running is started again,
+# after a pause that grows up to a minute. Why Wi-Fi has not joined is reported from the fifteenth
+# second on. The first six times it is written to the card at once, because the person is waiting
+# for it; after that only with the usual pauses, so that an unstable network does not wear the card
+# out.
 watch_radio() {
   reported= alone=0 refused=60 writes=0 pause=0 waited=0
   while sleep 5; do

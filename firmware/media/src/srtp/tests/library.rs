@@ -167,7 +167,7 @@ impl Peer {
             keys: if uses_mki == 0 { null() } else { keys.as_ptr() },
             num_master_keys: c_ulong::from(uses_mki),
             deprecated_ekt: null(),
-            window_size: super::super::replay::WINDOW as c_ulong,
+            window_size: crate::srtp::replay::WINDOW as c_ulong,
             allow_repeat_tx: 0,
             enc_xtn_hdr: null(),
             enc_xtn_hdr_count: 0,

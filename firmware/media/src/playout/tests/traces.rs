@@ -138,7 +138,7 @@ impl Trace {
 
     /// Ours: mean playout delay, share of sound made up that was not lost on the way, share of
     /// packets not played.
-    fn ours(&self) -> (f64, f64, f64, super::Counts) {
+    fn ours(&self) -> (f64, f64, f64, crate::playout::Counts) {
         let mut rig = Rig::new(self.clock_hz);
         let base = self.packets[0].timestamp - (1 << 32);
         for p in &self.packets {

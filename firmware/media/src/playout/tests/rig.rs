@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use types::Codec;
 
-use super::*;
 use crate::codec::g711::Law;
+use crate::playout::*;
 use crate::time::test_origin;
 
 pub(super) const PERIOD_MS: f64 = 5.0;

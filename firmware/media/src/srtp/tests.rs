@@ -7,7 +7,6 @@
 
 mod library;
 
-use library::Peer;
 use proptest::prelude::*;
 use types::SrtpSuite;
 
@@ -15,6 +14,7 @@ use super::keys::MasterKey;
 use super::{rtcp, rtp};
 use crate::packet::PacketKind;
 use crate::test_data::{directory, read_all, skipped};
+use library::Peer;
 
 /// Ours, with the same face as the library's.
 struct Ours {
@@ -95,7 +95,7 @@ fn report(ssrc: u32, words: u8) -> Vec<u8> {
 
 #[test]
 fn every_size_suite_and_identifier_is_the_librarys() {
-    if !library::is_here("srtp::oracle::every_size_suite_and_identifier_is_the_librarys") {
+    if !library::is_here("srtp::tests::every_size_suite_and_identifier_is_the_librarys") {
         return;
     }
     for suite in SrtpSuite::ALL {
@@ -153,7 +153,7 @@ fn every_size_suite_and_identifier_is_the_librarys() {
 /// Twenty wraps; what arrives is lost, late and in disorder around each, both ways.
 #[test]
 fn wraps_are_the_librarys() {
-    if !library::is_here("srtp::oracle::wraps_are_the_librarys") {
+    if !library::is_here("srtp::tests::wraps_are_the_librarys") {
         return;
     }
     for suite in SrtpSuite::ALL {
@@ -208,7 +208,7 @@ proptest! {
             prop::option::of((any::<prop::sample::Index>(), 0u8..8)),
             any::<prop::sample::Index>()), 1..40),
     ) {
-        if !library::is_here("srtp::oracle::verdicts_are_the_librarys") {
+        if !library::is_here("srtp::tests::verdicts_are_the_librarys") {
             return Ok(());
         }
         let master = master(suite, 3, mki);
@@ -231,9 +231,9 @@ proptest! {
                 _ => (kind, mine.unwrap()),
             };
             earlier.push((kind, sealed.clone()));
-            if let Some((place, bit)) = damage {
-                let place = place.index(sealed.len());
-                sealed[place] ^= 1 << bit;
+            if let Some((at, bit)) = damage {
+                let at = at.index(sealed.len());
+                sealed[at] ^= 1 << bit;
             }
             let taken = ours.unprotect(kind, &sealed);
             if library_reads(kind, suite, mki) {
@@ -247,22 +247,22 @@ proptest! {
 /// Inputs that once broke other implementations: no one's key made them, so no one may take them.
 #[test]
 fn rubbish_is_refused_as_by_the_library() {
-    let test = "srtp::oracle::rubbish_is_refused_as_by_the_library";
+    let test = "srtp::tests::rubbish_is_refused_as_by_the_library";
     let mut all: Vec<Vec<u8>> = read_all(test, "srtp/pjsip-seeds")
         .into_iter()
         .map(|(_, bytes)| bytes)
         .collect();
     let archive = directory().join("srtp/libsrtp-fuzz-corpus.tar.xz");
-    let place = std::env::temp_dir().join(format!("offhook-srtp-corpus-{}", std::process::id()));
-    std::fs::create_dir_all(&place).unwrap();
+    let folder = std::env::temp_dir().join(format!("offhook-srtp-corpus-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
     let unpacked = std::process::Command::new("tar")
         .arg("-xJf")
         .arg(&archive)
         .arg("-C")
-        .arg(&place)
+        .arg(&folder)
         .status();
     if unpacked.is_ok_and(|status| status.success()) {
-        let mut open = vec![place.clone()];
+        let mut open = vec![folder.clone()];
         while let Some(path) = open.pop() {
             match std::fs::read_dir(&path) {
                 Ok(entries) => open.extend(entries.flatten().map(|entry| entry.path())),
@@ -275,7 +275,7 @@ fn rubbish_is_refused_as_by_the_library() {
             &format!("{} cannot be unpacked by tar and xz", archive.display()),
         );
     }
-    std::fs::remove_dir_all(&place).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
     if all.is_empty() {
         return;
     }

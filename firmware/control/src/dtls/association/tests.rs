@@ -5,10 +5,8 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng};
 
-use super::association::*;
-use super::handshake::HandshakeFactory;
 use super::*;
-use crate::credentials::colons;
+use crate::credentials::{Credentials, colons};
 
 const L: &str = "10.0.0.1:4000";
 const R: &str = "10.0.0.2:4000";
