@@ -17,8 +17,8 @@ const USERS: [&str; 4] = ["101", "102", "103", BEHIND_A_ROUTER];
 /// The one of them that is called and answered with ICE.
 const BEHIND_A_ROUTER: &str = "104";
 
-/// A running Asterisk; each of 101, 102 and 103 has the password `secret` and its number, and so has
-/// 104, which is behind a router and is called and answered with ICE.
+/// A running Asterisk; each of 101, 102 and 103 has the password `secret` and its number, and so
+/// has 104, which is behind a router and is called and answered with ICE.
 pub struct Asterisk<'a> {
     /// Its UDP and TCP port for SIP.
     pub port: u16,

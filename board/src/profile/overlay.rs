@@ -5,9 +5,11 @@
 //! overrides ──────────────┴▶ merged table ─▶ text ─▶ Profile::parse ─▶ Profile, or the override that does not fit
 //! ```
 
-use super::{Profile, ProfileError};
 use std::path::{Path, PathBuf};
+
 use toml::{Table, Value};
+
+use super::{Profile, ProfileError};
 
 /// One key that the owner overrides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

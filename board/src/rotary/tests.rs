@@ -1,6 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::pins::SimulatedLine;
-use proptest::prelude::*;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Wire {

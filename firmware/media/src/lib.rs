@@ -98,9 +98,9 @@ pub mod tone;
 mod voice;
 
 #[cfg(test)]
-mod stoi;
-#[cfg(test)]
 mod test_data;
+#[cfg(test)]
+mod test_stoi;
 
 pub use echo::{EchoCanceller, EchoMode, EchoStats};
 pub use engine::{Command, Engine, EngineConfig, Event, Gains, MAX_STREAMS, RingTone};

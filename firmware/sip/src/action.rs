@@ -6,6 +6,8 @@
 
 use std::time::Instant;
 
+use types::Key;
+
 use crate::api::Event;
 use crate::capabilities::{ALLOW, add_capabilities};
 use crate::dialog::Dialog;
@@ -15,7 +17,6 @@ use crate::flow::Flow;
 use crate::ids::{CallHandle, MessageId, RequestId, TransactionId};
 use crate::locate::{Hop, HopError};
 use crate::message::{Headers, Method, NameAddr, Request, Response, SipUri};
-use types::Key;
 
 /// What a request is for: who learns its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,71 +1,22 @@
 //! The parts of `make test`.
 
-use std::path::Path;
+mod long;
+mod peers;
+
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::build::{Binary, FEATURES, test_binaries};
 use crate::libtest::{Outcome, read_json, read_text};
 use crate::run::{run, works};
+use peers::in_network_namespace;
 
 /// Test programs that wait for wall-clock time, because they run processes and threads: most of
-/// their time nothing happens, so that many run at once. What each waits for is said where it waits.
+/// their time nothing happens, so that many run at once. What each waits for is said where it
+/// waits.
 const ON_THE_CLOCK: [&str; 3] = ["app::appliance", "app::command_line", "app::lib"];
 /// Test programs that play and record in real time: they run when nothing else does.
 const IN_REAL_TIME: [&str; 3] = ["app::audio_loop", "board::lib", "tests::card"];
-
-/// A test whose thoroughness is a number: `make test` runs it briefly, `make test-long` with this.
-struct LongTest {
-    /// Test program, as [`Binary::name`].
-    program: &'static str,
-    /// What its tests' names contain; empty: all of them.
-    filter: &'static str,
-    /// Environment in which it does more.
-    environment: &'static [(&'static str, &'static str)],
-    /// It runs in a network of its own.
-    in_network: bool,
-}
-
-/// The tests of `make test-long`: minutes to hours, before a release.
-const LONG: &[LongTest] = &[
-    LongTest {
-        program: "sip::message",
-        filter: "hostile::",
-        environment: &[("OFFHOOK_FUZZ", "100000")],
-        in_network: false,
-    },
-    // A router that forgets after thirty seconds, as routers do, and the phone's own keepalives.
-    LongTest {
-        program: "tests::peers",
-        filter: "nat::",
-        environment: &[("OFFHOOK_REAL_NAT", "1")],
-        in_network: true,
-    },
-    LongTest {
-        program: "media::clocks",
-        filter: "clocks_500_ppm",
-        environment: &[("OFFHOOK_DRIFT_MINUTES", "1440")],
-        in_network: false,
-    },
-    LongTest {
-        program: "tests::peers",
-        filter: FLEET,
-        environment: &[],
-        in_network: true,
-    },
-    LongTest {
-        program: "tests::peers",
-        filter: ASTERISK,
-        environment: &[("OFFHOOK_ASTERISK", ASTERISK_FOLDER)],
-        in_network: true,
-    },
-];
-
-/// Two hundred phones, which take a minute to come back to their server.
-const FLEET: &str = "fleet::";
-/// Tests with a server that Debian's stable release does not have; and where that is kept.
-const ASTERISK: &str = "asterisk::";
-const ASTERISK_FOLDER: &str = "/var/cache/offhook-tests/asterisk";
 
 /// Test programs with a part of their own.
 const OWN_PART: [&str; 2] = ["tests::peers", "tests::image"];
@@ -202,14 +153,14 @@ impl Part {
                 "make",
                 &["--no-print-directory", "run"],
             ),
-            Self::Peers => peers(part),
+            Self::Peers => peers::peers(part),
             Self::Board => {
                 if part.built() {
                     part.text_tests("board", Command::new("tests/board/run.sh"));
                 }
             }
             Self::Image => image(part),
-            Self::Long => long(part),
+            Self::Long => long::long(part),
         }
     }
 }
@@ -461,125 +412,6 @@ fn tools(part: &mut Running) {
             "no tree at hand (BUILDROOT=/path/to/buildroot)",
         ),
     }
-}
-
-/// Modules of `tests::peers` that run beside each other, each list in a network of its own; what is
-/// in none makes one more. Two of these make and judge sound all the time, as much as two processors
-/// do without a gap; the others wait most of theirs, for timers, mappings and servers.
-const SIDE_BY_SIDE: [&[&str]; 4] = [
-    &["encrypted_baresip::", "encrypted_calls::", "registrar::"],
-    &["connections::", "strangers::"],
-    &["conformance::", "first_hour::", "links::"],
-    &[
-        "event_packages::",
-        "failover::",
-        "nat::",
-        "roaming::",
-        "tls::",
-        "transfers::",
-    ],
-];
-
-fn peers(part: &mut Running) {
-    let elsewhere: Vec<&str> = SIDE_BY_SIDE
-        .iter()
-        .flat_map(|names| names.iter())
-        .flat_map(|name| ["--skip", name])
-        .collect();
-    let with = |arguments: &[&str]| {
-        let mut share = Running::default();
-        let more = ["--skip", FLEET, "--skip", ASTERISK, "--test-threads=1"];
-        let arguments = [arguments, &more].concat();
-        in_network_namespace(
-            &mut share,
-            "real peers",
-            "tests::peers",
-            &[],
-            &arguments,
-            &[],
-        );
-        share
-    };
-    std::thread::scope(|scope| {
-        let shares: Vec<_> = SIDE_BY_SIDE
-            .into_iter()
-            .chain([&elsewhere[..]])
-            .map(|names| scope.spawn(move || with(names)))
-            .collect();
-        for share in shares {
-            part.add_from("real peers", share.join());
-        }
-    });
-}
-
-/// Runs the test program `name` in a network of its own, or skips it where that is not allowed.
-fn in_network_namespace(
-    part: &mut Running,
-    what: &str,
-    name: &str,
-    wrapper: &[&str],
-    arguments: &[&str],
-    environment: &[(&str, &str)],
-) {
-    if !works("scripts/netns", &["true"]) {
-        return part.skip(
-            what,
-            "no network namespace is allowed here (needs root, or unprivileged user namespaces)",
-        );
-    }
-    if !part.built() {
-        return;
-    }
-    let netns = match Path::new("scripts/netns").canonicalize() {
-        Ok(path) => path.to_string_lossy().into_owned(),
-        Err(error) => return part.outcome.fail(what, &format!("scripts/netns: {error}")),
-    };
-    let wrapper = [&[netns.as_str()], wrapper].concat();
-    for binary in test_binaries().into_iter().flatten() {
-        if binary.name == name {
-            part.binary(binary, &wrapper, arguments, environment);
-        }
-    }
-}
-
-fn long(part: &mut Running) {
-    if !part.built() {
-        return;
-    }
-    part.check("the guide as a book", "scripts/guide", &[]);
-    part.check("Asterisk", "tests/asterisk.sh", &[ASTERISK_FOLDER]);
-    for test in LONG {
-        if test.in_network {
-            let arguments = [test.filter, "--test-threads=1"];
-            in_network_namespace(
-                part,
-                test.filter,
-                test.program,
-                &[],
-                &arguments,
-                test.environment,
-            );
-            continue;
-        }
-        let Some(binary) = test_binaries()
-            .into_iter()
-            .flatten()
-            .find(|binary| binary.name == test.program)
-        else {
-            part.outcome.fail(
-                test.program,
-                "there is no test program of this name; see LONG",
-            );
-            continue;
-        };
-        part.binary(binary, &[], &[test.filter], test.environment);
-    }
-    let mut cross = Command::new("scripts/cross");
-    cross.arg("test-all");
-    part.text_tests("aarch64", cross);
-    let mut fuzz = Command::new("scripts/fuzz");
-    fuzz.env("FUZZ_SECONDS", "600");
-    part.text_tests("fuzz", fuzz);
 }
 
 fn image(part: &mut Running) {

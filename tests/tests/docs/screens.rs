@@ -4,6 +4,8 @@
 //! ```text
 //! offhook check --try ═UDP═ a registrar of the test kit ─▶ stdout ─▶ docs/guide/src/screens/*.svg (compared, or written)
 //! ```
+//!
+//! Wall clock: a process of its own that asks a server.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};

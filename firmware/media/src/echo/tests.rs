@@ -4,9 +4,9 @@
 use testkit::data::read_wav;
 
 use super::*;
-use crate::stoi::stoi;
 use crate::test_data::speexdsp::Canceller;
 use crate::test_data::{Rng, read};
+use crate::test_stoi::stoi;
 
 const RATE: u32 = 16_000;
 /// A period of 5 ms.

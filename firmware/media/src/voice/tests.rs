@@ -1,10 +1,11 @@
 //! Measured effect: how much rumble and noise goes, that talk stays, and which level it has.
 
+use testkit::data::read_wav;
+
 use super::*;
 use crate::level::{amplitude_of, dbm0};
-use crate::stoi::stoi;
 use crate::test_data::{Rng, amplitude_at, sine};
-use testkit::data::read_wav;
+use crate::test_stoi::stoi;
 
 const RATE: u32 = 16_000;
 const HOP: usize = 80;

@@ -57,7 +57,7 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// `secret`: unguessable, and nobody else's.
+    /// `secret`: unguessable, and no one else's.
     pub(crate) fn new(secret: String, now: Instant) -> Self {
         Self {
             secret,
