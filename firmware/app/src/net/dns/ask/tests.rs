@@ -158,7 +158,7 @@ async fn whatever_else_a_server_sends_the_answer_counts() {
 async fn a_part_of_an_answer_serves_where_tcp_leads_nowhere() {
     let (answer, took) = asked(&[Manner::TruncatesAndHasNoTcp]).await;
     assert_eq!(answer.unwrap().records, [Record::Address(RIGHT.into())]);
-    assert!(took < Duration::from_millis(1000), "{took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
