@@ -1,6 +1,10 @@
 //! Text messages of ours (RFC 3428), against a scripted server.
 
-#![expect(clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod world;
 
@@ -80,7 +84,7 @@ fn message_is_sent_again_with_credentials() {
 }
 
 #[test]
-fn refusal_and_silence_are_told() {
+fn refusal_and_silence_are_reported() {
     let mut world = alice();
     let message = sent(&mut world, "102", "lunch?");
     world.answer(&message, 404, Some("p"), PEER, &[], None);

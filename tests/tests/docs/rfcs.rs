@@ -1,5 +1,5 @@
-//! `docs/rfcs.md`: what it says the phone offers is what the phone says itself, and each row names a
-//! test that exists.
+//! `docs/rfcs.md`: what it says the phone offers is what the phone says itself, and each row names
+//! a test that exists.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
