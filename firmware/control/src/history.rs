@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(history.last_caller().unwrap().number, "301");
         // A file of an earlier version has no texts.
         let text = history.to_text();
-        assert!(text.starts_with("{") && !text.lines().next().unwrap().contains("\"text\""));
+        assert!(text.starts_with('{') && !text.lines().next().unwrap().contains("\"text\""));
         assert_eq!(History::parse(text.as_bytes()).unwrap(), history);
     }
 

@@ -1,7 +1,11 @@
 //! Several accounts in one phone: each with its own server, transport, identity and policy, and
 //! every call with its account.
 
-#![expect(clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod world;
 
@@ -49,7 +53,7 @@ fn registered() -> (World, [String; 2]) {
         let uri = contact
             .split_once('<')
             .and_then(|(_, rest)| rest.split_once('>'));
-        contacts[server] = uri.unwrap().0.to_owned();
+        uri.unwrap().0.clone_into(&mut contacts[server]);
     }
     world.run_ms(50);
     let bound = |event: &Event| match event {

@@ -272,7 +272,7 @@ fn early_media_without_an_offer_only_rings() {
     world.response(100);
     let call = world.incoming(0);
     world.with(0, |alice, now| {
-        alice.send_early_media(call, media(20_000), now)
+        alice.send_early_media(call, media(20_000), now);
     });
     assert!(world.response(180).body.is_empty());
     world.with(0, |alice, now| alice.end(call, now));

@@ -1,6 +1,10 @@
 //! Text messages of ours (RFC 3428), against a scripted server.
 
-#![expect(clippy::panic, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod world;
 

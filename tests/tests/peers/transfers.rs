@@ -121,7 +121,7 @@ fn refused_transfer_gives_the_caller_back() {
         assert!(Instant::now() < end, "{}", transferor.log());
         std::thread::sleep(Duration::from_millis(50));
     }
-    // Its far end was informed, and hears that the call is over.
+    // Its far end learns that, and hears that the call is over.
     transferee.wait_state("congestion");
     for phone in [&transferor, &transferee, &target] {
         phone.assert_usable();
