@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn each_change_is_reported_once_and_a_caller_writes_no_address() {
-        let toml = "[actions]\nringing = \"http://h/r?n={number}&c={name}\"\nhung_up = \"http://h/e\"\n\
+        let toml = "[actions]\nringing = \"http://h/r?n={number}&c={name}\"\n\
+                    hung_up = \"http://h/e\"\n\
                     dnd_on = \"http://h/d\"\ndoor = \"http://h/door\"\n";
         let config = config::load(toml, "f").unwrap_or_else(|errors| panic!("{errors}"));
         let rest = Situation {
