@@ -265,9 +265,9 @@ def firmware(out, manager, package, work):
 
 
 def boot_firmware(out, manager, archive):
-    """raspi-firmware: start*.elf, fixup*.dat, bootcode.bin. The overlays are the kernel's own."""
+    """raspi-firmware: start*.elf, fixup*.dat, bootcode.bin. It has hardly any overlay: the one that config.txt asks for is ours."""
     with tempfile.TemporaryDirectory(dir=out) as work:
-        versions = firmware(out, manager, "raspi-firmware:arm64", os.path.join(work, "deb"))
+        versions = firmware(out, manager, "raspi-firmware", os.path.join(work, "deb"))
         top = os.path.join(work, os.path.basename(archive).removesuffix(".tar.gz"))
         os.makedirs(os.path.join(top, "boot/overlays"))
         found = [path for path in glob.glob(os.path.join(work, "deb/usr/lib/raspi-firmware/*")) if path.endswith((".elf", ".dat", ".bin"))]
@@ -275,6 +275,8 @@ def boot_firmware(out, manager, archive):
             raise apt.Missing("raspi-firmware has no start_cd.elf: it is laid out in another way")
         for path in found:
             shutil.copy(path, os.path.join(top, "boot"))
+        subprocess.run(["dtc", "-q", "-@", "-I", "dts", "-O", "dtb", "-o", os.path.join(top, "boot/overlays/ramoops.dtbo"),
+                        os.path.join(os.path.dirname(os.path.abspath(__file__)), "rpi/ramoops.dts")], check=True)
         licence = glob.glob(os.path.join(work, "deb/usr/share/doc/raspi-firmware/copyright")) or [None]
         with open(os.path.join(top, "boot/LICENCE.broadcom"), "w") as file:
             file.write(open(licence[0]).read() if licence[0] else "Debian's raspi-firmware; see its copyright file.\n")
@@ -285,7 +287,7 @@ def boot_firmware(out, manager, archive):
 def wifi_firmware(out, manager, archive):
     """firmware-brcm80211: brcmfmac*, cyfmac*."""
     with tempfile.TemporaryDirectory(dir=out) as work:
-        versions = firmware(out, manager, "firmware-brcm80211:arm64", os.path.join(work, "deb"))
+        versions = firmware(out, manager, "firmware-brcm80211", os.path.join(work, "deb"))
         top = os.path.join(work, os.path.basename(archive).removesuffix(".tar.gz"))
         base = next((path for path in ("deb/usr/lib/firmware", "deb/lib/firmware") if os.path.isdir(os.path.join(work, path, "brcm"))), None)
         if not base:
