@@ -178,7 +178,7 @@ refused "a program that is not there" "this machine has no offhook-no-such-tool"
 sed -i 's/offhook-no-such-tool/offhook-machine-tool/; s/^buildroot = .*/buildroot = "2020.01"/' "$work/table.toml"
 refused "a table for another tree" "the table of sources is for Buildroot 2020.01, the tree is $VERSION"
 
-# What Buildroot names and nobody has is said before it builds.
+# What Buildroot names and no one has is said before it builds.
 mkdir -p "$work/out/downloads/same"; : >"$work/out/downloads/same/same-1.0.tar.xz"
 printf '{"host-same": {"dl_dir": "same", "downloads": [{"source": "same-1.0.tar.xz"}]}, "new": {"dl_dir": "new", "downloads": [{"source": "new-7.tar.xz"}]}, "offhook": {"downloads": [{"source": "offhook.tar.gz"}]}}' >"$work/info.json"
 if said=$(sources complete "$work/info.json" "$work/out"); then fail "complete, although new-7.tar.xz is missing"; fi
