@@ -82,10 +82,13 @@ def root_of(out, manager, name, packages, alone=()):
 
 def bind_all(root):
     rpath = f"{root}/{LIBRARY}:{root}/usr/lib:{root}/{LIBRARY}/libfakeroot"
-    folders = [f"usr/bin/*", f"usr/{TRIPLE}/bin/*", f"usr/libexec/gcc-cross/{TRIPLE}/{GCC}/*", f"usr/lib/gcc-cross/{TRIPLE}/{GCC}/*"]
+    folders = ["usr/bin/*", f"usr/{TRIPLE}/bin/*", f"usr/libexec/gcc-cross/{TRIPLE}/{GCC}/*", f"usr/lib/gcc-cross/{TRIPLE}/{GCC}/*"]
     paths = [path for pattern in folders for path in glob.glob(os.path.join(root, pattern)) if not path.endswith((".a", ".o"))]
-    # The gold, bfd and LTO plugins are loaded by bound programs; every other library finds its neighbours by the program's own rpath.
     bind(root, paths, rpath)
+    # A library without a path of its own finds its neighbours by the program's; one that has a path would look on this machine.
+    for path in glob.glob(os.path.join(root, LIBRARY, "*.so*")):
+        if is_program(path) and subprocess.run(["patchelf", "--print-rpath", path], capture_output=True, text=True).stdout.strip():
+            bind(root, [path], rpath)
 
 
 def pack(folder, archive):
