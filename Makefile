@@ -4,13 +4,15 @@
 #                     without a terminal: one measured call
 #   make test         lints, unit tests, two phones in virtual time, fuzz targets, real peers,
 #                     real devices, aarch64; parts: make test-PART, see scripts/test
-#   make test-image   the image in QEMU: from the card to a call, updates, power cuts
+#   make test-image   the image in QEMU: from the card to a call, updates, power cuts; with IMAGE=FILE a built
+#                     image of virt (tests/image/built.sh)
 #   make test-long    tests that take minutes to hours (scripts/xtask, LONG), every fuzz target for
 #                     ten minutes
 #   make fuzz         every fuzz target for two minutes (FUZZ_SECONDS=…)
 #   make cross        the stripped aarch64 binary as the image carries it, within its size budget;
 #                     and the program and unit tests of `make test-cross` under qemu-aarch64
-#   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot
+#   make image        BOARD=rpi-zero2w|rpi3|rpi4|virt: one file for the card, by Buildroot;
+#                     SOURCES=debian: from Debian's archives, where no others can be reached
 #   make flash        DEV=/dev/sdX [BOARD=… | IMAGE=…]: writes it to a card and reads it back
 #   make bench        delay, CPU, memory, reaction times and speech quality beside baresip and
 #                     pjsua, into docs/budgets.md
@@ -41,7 +43,14 @@ run:
 test:
 	@scripts/test
 
-$(TEST_PARTS:%=test-%):
+ifneq ($(IMAGE),)
+# A built image instead of the stand-in.
+test-image:
+	@scripts/need emulate
+	@tests/image/built.sh "$(IMAGE)"
+endif
+
+$(if $(IMAGE),$(filter-out test-image,$(TEST_PARTS:%=test-%)),$(TEST_PARTS:%=test-%)):
 	@scripts/test $(@:test-%=%)
 
 fuzz:

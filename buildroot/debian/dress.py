@@ -82,10 +82,13 @@ def root_of(out, manager, name, packages, alone=()):
 
 def bind_all(root):
     rpath = f"{root}/{LIBRARY}:{root}/usr/lib:{root}/{LIBRARY}/libfakeroot"
-    folders = [f"usr/bin/*", f"usr/{TRIPLE}/bin/*", f"usr/libexec/gcc-cross/{TRIPLE}/{GCC}/*", f"usr/lib/gcc-cross/{TRIPLE}/{GCC}/*"]
+    folders = ["usr/bin/*", f"usr/{TRIPLE}/bin/*", f"usr/libexec/gcc-cross/{TRIPLE}/{GCC}/*", f"usr/lib/gcc-cross/{TRIPLE}/{GCC}/*"]
     paths = [path for pattern in folders for path in glob.glob(os.path.join(root, pattern)) if not path.endswith((".a", ".o"))]
-    # The gold, bfd and LTO plugins are loaded by bound programs; every other library finds its neighbours by the program's own rpath.
     bind(root, paths, rpath)
+    # A library without a path of its own finds its neighbours by the program's; one that has a path would look on this machine.
+    for path in glob.glob(os.path.join(root, LIBRARY, "*.so*")):
+        if is_program(path) and subprocess.run(["patchelf", "--print-rpath", path], capture_output=True, text=True).stdout.strip():
+            bind(root, [path], rpath)
 
 
 def pack(folder, archive):
@@ -265,9 +268,9 @@ def firmware(out, manager, package, work):
 
 
 def boot_firmware(out, manager, archive):
-    """raspi-firmware: start*.elf, fixup*.dat, bootcode.bin. The overlays are the kernel's own."""
+    """raspi-firmware: start*.elf, fixup*.dat, bootcode.bin. It has hardly any overlay: the one that config.txt asks for is ours."""
     with tempfile.TemporaryDirectory(dir=out) as work:
-        versions = firmware(out, manager, "raspi-firmware:arm64", os.path.join(work, "deb"))
+        versions = firmware(out, manager, "raspi-firmware", os.path.join(work, "deb"))
         top = os.path.join(work, os.path.basename(archive).removesuffix(".tar.gz"))
         os.makedirs(os.path.join(top, "boot/overlays"))
         found = [path for path in glob.glob(os.path.join(work, "deb/usr/lib/raspi-firmware/*")) if path.endswith((".elf", ".dat", ".bin"))]
@@ -275,6 +278,8 @@ def boot_firmware(out, manager, archive):
             raise apt.Missing("raspi-firmware has no start_cd.elf: it is laid out in another way")
         for path in found:
             shutil.copy(path, os.path.join(top, "boot"))
+        subprocess.run(["dtc", "-q", "-@", "-I", "dts", "-O", "dtb", "-o", os.path.join(top, "boot/overlays/ramoops.dtbo"),
+                        os.path.join(os.path.dirname(os.path.abspath(__file__)), "rpi/ramoops.dts")], check=True)
         licence = glob.glob(os.path.join(work, "deb/usr/share/doc/raspi-firmware/copyright")) or [None]
         with open(os.path.join(top, "boot/LICENCE.broadcom"), "w") as file:
             file.write(open(licence[0]).read() if licence[0] else "Debian's raspi-firmware; see its copyright file.\n")
@@ -285,7 +290,7 @@ def boot_firmware(out, manager, archive):
 def wifi_firmware(out, manager, archive):
     """firmware-brcm80211: brcmfmac*, cyfmac*."""
     with tempfile.TemporaryDirectory(dir=out) as work:
-        versions = firmware(out, manager, "firmware-brcm80211:arm64", os.path.join(work, "deb"))
+        versions = firmware(out, manager, "firmware-brcm80211", os.path.join(work, "deb"))
         top = os.path.join(work, os.path.basename(archive).removesuffix(".tar.gz"))
         base = next((path for path in ("deb/usr/lib/firmware", "deb/lib/firmware") if os.path.isdir(os.path.join(work, path, "brcm"))), None)
         if not base:

@@ -138,7 +138,7 @@ class Tree:
                          "for file in /usr/share/aclocal/*.m4; do grep -q 'Free Software Foundation' $$file || continue; cp $$file $(HOST_DIR)/share/aclocal/; done",
                          "ln -sfn /usr/share/gettext $(HOST_DIR)/share/gettext"]
         body = "".join(f"\t{command}\n" for command in commands)
-        write(path, f"# By scripts/image-sources: this machine's own stands in.\n{prefix}_VERSION = machine\n{prefix}_SOURCE =\n"
+        write(path, f"# By scripts/image-sources: this machine's own stands in.\n{prefix}_VERSION = machine\n{prefix}_SOURCE =\nHOST_{prefix}_SOURCE =\n"
                     f"{provides[0] if provides else ''}\nHOST_{prefix}_ADD_CCACHE_DEPENDENCY = NO\n"
                     f"define HOST_{prefix}_INSTALL_CMDS\n{body}endef\n$(eval $(generic-package))\n$(eval $(host-generic-package))\n")
         for patch in glob.glob(os.path.join(folder, "*.patch")):

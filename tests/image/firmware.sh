@@ -19,5 +19,8 @@ was=$(cat "$out/card/tryboot" 2>/dev/null || true)
 slot=$(slots_firmware "$out/card")
 if [ "$was" != "$(cat "$out/card/tryboot" 2>/dev/null || true)" ]; then mcopy -o -i "$card" "$out/card/tryboot" ::tryboot; fi
 rm -f "$out/Image" "$out/initrd" "$out/cmdline.txt"
-mcopy -n -i "$image@@$(($(start "$(slot_boot "$slot")") * 512))" ::Image ::initrd ::cmdline.txt "$out/"
+boot=$image@@$(($(start "$(slot_boot "$slot")") * 512))
+mcopy -n -i "$boot" ::Image ::cmdline.txt "$out/"
+# A built image has no initramfs.
+mcopy -n -i "$boot" ::initrd "$out/" 2>/dev/null || true
 echo "$slot"

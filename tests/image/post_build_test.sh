@@ -58,6 +58,13 @@ for board in virt rpi3 rpi4 rpi-zero2w; do
   built linux-6.18.7; rm -r "$work/build/linux-6.18.7"; refuses "no kernel" "no kernel was configured"
   built linux-6.18.7; rm -r "$work/build/busybox-1.37.0"; refuses "no busybox" "no busybox was configured"
   built linux-6.18.7; rm -r "$work/target"; refuses "no root tree" "no root tree"
+  # Linux's own kernel where the vendor's cannot be had: its drivers are asked for, the vendor's are not; everything else is.
+  export OFFHOOK_MORE_FRAGMENTS=$root/buildroot/debian/rpi/linux.fragment
+  linuxs_own() { built linux-6.18.9; sed -i '/CONFIG_MMC_BCM2835/d; /CONFIG_USB_DWCOTG/d' "$work/build/linux-6.18.9/.config"; grep '^CONFIG' "$OFFHOOK_MORE_FRAGMENTS" >>"$work/build/linux-6.18.9/.config"; }
+  linuxs_own; succeeds "Linux's own kernel"
+  linuxs_own; sed -i '/CONFIG_MMC_BCM2835=y/d' "$work/build/linux-6.18.9/.config"; refuses "Linux's own kernel without its driver" "CONFIG_MMC_BCM2835=y"
+  linuxs_own; sed -i '/CONFIG_SND_USB_AUDIO=y/d' "$work/build/linux-6.18.9/.config"; refuses "Linux's own kernel, a lost line" CONFIG_SND_USB_AUDIO
+  unset OFFHOOK_MORE_FRAGMENTS
   if [ -n "$radio" ]; then
     built linux-custom
     for name in brcmfmac brcmutil cfg80211; do mv "$modules/kernel/$name.ko" "$modules/kernel/$name.ko.xz"; done

@@ -193,6 +193,20 @@ printf 'BR2_LINUX_KERNEL_CUSTOM_VERSION=y\nBR2_LINUX_KERNEL_CUSTOM_VERSION_VALUE
 said=$(sources config virt "$work/config" "$work/out") || fail "config: $said"
 is "the kernel of virt" "$(cat "$work/config")" 'CUSTOM_VERSION_VALUE="6.18.9"'
 
+# A Raspberry Pi: Linux's own kernel with our configuration, and device trees under the names that the firmware looks for.
+for profile in "$root"/board/profiles/*/; do
+  board=$(basename "$profile"); [ -f "$profile/config.txt" ] || continue
+  grep '^BR2_LINUX' "$profile/buildroot.config" >"$work/config"; cp "$work/out/debian/sources-virt.json" "$work/out/debian/sources-$board.json"
+  said=$(sources config "$board" "$work/config" "$work/out") || fail "config of $board: $said"
+  config=$(cat "$work/config")
+  is "$board: the kernel" "$config" 'CUSTOM_VERSION_VALUE="6.18.9"'
+  isnt "$board: the vendor's kernel" "$config" 21b410140c47
+  isnt "$board: the vendor's configuration" "$config" DEFCONFIG
+  for path in $(sed -n 's/^BR2_LINUX_KERNEL_CUSTOM_\(CONFIG_FILE\|DTS_PATH\)="\(.*\)"/\2/p' "$work/config"); do [ -s "$path" ] || fail "$board: there is no $path"; tried=$((tried + 1)); done
+  # Every tree that the firmware asks for is made.
+  for name in $("$root/buildroot/board/offhook/boot-files" "$profile/config.txt" "$board" | grep '\.dtb$'); do is "$board: $name" "$config" "${name%.dtb}"; done
+done
+
 # The real table.
 python3 - "$root" <<'P' || fail "the table (above)"
 import glob, os, re, sys, tomllib

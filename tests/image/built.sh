@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# A built image of virt, booted as what was built (make test-image IMAGE=FILE): no initramfs, no test shell; a key for SSH is written to its card
+# as a person would.
+#   tests/image/built.sh OFFHOOK-virt-VERSION.img[.xz]
+# With the .raucb of the same name beside it, an update to the other slot as well. Wall clock: an emulated machine boots.
+#   BUILT_LIMIT=SECONDS   how long one step may take (default 180)
+set -uo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+image=${1:?which image?}
+[ -s "$image" ] || { echo "built: there is no image $image" >&2; exit 1; }
+lib=$root/buildroot/board/offhook/rootfs-overlay/usr/lib/offhook
+. "$lib/layout.sh"
+export MTOOLS_SKIP_CHECK=1 PATH=$PATH:/usr/sbin:/sbin
+work=$(mktemp -d); qemu=
+trap '[ -z "$qemu" ] || kill "$qemu" 2>/dev/null; rm -rf "$work"' EXIT
+limit=${BUILT_LIMIT:-180} passed=0
+fail() { echo "FAIL: $*"; [ ! -e "$work/console" ] || tail -30 "$work/console"; echo "$passed passed, 1 failed"; exit 1; }
+ok() { passed=$((passed + 1)); echo "ok: $*"; }
+
+card=$work/card.img
+case $image in *.xz) xz -dc "$image" >"$card" ;; *) cp --sparse=always "$image" "$card" ;; esac || fail "the image cannot be read"
+start() { sfdisk -d "$card" | sed -n "s/^[^ ]*img$1 : start= *\([0-9]*\),.*/\1/p"; }
+p1=$card@@$(($(start 1) * 512))
+text() { mtype -i "$p1" "::$1" 2>/dev/null; }
+ssh-keygen -q -t ed25519 -N '' -f "$work/key" || fail "no key for SSH"
+printf '[phone]\ncountry = "de"\n[system]\nssh_keys = ["%s"]\n' "$(cut -d' ' -f1,2 "$work/key.pub")" >"$work/offhook.toml"
+mcopy -o -i "$p1" "$work/offhook.toml" ::offhook.toml || fail "the card cannot be written"
+version=$(basename "$image" | sed -n 's/^offhook-virt-\(.*\)\.img.*/\1/p')
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# power: what its firmware would do, then QEMU; a reset ends it.
+power() {
+  slot=$("$root/tests/image/firmware.sh" "$card" "$work/firmware") || fail "the firmware finds nothing to boot"
+  local initrd=(); [ ! -e "$work/firmware/initrd" ] || initrd=(-initrd "$work/firmware/initrd")
+  qemu-system-aarch64 -M virt -cpu cortex-a53 -smp 1 -m 512 -display none -nodefaults -accel tcg -no-reboot -serial "file:$work/console" \
+    -kernel "$work/firmware/Image" "${initrd[@]}" -append "$(cat "$work/firmware/cmdline.txt")" -drive "if=none,id=card,format=raw,file=$card" \
+    -device virtio-blk-device,drive=card -device i6300esb -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-device,netdev=net \
+    -audiodev none,id=sound -device intel-hda -device hda-duplex,audiodev=sound,mixer=off >"$work/qemu.log" 2>&1 &
+  qemu=$!
+}
+ask() { ssh -q -i "$work/key" -p "$port" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o ConnectTimeout=10 root@127.0.0.1 "$@" </dev/null; }
+# wait_for WHAT COMMAND…: until the command ends with 0
+wait_for() {
+  local what=$1 end=$((SECONDS + limit)); shift
+  until "$@" >"$work/answer" 2>&1; do
+    [ $SECONDS -lt $end ] || fail "$what did not come within $limit s: $(cat "$work/answer")"
+    kill -0 "$qemu" 2>/dev/null || fail "$what did not come, the machine ended: $(cat "$work/qemu.log")"
+    sleep 2
+  done
+  ok "$what ($SECONDS s)"
+}
+ended() { ! kill -0 "$qemu" 2>/dev/null; }
+wait_reset() { local end=$((SECONDS + limit)); until ended; do [ $SECONDS -lt $end ] || fail "$1 did not come within $limit s"; sleep 1; done; qemu=; ok "$1 ($SECONDS s)"; }
+says() { ask "$1" | grep -q -- "$2"; }
+
+power
+[ "$slot" = a ] || fail "a fresh card starts slot $slot"
+wait_for "SSH by the key on the card" ask true
+wait_for "the phone is idle" says "offhook ctl status" '"state":"idle"'
+wait_for "the data partition was formatted and is mounted" says "cat /proc/mounts" ' /data ext4 '
+says "cat /proc/mounts" '/dev/root / squashfs ro\|/dev/vda5 / squashfs ro' && ok "the root is the read-only squashfs of slot a" || fail "the root: $(ask 'cat /proc/mounts')"
+says "cat /proc/mounts" ' /boot/offhook vfat ro' && ok "p1 is read-only" || fail "p1: $(ask 'cat /proc/mounts')"
+[ -z "$version" ] || { [ "$(ask cat /etc/offhook/version)" = "$version" ] && ok "its version is $version" || fail "its version is $(ask cat /etc/offhook/version)"; }
+says "offhook --version" . && ok "the phone says its version" || fail "the phone says no version"
+ask "ls /usr/share/licenses" >/dev/null && ok "licence texts" || fail "no licence texts"
+ask "echo kept >/data/mark && sync" && ok "the data partition is written" || fail "the data partition cannot be written"
+# A device with a missing driver would show here.
+ask "dmesg" >"$work/dmesg"; grep -iE 'Oops|BUG:|Call trace|Unable to handle' "$work/dmesg" && fail "the kernel complains"; ok "the kernel does not complain"
+ask "ps" >"$work/ps"; grep -q 'offhook run' "$work/ps" && ok "init runs the phone" || fail "init does not run the phone: $(cat "$work/ps")"
+ask "awk '/MemTotal|MemAvailable/ { print }' /proc/meminfo"
+wait_for "the slot is kept" says "cat /run/offhook/image" 'slot: a'
+wait_for "the phone says that the slot is good" ask "[ -e /run/offhook/slot-good ]"
+ask "kill -9 \$(pidof offhook)"; wait_for "after a crash the phone is idle again" says "offhook ctl status" '"state":"idle"'
+ask "sync; reboot" || true; wait_reset "a reset when asked"
+text status.txt | grep -q . && ok "status.txt is on the card" || fail "there is no status.txt"
+
+bundle=${image%.xz}; bundle=${bundle%.img}.raucb
+if [ ! -s "$bundle" ]; then
+  echo "SKIPPED: the update to the other slot: there is no $bundle"
+else
+  mcopy -o -i "$p1" "$bundle" ::update.raucb || fail "the update does not fit on the card"
+  printf x >"$work/allow"; mcopy -o -i "$p1" "$work/allow" ::allow-downgrade.txt
+  power
+  [ "$slot" = a ] || fail "slot $slot instead of a"
+  wait_for "SSH again" ask true
+  wait_for "what was written before the reset" says "cat /data/mark" kept
+  wait_reset "the update is written, and the machine restarts"
+  power
+  [ "$slot" = b ] && ok "the trial of slot b" || fail "the firmware takes slot $slot"
+  wait_for "SSH in slot b" ask true
+  wait_for "slot b runs" says "cat /run/offhook/image" 'slot: b'
+  wait_for "slot b is good" ask "[ -e /run/offhook/slot-good ]"
+  wait_for "slot b is the one that starts" says "cat /boot/offhook/autoboot.txt" "boot_partition=$(slot_boot b)"
+fi
+echo "$passed passed, 0 failed"
