@@ -151,7 +151,6 @@ impl WiringFinder {
                 self.watch.begin(now);
                 self.enter(Step::Lift, now);
             }
-            Step::Rest | Step::Done => {}
             Step::Lift => {
                 if let Some(moved) = self.watch.moved_and_stayed(now, QUIET) {
                     self.findings.hook = Some(HookFound::lifted(moved));
@@ -185,7 +184,7 @@ impl WiringFinder {
                 let next = if index >= 12 { KEYS.len() } else { index + 1 };
                 self.enter(Step::Key(next), now);
             }
-            Step::Key(_) => {}
+            Step::Rest | Step::Done | Step::Key(_) => {}
         }
     }
 

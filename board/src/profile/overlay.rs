@@ -84,7 +84,7 @@ impl Profile {
         let file = dir.join(name).join("hardware.toml");
         let mut merged: Table = toml::from_str(&super::read::text_of(&file)).unwrap_or_default();
         for wanted in overrides {
-            put(&mut merged, wanted).map_err(|problem| of_override(wanted, problem))?;
+            put(&mut merged, wanted).map_err(|problem| of_override(wanted, &problem))?;
         }
         merged.retain(|_, value| {
             let Value::Table(table) = value else {
@@ -135,7 +135,7 @@ fn placed(error: ProfileError, text: &str, overrides: &[Override<'_>]) -> Profil
     match wanted {
         Some(wanted) => ProfileError {
             help: error.help,
-            ..of_override(wanted, error.problem)
+            ..of_override(wanted, &error.problem)
         },
         None => error,
     }
@@ -149,7 +149,7 @@ fn at(table: &str) -> String {
     }
 }
 
-fn of_override(wanted: &Override<'_>, problem: String) -> ProfileError {
+fn of_override(wanted: &Override<'_>, problem: &str) -> ProfileError {
     ProfileError {
         file: PathBuf::from("offhook.toml"),
         at: at(wanted.table),

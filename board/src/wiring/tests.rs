@@ -81,10 +81,9 @@ impl Bench {
     /// Presses every key that is asked for and there.
     fn keypad(&mut self, rows: &[u32], columns: &[u32], driven: Option<bool>) {
         for key in KEYS {
-            let at = ["123A", "456B", "789C", "*0#D"].iter().enumerate();
+            let mut at = ["123A", "456B", "789C", "*0#D"].iter().enumerate();
             let (row, column) = at
-                .filter_map(|(row, keys)| Some((row, keys.find(key)?)))
-                .next()
+                .find_map(|(row, keys)| Some((row, keys.find(key)?)))
                 .unwrap();
             match columns.get(column) {
                 Some(column) => {
@@ -249,7 +248,7 @@ fn dial(bench: &mut Bench, pulse: u32, off_normal: Option<u32>, pps: f64, open: 
         bench.set(pulse, rest);
         step(bench, ms(1));
         bench.set(pulse, !rest);
-        step(bench, period.mul_f64(open) - ms(2));
+        step(bench, period.mul_f64(open).saturating_sub(ms(2)));
         bench.set(pulse, rest);
         step(bench, period.mul_f64(1.0 - open));
     }

@@ -296,14 +296,11 @@ impl Reader {
             } else if section == Section::TlsPin {
                 self.pins(document);
             } else {
-                let found = match path.split_once('.') {
-                    Some((outer, inner)) => {
-                        table(document, outer).and_then(|outer| table(outer, inner))
-                    }
-                    None => {
-                        let old = || table(document, old_name(None, path)?);
-                        table(document, path).or_else(old)
-                    }
+                let found = if let Some((outer, inner)) = path.split_once('.') {
+                    table(document, outer).and_then(|outer| table(outer, inner))
+                } else {
+                    let old = || table(document, old_name(None, path)?);
+                    table(document, path).or_else(old)
                 };
                 self.section(section, path, found);
             }

@@ -4,6 +4,8 @@
 //! state, registration, do not disturb ─▶ Actions::observe ─▶ Output::Fetch(URL)     (what changed, once)
 //! ```
 
+use std::fmt::Write as _;
+
 use phone::State;
 
 /// What the phone is like, as far as actions go.
@@ -76,7 +78,7 @@ fn escaped(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

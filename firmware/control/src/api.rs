@@ -402,17 +402,15 @@ fn function_key(name: Option<String>) -> Result<Request, ProtocolError> {
         missing: "key",
         example: r#"{"cmd":"key","key":"mute"}"#,
     })?;
-    match FunctionKey::from_name(&name) {
-        Some(key) => Ok(Request::Action(UserAction::Function(key))),
-        None => {
-            let known: Vec<&str> = FunctionKey::all().map(FunctionKey::as_str).collect();
-            Err(ProtocolError::Value {
-                command: "key",
-                value: name,
-                known: known.join(", "),
-            })
-        }
+    if let Some(key) = FunctionKey::from_name(&name) {
+        return Ok(Request::Action(UserAction::Function(key)));
     }
+    let known: Vec<&str> = FunctionKey::all().map(FunctionKey::as_str).collect();
+    Err(ProtocolError::Value {
+        command: "key",
+        value: name,
+        known: known.join(", "),
+    })
 }
 
 fn volume(of: Option<String>, db: Option<i8>) -> Result<Request, ProtocolError> {

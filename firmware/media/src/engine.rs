@@ -214,7 +214,7 @@ impl Engine {
                 self.bell.set_db(gains.ringer_db);
                 self.hears_itself = gains.sidetone;
             }
-            Command::Ring(ring) => self.bell.ring(ring),
+            Command::Ring(ring) => self.bell.ring(ring.as_ref()),
         }
     }
 

@@ -42,7 +42,7 @@ impl Bell {
         self.volume.set_db(db);
     }
 
-    pub(crate) fn ring(&mut self, ring: Option<RingTone>) {
+    pub(crate) fn ring(&mut self, ring: Option<&RingTone>) {
         match ring {
             Some(ring) => {
                 self.rise.begin_at(if ring.rising { SOFT } else { 1.0 });
@@ -104,10 +104,10 @@ mod tests {
     #[test]
     fn a_rising_bell_gets_as_loud_as_the_other() {
         let mut bell = Bell::new(8000, 80);
-        bell.ring(Some(ring(false)));
+        bell.ring(Some(&ring(false)));
         let loud = peaks(&mut bell, 2);
         assert!(loud[0] == loud[1] && loud[0] > 5000, "{loud:?}");
-        bell.ring(Some(ring(true)));
+        bell.ring(Some(&ring(true)));
         let rising = peaks(&mut bell, 20);
         assert!(rising[0] < loud[0] / 4, "{rising:?}");
         assert!(

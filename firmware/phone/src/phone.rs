@@ -55,7 +55,7 @@ pub use codes::LastCaller;
 const DIAL_TONE: Duration = Duration::from_secs(30);
 
 /// A contact comes to rest within this time after the handset was lifted.
-const COMES_TO_REST: Duration = Duration::from_millis(1000);
+const COMES_TO_REST: Duration = Duration::from_secs(1);
 
 /// And until then it is never open longer than this.
 const BOUNCE: Duration = Duration::from_millis(350);

@@ -32,13 +32,8 @@ pub(super) fn contacts(text: &str) -> Vec<Contact> {
             "N" => {
                 let mut names = value.split(';').map(unescape);
                 let (last, first) = (names.next(), names.next());
-                name = [first, last]
-                    .into_iter()
-                    .flatten()
-                    .collect::<Vec<_>>()
-                    .join(" ")
-                    .trim()
-                    .to_owned();
+                let both: Vec<String> = [first, last].into_iter().flatten().collect();
+                both.join(" ").trim().clone_into(&mut name);
             }
             "TEL" => numbers.push(number_of(&value)),
             "IMPP" if is_sip(&value) => numbers.push(value),
@@ -64,20 +59,18 @@ fn lines(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         let line = line.trim_end_matches('\r');
-        match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
-            (Some(more), Some(last)) => last.push_str(more),
-            (Some(_), None) | (None, _) => {
-                let goes_on = lines.last().is_some_and(|last: &String| {
-                    last.ends_with('=') && last.to_ascii_uppercase().contains("QUOTED-PRINTABLE")
-                });
-                match lines.last_mut() {
-                    Some(last) if goes_on => {
-                        last.pop();
-                        last.push_str(line);
-                    }
-                    Some(_) | None => lines.push(line.to_owned()),
-                }
-            }
+        if let (Some(more), Some(last)) = (line.strip_prefix([' ', '\t']), lines.last_mut()) {
+            last.push_str(more);
+            continue;
+        }
+        let goes_on = lines.last().is_some_and(|last| {
+            last.ends_with('=') && last.to_ascii_uppercase().contains("QUOTED-PRINTABLE")
+        });
+        if let Some(last) = lines.last_mut().filter(|_| goes_on) {
+            last.pop();
+            last.push_str(line);
+        } else {
+            lines.push(line.to_owned());
         }
     }
     lines
@@ -102,13 +95,14 @@ fn unescape(text: &str) -> String {
     let mut plain = String::new();
     let mut characters = text.chars();
     while let Some(c) = characters.next() {
-        match c {
-            '\\' => match characters.next() {
-                Some('n' | 'N') => plain.push(' '),
-                Some(escaped) => plain.push(escaped),
-                None => {}
-            },
-            _ => plain.push(c),
+        if c != '\\' {
+            plain.push(c);
+            continue;
+        }
+        match characters.next() {
+            Some('n' | 'N') => plain.push(' '),
+            Some(escaped) => plain.push(escaped),
+            None => {}
         }
     }
     plain
