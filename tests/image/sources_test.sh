@@ -129,7 +129,7 @@ is "the original tree" "$(cat "$work/tree/package/near/near.mk")$(ls "$work/tree
 is "the original tree's patches" "$(ls "$work/tree/package/near")" 0002
 is "a machine's program in the tree" "$(cat "$copy/tool/tool.mk")" "ln -sf $work/bin/offhook-machine-tool \$(HOST_DIR)/bin/tool"
 is "a machine's program has no archive" "$(cat "$copy/tool/tool.mk")" "HOST_TOOL_SOURCE ="
-is "tar as cpio" "$(gzip -dc "$work/out/downloads/tar/tar-5.0.cpio.gz" | cpio -t --quiet 2>/dev/null)" top/file
+is "tar as cpio" "$(gzip -dc "$work/out/downloads/tar/tar-5.0.cpio.gz" | cpio -t --quiet 2>/dev/null)" tar-5.0/file
 [ -s "$work/out/downloads/python-thing/thing-3.0.tar.gz" ] || fail "PyPI's archive is not there"
 report=$(cat "$work/out/debian/sources-virt.json")
 is "the report: version" "$report" '"version": "1:2.0+dfsg-1"'
