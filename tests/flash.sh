@@ -30,6 +30,11 @@ for at in 0 5 9 3000; do head -c 5000 /dev/urandom | dd of="$work/offhook-test-1
 expect 0 "to be written" scripts/pack "$work/offhook-test-1.img" test 1
 (cd "$work" && sha256sum --quiet -c offhook-test-1.img.xz.sha256) || fail "the hash is not the file's"
 grep -q '"sha256"' "$work/offhook-test-1.manifest.json" || fail "no manifest"
+sources() { python3 -c 'import json, sys; sources = json.load(open(sys.argv[1]))["sources"]; print(sources["kind"], *(part["version"] for part in sources.get("archives", [])))' "$work/offhook-test-1.manifest.json"; }
+[ "$(sources)" = buildroot ] || fail "the manifest's sources: $(sources)"
+echo '{"kind": "debian", "archives": [{"package": "linux", "version": "6.18.9-1~bpo13+1"}]}' >"$work/sources.json"
+OFFHOOK_SOURCES=$work/sources.json expect 0 "to be written" scripts/pack "$work/offhook-test-1.img" test 1
+[ "$(sources)" = "debian 6.18.9-1~bpo13+1" ] || fail "the manifest's sources: $(sources)"
 [ "$(grep -c '<Range' "$work/offhook-test-1.img.bmap")" = 4 ] || fail "the block map has not 4 runs"
 sum=$(sed -n 's/.*<BmapFileChecksum> \([0-9a-f]*\) .*/\1/p' "$work/offhook-test-1.img.bmap")
 [ "$(sed "s/$sum/$(printf '0%.0s' {1..64})/" "$work/offhook-test-1.img.bmap" | sha256sum | cut -d' ' -f1)" = "$sum" ] || fail "the map's own hash is wrong"

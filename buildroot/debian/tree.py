@@ -156,6 +156,11 @@ def repack(path, archive):
         with tempfile.TemporaryDirectory() as work, open(new, "wb") as out:
             with tarfile.open(path) as file:
                 file.extractall(work, filter="tar")
+            # Buildroot looks for the one folder that bears the archive's name.
+            top = os.path.basename(archive).removesuffix(".cpio.gz")
+            found = os.listdir(work)
+            if len(found) == 1 and found[0] != top:
+                os.rename(os.path.join(work, found[0]), os.path.join(work, top))
             names = subprocess.run(["find", ".", "-print0"], cwd=work, capture_output=True, check=True).stdout.split(b"\0")
             listed = b"\0".join(sorted(name for name in names if name)) + b"\0"
             packed = subprocess.run(["cpio", "-0", "-o", "-H", "newc", "--quiet", "--reproducible", "--owner", "0:0"], cwd=work, input=listed,

@@ -108,7 +108,7 @@ debian = "elsewhere"
 only = ["rpi4"]
 T
 fetch() { sources fetch virt "$work/tree" "$work/out" "$work/table.toml"; }
-copy=$work/out/debian/tree/package
+copy=$work/out/debian/tree-virt/package
 
 said=$(fetch) || fail "it ends with $?: $said"
 is "the very archive" "$said" "1 of 5: same 1.0: the very archive"
@@ -128,7 +128,8 @@ isnt "a patch of another version is dropped" "$(ls "$copy/near")" 0002
 is "the original tree" "$(cat "$work/tree/package/near/near.mk")$(ls "$work/tree/package/near")" "NEAR_VERSION = 2.1"
 is "the original tree's patches" "$(ls "$work/tree/package/near")" 0002
 is "a machine's program in the tree" "$(cat "$copy/tool/tool.mk")" "ln -sf $work/bin/offhook-machine-tool \$(HOST_DIR)/bin/tool"
-is "tar as cpio" "$(gzip -dc "$work/out/downloads/tar/tar-5.0.cpio.gz" | cpio -t --quiet 2>/dev/null)" top/file
+is "a machine's program has no archive" "$(cat "$copy/tool/tool.mk")" "HOST_TOOL_SOURCE ="
+is "tar as cpio" "$(gzip -dc "$work/out/downloads/tar/tar-5.0.cpio.gz" | cpio -t --quiet 2>/dev/null)" tar-5.0/file
 [ -s "$work/out/downloads/python-thing/thing-3.0.tar.gz" ] || fail "PyPI's archive is not there"
 report=$(cat "$work/out/debian/sources-virt.json")
 is "the report: version" "$report" '"version": "1:2.0+dfsg-1"'
@@ -138,11 +139,11 @@ is "the report: PyPI" "$report" '"from": "pypi"'
 is "the report: how many are the very ones" "$report" '"same": 1'
 
 # Again: nothing is fetched, the copy is the same.
-rm "$work/calls"; before=$(cd "$work/out/debian/tree" && find . -type f | sort | xargs sha256sum | sha256sum)
+rm "$work/calls"; before=$(cd "$work/out/debian/tree-virt" && find . -type f | sort | xargs sha256sum | sha256sum)
 said=$(fetch) || fail "the second time: $said"
 is "the second time" "$said" "near 2.1: 2.0 for 2.1 (was there)"
 [ ! -e "$work/calls" ] || fail "the second time it asks: $(cat "$work/calls")"
-[ "$before" = "$(cd "$work/out/debian/tree" && find . -type f | sort | xargs sha256sum | sha256sum)" ] || fail "the second time the tree is another"; tried=$((tried + 2))
+[ "$before" = "$(cd "$work/out/debian/tree-virt" && find . -type f | sort | xargs sha256sum | sha256sum)" ] || fail "the second time the tree is another"; tried=$((tried + 2))
 # One archive was damaged: only that one is fetched again.
 echo x >>"$work/out/downloads/same/same-1.0.tar.xz"; echo x >>"$work/out/debian/apt/sources/same_1.0.orig.tar.xz"
 said=$(fetch) || fail "after damage: $said"
