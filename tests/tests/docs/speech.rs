@@ -23,7 +23,7 @@ use crate::repository;
 const RATE: u32 = 16_000;
 /// Samples of one packet: 60 ms, the fewest bytes.
 const FRAME: usize = 960;
-const BITRATE: u32 = 10_000;
+const BITRATE: u32 = 9_500;
 /// Loudest sample.
 const PEAK: f64 = 16_000.0;
 /// What is softer than this part of the loudest sample is silence at the ends.
