@@ -32,7 +32,7 @@ expect 0 "to be written" scripts/pack "$work/offhook-test-1.img" test 1
 grep -q '"sha256"' "$work/offhook-test-1.manifest.json" || fail "no manifest"
 sources() { python3 -c 'import json, sys; sources = json.load(open(sys.argv[1]))["sources"]; print(sources["kind"], *(part["version"] for part in sources.get("archives", [])))' "$work/offhook-test-1.manifest.json"; }
 [ "$(sources)" = buildroot ] || fail "the manifest's sources: $(sources)"
-echo '{"kind": "debian", "archives": [{"package": "linux", "version": "6.18.9-1~bpo13+1"}]}' >"$work/sources.json"
+echo '{"kind": "debian", "archives": [{"name": "linux", "package": "linux", "version": "6.18.9-1~bpo13+1"}]}' >"$work/sources.json"
 OFFHOOK_SOURCES=$work/sources.json expect 0 "to be written" scripts/pack "$work/offhook-test-1.img" test 1
 [ "$(sources)" = "debian 6.18.9-1~bpo13+1" ] || fail "the manifest's sources: $(sources)"
 [ "$(grep -c '<Range' "$work/offhook-test-1.img.bmap")" = 4 ] || fail "the block map has not 4 runs"

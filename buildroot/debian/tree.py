@@ -92,13 +92,13 @@ class Tree:
             subprocess.run(["tar", "xf", archive, "-C", work, "--strip-components=1", "--no-same-owner"], check=True)
             for patch in patches:
                 with open(patch) as file:
-                    tried = subprocess.run(["patch", "-p1", "-s", "-N", "--dry-run", "-d", work], stdin=file, capture_output=True)
+                    tried = subprocess.run(["patch", "-p1", "-s", "-N", "-F0", "--dry-run", "-d", work], stdin=file, capture_output=True)
                 if tried.returncode:
                     os.unlink(patch)
                     done.append(f"patch dropped: {os.path.basename(patch)}")
                     continue
                 with open(patch) as file:
-                    subprocess.run(["patch", "-p1", "-s", "-N", "-d", work], stdin=file, check=True, capture_output=True)
+                    subprocess.run(["patch", "-p1", "-s", "-N", "-F0", "-d", work], stdin=file, check=True, capture_output=True)
             source = os.path.join(work, self.subdirectory(text))
             if autotools and not os.path.exists(os.path.join(source, "configure")) and self.generated(source):
                 prefix = self.prefix(name)

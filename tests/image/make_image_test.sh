@@ -45,7 +45,7 @@ cat >"$work/project/scripts/image-sources" <<S
 [ "\$1" = fetch ] || exec $root/scripts/image-sources "\$@"
 [ ! -e $work/incomplete ] || { echo "sources: near: near 2.1 is wanted"; exit 1; }
 mkdir -p "\$4/debian/tree-virt" "\$4/downloads/same"; cp "\$3/Makefile" "\$4/debian/tree-virt/"; : >"\$4/downloads/same/same-1.0.tar.xz"
-echo '{"archives": [{"package": "linux", "made_for": "6.18.9"}]}' >"\$4/debian/sources-\$2.json"
+echo '{"archives": [{"name": "linux", "made_for": "6.18.9"}]}' >"\$4/debian/sources-\$2.json"
 S
 printf '#!/bin/sh\n' >"$work/project/scripts/need"
 echo '{"same": {"dl_dir": "same", "downloads": [{"source": "same-1.0.tar.xz"}]}}' >"$work/info.json"

@@ -189,7 +189,7 @@ sed -i 's/new-7/same-1.0/; s/"dl_dir": "new"/"dl_dir": "same"/' "$work/info.json
 said=$(sources complete "$work/info.json" "$work/out") || fail "not complete: $said"
 
 # The kernel's version in .config is the one that is there.
-mkdir -p "$work/out/debian"; echo '{"archives": [{"package": "linux", "made_for": "6.18.9"}]}' | tee "$work/out/debian/sources-virt.json" >"$work/out/debian/sources-rpi3.json"
+mkdir -p "$work/out/debian"; echo '{"archives": [{"name": "linux", "made_for": "6.18.9"}]}' | tee "$work/out/debian/sources-virt.json" >"$work/out/debian/sources-rpi3.json"
 printf 'BR2_LINUX_KERNEL_CUSTOM_VERSION=y\nBR2_LINUX_KERNEL_CUSTOM_VERSION_VALUE="6.18.7"\nBR2_LINUX_KERNEL_VERSION="6.18.7"\n' >"$work/config"
 said=$(sources config virt "$work/config" "$work/out") || fail "config: $said"
 is "the kernel of virt" "$(cat "$work/config")" 'CUSTOM_VERSION_VALUE="6.18.9"'
