@@ -211,8 +211,7 @@ impl UserAgent {
             self.transport.counters.dropped += 1;
             return;
         };
-        // A BYE with an old number still says that there is no call over there any more.
-        if !in_order && request.method != Method::Bye {
+        if !in_order {
             return self.respond(transaction, &Reply::refusal(500), now);
         }
         if let Err(reply) = check_require(request) {
