@@ -110,7 +110,7 @@ struct Driver {
     config_note: Option<String>,
     /// What is wrong with the description of the board.
     board_faults: Vec<String>,
-    actions: actions::HouseActions,
+    actions: actions::ActionRequests,
     /// When shutting down must be over.
     shutdown_by: Option<Instant>,
     ticks: u32,
@@ -216,7 +216,7 @@ impl Driver {
             config_note,
             board_faults: setup.board_faults,
             ending: Ending::Quit,
-            actions: actions::HouseActions::new(crate::net::fetch::Trust::load(
+            actions: actions::ActionRequests::new(crate::net::fetch::Trust::load(
                 authority.as_deref(),
             )),
             shutdown_by: None,

@@ -188,8 +188,8 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (
         Section::Actions,
         "actions",
-        "Addresses that are fetched (HTTP GET) when something happens, for a house that does \
-         something with it. Without any nothing leaves the phone. The answer is thrown away.",
+        "URLs that are requested (HTTP GET) when something happens, for home automation. Without \
+         any the phone requests nothing. The answer is ignored.",
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! What is asked of the house when something happens: addresses with the caller put in.
+//! HTTP requests to home automation when something happens: URLs with the caller put in.
 //!
 //! ```text
 //! state, registration, do not disturb ─▶ Actions::observe ─▶ Output::Fetch(URL)     (what changed, once)

@@ -556,7 +556,7 @@ impl Control {
         self.look_up_when_idle();
         self.prepare_sockets(now);
         self.emit_call_changes();
-        self.ask_house();
+        self.run_actions();
         self.outbox
             .emit_changes(self.phone.state(), self.phone.tone());
     }

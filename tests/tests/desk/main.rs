@@ -14,7 +14,7 @@
 //! | `l hears dial`, `l hears nothing` | the tone in the ear |
 //! | `the ear of l has -13 dBm0` | how loud it is there, within 1 dB; `is silent` |
 //! | `l is not heard by r` | r hears nothing of what l says |
-//! | `l fetches http://…` | an address that the house is asked at |
+//! | `l fetches http://…` | a URL of `[actions]` that is requested |
 //! | `l keeps "dnd":true` | what is kept over restarts |
 //! | `l says your-number 1 0 1` | the phone's voice, from now on (`de:point`: German) |
 //! | `l has no settings` | as a phone that no one set up |
@@ -431,6 +431,7 @@ macro_rules! stories {
 }
 
 stories! {
+    actions
     anonymous
     blind_transfer
     block_list
@@ -450,7 +451,6 @@ stories! {
     hands_free
     history
     hold_reminder
-    house_actions
     intercom_code
     intercom_named
     missed_call_lamp

@@ -1,5 +1,4 @@
-//! Addresses the house is asked at: fetched one beside the other, a few at most, the answer thrown
-//! away.
+//! The HTTP requests of `[actions]`: one beside the other, a few at most; the answer is thrown away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,27 +10,27 @@ use crate::net::fetch::{self, FetchRequest, Trust};
 /// Fetches at once; what is too much is left out.
 const AT_ONCE: usize = 4;
 /// An answer takes no longer.
-const PATIENT: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(10);
 /// Most bytes of an answer.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// What is being fetched.
-pub(super) struct HouseActions {
+/// The requests under way.
+pub(super) struct ActionRequests {
     trust: Arc<Trust>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
-impl HouseActions {
+impl ActionRequests {
     pub(super) fn new(trust: Trust) -> Self {
         Self {
             trust: Arc::new(trust),
-            places: Arc::new(Semaphore::new(AT_ONCE)),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
     /// Fetches an address. Nothing waits for it.
     pub(super) fn fetch(&self, url: String) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             tracing::warn!("an action is left out: {AT_ONCE} others are not answered yet");
             return;
         };
@@ -39,19 +38,19 @@ impl HouseActions {
         tokio::spawn(async move {
             let request = FetchRequest {
                 url,
-                // The owner wrote the address, and it leads to the owner's house.
+                // The owner wrote the address, and it leads to a device of the owner's.
                 allow_http: true,
                 etag: None,
                 max_bytes: MAX_BYTES,
             };
             let mut thrown_away = |_: &[u8]| Ok(());
             let fetched = fetch::fetch(&request, &trust, &mut thrown_away);
-            match tokio::time::timeout(PATIENT, fetched).await {
+            match tokio::time::timeout(DEADLINE, fetched).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => tracing::warn!("action: {error}"),
-                Err(_) => tracing::warn!("action: no answer within {PATIENT:?}"),
+                Err(_) => tracing::warn!("action: no answer within {DEADLINE:?}"),
             }
-            drop(place);
+            drop(permit);
         });
     }
 }

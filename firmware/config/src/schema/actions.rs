@@ -1,4 +1,4 @@
-//! `[actions]`: what is asked of the house when something happens.
+//! `[actions]`: HTTP requests to home automation when something happens.
 
 /// `[actions]`: an address each that is fetched (HTTP GET); `None`: nothing is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,4 +1,4 @@
-//! What is asked of the house when something happens: `[actions]`.
+//! HTTP requests to home automation when something happens: `[actions]`.
 
 use super::{Section, Setting, WhenUnset, setting};
 use crate::value::{TextFormat, ValueKind};

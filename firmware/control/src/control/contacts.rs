@@ -1,5 +1,5 @@
 //! The contacts of this phone: its own, and those of a server, which are replaced as a whole; and
-//! what the house is asked when something happens.
+//! the HTTP requests when something happens.
 
 use crate::phone_book::{PhoneBook, PhoneBookError};
 
@@ -29,7 +29,7 @@ impl Contacts {
     }
 }
 
-/// What the house is asked, from now on.
+/// The requests of the configuration, from now on.
 pub(super) fn actions(config: &config::Config, phone: &phone::Phone) -> Actions {
     let situation = Situation {
         state: phone.state(),
@@ -40,8 +40,8 @@ pub(super) fn actions(config: &config::Config, phone: &phone::Phone) -> Actions 
 }
 
 impl Control {
-    /// Asks the house for what belongs to what changed.
-    pub(super) fn ask_house(&mut self) {
+    /// Makes the requests that belong to what changed.
+    pub(super) fn run_actions(&mut self) {
         if self.actions.is_off() {
             return;
         }

@@ -1,133 +1,163 @@
 //! The phone books that servers hand to desk phones: `<…IPPhoneDirectory>` with `<DirectoryEntry>`
 //! (Yealink, Cisco, Snom's like it), and `<AddressBook>` with `<Contact>` (Grandstream).
 //!
-//! Read element by element and no deeper: no entities but the five of XML and numbers, no DTD, no
-//! reference to anything outside.
+//! ```text
+//! text ─▶ quick-xml ─▶ fields of an entry, while it is open ─▶ Contact
+//! ```
+//!
+//! Element by element, whatever lies around them. A document type is refused: no entity is ever
+//! expanded, nothing outside is referred to. Ampersands that servers forgot to escape stay.
 
-use super::Contact;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::Event;
+use quick_xml::reader::Reader;
 
-/// A piece of the text.
-enum Piece<'a> {
-    /// The name of an element that begins.
-    Open(&'a str),
-    /// One that ends.
-    Close(&'a str),
-    Text(&'a str),
+use super::{Contact, MAX_CONTACTS};
+
+/// What an element of an entry holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Name,
+    FirstName,
+    LastName,
+    Number,
+}
+
+impl Field {
+    fn of(element: &str) -> Option<Self> {
+        Some(match element.to_ascii_lowercase().as_str() {
+            "name" => Self::Name,
+            "firstname" => Self::FirstName,
+            "lastname" => Self::LastName,
+            "telephone" | "phonenumber" => Self::Number,
+            _ => return None,
+        })
+    }
+}
+
+/// A person or company, as far as it was read.
+#[derive(Debug, Default)]
+struct Entry {
+    name: String,
+    first: String,
+    last: String,
+    numbers: Vec<String>,
+}
+
+impl Entry {
+    fn set(&mut self, field: Field, value: &str) {
+        let value = value.trim();
+        match field {
+            Field::Name => value.clone_into(&mut self.name),
+            Field::FirstName => value.clone_into(&mut self.first),
+            Field::LastName => value.clone_into(&mut self.last),
+            Field::Number if value.is_empty() || self.numbers.len() >= MAX_CONTACTS => {}
+            Field::Number => self.numbers.push(value.to_owned()),
+        }
+    }
+
+    /// One contact for each number.
+    fn contacts(self) -> impl Iterator<Item = Contact> {
+        let name = if self.name.is_empty() {
+            format!("{} {}", self.first, self.last)
+        } else {
+            self.name
+        };
+        self.numbers.into_iter().map(move |number| Contact {
+            name: name.clone(),
+            number,
+        })
+    }
+}
+
+fn is_book(element: &str) -> bool {
+    element.ends_with("IPPhoneDirectory") || element.eq_ignore_ascii_case("AddressBook")
+}
+
+fn is_entry(element: &str) -> bool {
+    matches!(element, "DirectoryEntry" | "Contact")
 }
 
 /// The contacts of a phone book; `None`: it is none.
 pub(super) fn contacts(text: &str) -> Option<Vec<Contact>> {
-    let mut contacts = Vec::new();
-    let mut is_book = false;
-    let (mut name, mut first, mut last) = (String::new(), String::new(), String::new());
-    let mut numbers = Vec::new();
-    let mut inside = "";
-    for piece in pieces(text) {
-        match piece {
-            Piece::Open(element) => {
-                is_book |= element.ends_with("IPPhoneDirectory")
-                    || element.eq_ignore_ascii_case("AddressBook");
-                if matches!(element, "DirectoryEntry" | "Contact") {
-                    name.clear();
-                    first.clear();
-                    last.clear();
-                    numbers.clear();
+    let mut reader = Reader::from_str(text);
+    reader.config_mut().allow_dangling_amp = true;
+    let (mut contacts, mut in_book, mut depth) = (Vec::new(), false, 0u32);
+    let (mut entry, mut field, mut value) = (Entry::default(), None, String::new());
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) => {
+                depth += 1;
+                let name = start.local_name();
+                let element = name.into_inner();
+                in_book |= is_book(element);
+                if is_entry(element) {
+                    entry = Entry::default();
                 }
-                inside = element;
+                field = Field::of(element);
+                value.clear();
             }
-            Piece::Text(text) => {
-                let text = decode(text.trim());
-                match inside.to_ascii_lowercase().as_str() {
-                    "name" => name.push_str(&text),
-                    "firstname" => first.push_str(&text),
-                    "lastname" => last.push_str(&text),
-                    "telephone" | "phonenumber" if !text.is_empty() => numbers.push(text),
-                    _ => {}
+            Event::Text(text) => value.push_str(&text.xml10_content()),
+            Event::CData(text) => value.push_str(&text.xml10_content()),
+            Event::GeneralRef(reference) => match reference.resolve_char_ref().ok()? {
+                Some(character) => value.push(character),
+                None => value.push_str(resolve_predefined_entity(&reference)?),
+            },
+            Event::End(end) => {
+                depth = depth.saturating_sub(1);
+                if let Some(field) = field.take() {
+                    entry.set(field, &value);
                 }
-            }
-            Piece::Close(element) => {
-                inside = "";
-                if matches!(element, "DirectoryEntry" | "Contact") {
-                    let shown = if name.trim().is_empty() {
-                        format!("{first} {last}")
-                    } else {
-                        name.clone()
-                    };
-                    contacts.extend(numbers.drain(..).map(|number| Contact {
-                        name: shown.clone(),
-                        number,
-                    }));
+                if is_entry(end.local_name().into_inner()) {
+                    let room = MAX_CONTACTS - contacts.len();
+                    contacts.extend(std::mem::take(&mut entry).contacts().take(room));
                 }
+                value.clear();
             }
+            Event::DocType(_) => return None,
+            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
+            // One that breaks off is not whole.
+            Event::Eof => return (in_book && depth == 0).then_some(contacts),
         }
     }
-    is_book.then_some(contacts)
 }
 
-fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        loop {
-            if rest.is_empty() {
-                return None;
-            }
-            let Some(inner) = rest.strip_prefix('<') else {
-                let end = rest.find('<').unwrap_or(rest.len());
-                let (text, after) = rest.split_at(end);
-                rest = after;
-                return Some(Piece::Text(text));
-            };
-            if let Some(comment) = inner.strip_prefix("!--") {
-                rest = comment.split_once("-->").map_or("", |(_, after)| after);
-                continue;
-            }
-            let (tag, after) = inner.split_once('>').unwrap_or((inner, ""));
-            rest = after;
-            if tag.starts_with(['?', '!']) || tag.ends_with('/') {
-                continue;
-            }
-            let name = |tag: &'_ str| -> usize {
-                tag.find(|c: char| c.is_ascii_whitespace())
-                    .unwrap_or(tag.len())
-            };
-            return Some(match tag.strip_prefix('/') {
-                Some(tag) => Piece::Close(&tag[..name(tag)]),
-                None => Piece::Open(&tag[..name(tag)]),
-            });
-        }
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn decode(text: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('&') {
-        plain.push_str(before);
-        let Some((entity, more)) = after
-            .split_once(';')
-            .filter(|(entity, _)| entity.len() <= 8)
-        else {
-            plain.push('&');
-            rest = after;
-            continue;
-        };
-        let number = entity.strip_prefix('#').and_then(|code| {
-            let code = match code.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                None => code.parse().ok()?,
-            };
-            char::from_u32(code)
-        });
-        match entity {
-            "amp" => plain.push('&'),
-            "lt" => plain.push('<'),
-            "gt" => plain.push('>'),
-            "quot" => plain.push('"'),
-            "apos" => plain.push('\''),
-            _ => plain.extend(number),
-        }
-        rest = more;
+    fn read(text: &str) -> Option<Vec<(String, String)>> {
+        let pair = |contact: Contact| (contact.name, contact.number);
+        contacts(text).map(|found| found.into_iter().map(pair).collect())
     }
-    plain.push_str(rest);
-    plain
+
+    #[test]
+    fn what_is_escaped_and_what_should_be_is_read() {
+        let text = "<CompanyIPPhoneDirectory><DirectoryEntry><Name>Meier &amp; &#83;ohn</Name>\
+                    <Telephone> 12 </Telephone></DirectoryEntry><DirectoryEntry>\
+                    <Name>Smith & Co <![CDATA[<home>]]></Name><Telephone>34</Telephone>\
+                    <Telephone/></DirectoryEntry></CompanyIPPhoneDirectory>";
+        let pair = |name: &str, number: &str| (name.to_owned(), number.to_owned());
+        assert_eq!(
+            read(text),
+            Some(vec![
+                pair("Meier & Sohn", "12"),
+                pair("Smith & Co <home>", "34")
+            ])
+        );
+    }
+
+    #[test]
+    fn what_is_no_phone_book_gives_none() {
+        for text in [
+            "",
+            "<a/>",
+            "<AddressBook><Contact>",
+            "<AddressBook></Contact></AddressBook>",
+            "<!DOCTYPE a [<!ENTITY b \"bb\">]><AddressBook></AddressBook>",
+            "<AddressBook><Contact><Name>&unknown;</Name></Contact></AddressBook>",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-# The house learns what the phone does, and keys in a call open the door.
+# Home automation learns what the phone does, and keys in a call open the door.
 with l [actions] ringing = "http://house/ring?from={number}"
 with l [actions] answered = "http://house/answered"
 with l [actions] hung_up = "http://house/rest"
