@@ -126,11 +126,19 @@ fn placed(error: ProfileError, text: &str, overrides: &[Override<'_>]) -> Profil
         .and_then(|line| line.split([' ', '=']).next())
         .unwrap_or("");
     let table = table.split('.').next().unwrap_or("").to_owned();
-    // Two purposes of one line: named is the one that the owner wrote.
+    // Two purposes of one line: named is the one that the owner wrote, and of it the key that has
+    // this line.
     let mentioned = |o: &&Override<'_>| error.problem.contains(&format!("[{}]", o.table));
+    let twice = error.problem.strip_prefix("line ");
+    let twice = twice.and_then(|rest| rest.split_whitespace().next());
+    let is_it = |o: &&Override<'_>| {
+        let mut words = o.value.split(|c: char| !c.is_alphanumeric());
+        mentioned(o) && twice.is_some_and(|name| words.any(|word| word == name))
+    };
     let exact = overrides.iter().find(|o| o.table == table && o.key == key);
     let wanted = exact
         .or_else(|| overrides.iter().find(|o| o.table == table))
+        .or_else(|| overrides.iter().find(is_it))
         .or_else(|| overrides.iter().find(mentioned));
     match wanted {
         Some(wanted) => ProfileError {
