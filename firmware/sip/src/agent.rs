@@ -53,6 +53,7 @@ pub use crate::flow::{Flow, Target, Transmit, Transport};
 pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId};
 use crate::ids::{RequestId, TransactionId};
 use crate::local_addresses::LocalAddresses;
+use placing::Urgency;
 use requests::{Failure, Outcome};
 
 /// How often one deadline may come back due within one turn: an object has few timers, and fires
@@ -105,7 +106,7 @@ pub struct UserAgent {
     next_call: u64,
     /// Calls each of whose servers may be silent for so long only: emergency calls that can go
     /// another way.
-    urgent: BTreeMap<CallHandle, Duration>,
+    urgent: BTreeMap<CallHandle, Urgency>,
     subscriptions: ReferSubscriptions,
     /// Subscriptions of ours.
     watching: Vec<Subscription>,

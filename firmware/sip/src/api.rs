@@ -208,6 +208,9 @@ pub struct InviteOptions {
     /// The call can go another way when this one fails, as an emergency call may: a silent server
     /// is not waited for.
     pub has_other_ways: bool,
+    /// An emergency call: each of the account's servers is waited for less long, and any failure of
+    /// one leads to the next.
+    pub is_emergency: bool,
 }
 
 /// A name that must be resolved (RFC 3263); answered by

@@ -456,8 +456,8 @@ impl ClientRequest {
         let asks = matches!(self.purpose, Purpose::Probe(_) | Purpose::Keepalive(_));
         match (response.code(), account) {
             (401 | 407, Some(account)) if !asks => self.authenticate(response, account, env_tokens),
-            (503, _) if self.destinations.has_more() => {
-                Step::TryNext(503, "no server available".to_owned())
+            (code, _) if self.destinations.leads_on(code) => {
+                Step::TryNext(code, "no server available".to_owned())
             }
             _ => Step::Finish,
         }

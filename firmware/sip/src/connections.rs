@@ -242,7 +242,8 @@ impl Connections {
             return Some(Dial::Existing(found.flow(*id)));
         }
         let displaced = match (server, is_full) {
-            (true, true) => return None,
+            // Servers whose addresses change leave connections that no one uses.
+            (true, true) => Some(self.idlest_own()?),
             (true, false) => None,
             (false, _) => self
                 .displaced_by_dial(host_of(remote.ip()), is_full, now)
@@ -250,6 +251,16 @@ impl Connections {
         };
         let flow = self.insert_dialled(remote, transport, names, standing, now);
         Some(Dial::New { flow, displaced })
+    }
+
+    /// The connection to a server of ours that was used longest ago. One that an account is
+    /// registered over carries keepalives, so it is not this one.
+    fn idlest_own(&self) -> Option<ConnectionId> {
+        let own = self
+            .table
+            .iter()
+            .filter(|(_, c)| c.standing == Standing::Own && c.open);
+        own.min_by_key(|(_, c)| c.used).map(|(id, _)| *id)
     }
 
     /// The connection that makes room for another to this host, where one has to.
@@ -358,9 +369,9 @@ impl Connections {
         let host = host_of(remote.ip());
         let full = self.count(|c| c.standing < Standing::Dialled) >= MAX_ACCEPTED;
         let displaced = if !known && self.count_of_host(host) >= MAX_PER_HOST {
-            Some(self.least_useful(now, |c| host_of(c.remote.ip()) == host)?)
+            Some(self.least_useful(now, known, |c| host_of(c.remote.ip()) == host)?)
         } else if full {
-            Some(self.least_useful(now, |_| true)?)
+            Some(self.least_useful(now, known, |_| true)?)
         } else {
             None
         };
@@ -391,10 +402,11 @@ impl Connections {
     }
 
     /// The connection that makes room for a newcomer: the oldest unproven one, else a stranger's
-    /// that was idle for long.
+    /// that was idle for long, or for one that is `known` the stranger's that was idle longest.
     fn least_useful(
         &self,
         now: Instant,
+        known: bool,
         eligible: impl Fn(&Connection) -> bool,
     ) -> Result<ConnectionId, Full> {
         self.table
@@ -402,7 +414,7 @@ impl Connections {
             .filter(|(_, c)| eligible(c))
             .filter(|(_, c)| match c.standing {
                 Standing::Unproven => true,
-                Standing::Admitted => c.used + ADMITTED_IDLE <= now,
+                Standing::Admitted => known || c.used + ADMITTED_IDLE <= now,
                 Standing::Known | Standing::Dialled | Standing::Own => false,
             })
             .min_by_key(|(_, c)| {

@@ -428,15 +428,17 @@ impl Registration {
         now: Instant,
     ) -> Vec<RegistrationAction> {
         let transport = env.transport_of(self.account);
-        self.back_off.failures = 0;
         self.lifetime.handle_agreed();
         let contact = self.contact.uri(transport);
         let grant = Grant::read(response, &contact, self.lifetime.seconds());
         let granted = grant.lifetime_s;
         if granted == 0 {
             let reason = "the registrar keeps no binding for this phone";
+            // It says so itself: what it granted before is over.
+            self.bound_until = None;
             return self.handle_refusal(200, reason, None, env, now);
         }
+        self.back_off.failures = 0;
         let lifetime = Duration::from_secs(u64::from(granted));
         let until = now + lifetime;
         self.proven = true;

@@ -366,6 +366,91 @@ fn an_emergency_call_does_not_wait_for_a_silent_server() {
     assert_eq!(ends(&world.events(0)), [(sip::EndedBy::Failure, Some(408))]);
 }
 
+/// An emergency call by an account with two servers and no other way.
+fn emergency_call() -> World {
+    let mut settings = account("101", "192.0.2.11", "secret");
+    settings.register = false;
+    settings.backup_servers = vec!["192.0.2.12:5060".into()];
+    let mut world = with(settings);
+    let now = world.now;
+    let options = sip::InviteOptions {
+        is_emergency: true,
+        ..sip::InviteOptions::default()
+    };
+    let agent = &mut world.phones[0].agent;
+    agent
+        .invite_with(Some(AccountId(0)), "112", options, media(20_000), now)
+        .unwrap();
+    world
+}
+
+#[test]
+fn an_emergency_call_goes_by_each_server_within_two_seconds_and_waits_for_the_last() {
+    let mut world = emergency_call();
+    let mut servers = Servers::new(&[]);
+    servers.run(&mut world, seconds(10));
+    let invites = servers.take(&Method::Invite);
+    let to: Vec<&str> = invites.iter().map(|(_, to)| to.as_str()).collect();
+    assert_eq!(to, [FIRST, SECOND]);
+    assert!(invites[1].0 <= 2.0, "{invites:?}");
+    assert_eq!(ends(&world.events(0)), []);
+}
+
+#[test]
+fn an_emergency_call_goes_by_the_next_server_whatever_ails_the_first() {
+    let mut world = emergency_call();
+    world.run_ms(10);
+    let Some((_, to, Message::Request(invite))) = world.inbox.pop_front() else {
+        panic!("no INVITE");
+    };
+    assert_eq!(to.to_string(), FIRST);
+    let refusal = Response::reply(&invite, 500, Some("s"));
+    world.send(FIRST, 0, refusal.to_bytes());
+    let mut servers = Servers::new(&[SECOND]);
+    servers.run(&mut world, seconds(1));
+    let to: Vec<String> = servers
+        .take(&Method::Invite)
+        .into_iter()
+        .map(|(_, to)| to)
+        .collect();
+    assert_eq!(to, [SECOND]);
+}
+
+#[test]
+fn a_registrar_that_keeps_no_binding_is_asked_less_and_less() {
+    let mut world = with(account("101", "192.0.2.11", "secret"));
+    let (end, mut asked, mut registered) = (world.now + seconds(60), 0, None);
+    while world.now < end {
+        world.run_ms(10);
+        while let Some((_, to, message)) = world.inbox.pop_front() {
+            let Message::Request(request) = message else {
+                continue;
+            };
+            if request.method != Method::Register {
+                answer(&mut world, to, &request);
+                continue;
+            }
+            asked += 1;
+            let mut response = Response::reply(&request, 200, Some("s"));
+            let contact = request.headers.contacts().unwrap().pop().unwrap();
+            if asked == 1 {
+                let contact = format!("<{}>;expires=20", contact.uri);
+                response.headers.push("Contact", contact);
+            } else {
+                response.headers.push("Expires", 0);
+            }
+            world.send(&to.to_string(), 0, response.to_bytes());
+        }
+        for event in world.events(0) {
+            if let Event::Registration { until, .. } = event {
+                registered = until;
+            }
+        }
+    }
+    assert!((2..=8).contains(&asked), "{asked}");
+    assert_eq!(registered, None);
+}
+
 /// The first server answers late: what it sends, and how long after the INVITE.
 fn late(answer_ms: u64, code: u16) -> (World, Servers, Request) {
     let mut settings = account("101", "example.com", "secret");

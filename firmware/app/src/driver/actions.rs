@@ -1,4 +1,4 @@
-//! The HTTP requests of `[actions]`: one beside the other, a few at most; the answer is thrown away.
+//! The HTTP requests of `[actions]`: one beside the other, a few at most; the answer is ignored.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -246,6 +246,7 @@ impl Control {
                     anonymous: to.options.anonymous,
                     intercom: to.options.intercom,
                     has_other_ways: to.emergency && to.has_more,
+                    is_emergency: to.emergency,
                 };
                 let by = account.map(sip::AccountId);
                 let invited = self.agent.invite_with(by, &to.address, options, media, now);

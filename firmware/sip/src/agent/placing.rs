@@ -19,6 +19,15 @@ use super::calls::MAX_CALLS;
 /// How long a server may be silent to a call that can go another way.
 const URGENT: Duration = Duration::from_millis(1500);
 
+/// How long the servers of an emergency call may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Urgency {
+    /// Each but the last.
+    pub(super) each: Duration,
+    /// The last one, where the call can go another way.
+    pub(super) last: Option<Duration>,
+}
+
 impl UserAgent {
     /// Places a call, possibly because of a REFER.
     pub(super) fn place_call(
@@ -69,8 +78,13 @@ impl UserAgent {
             cseq: 1,
         };
         let handle = self.next_call();
-        let silence = options.has_other_ways.then_some(URGENT);
-        self.urgent.extend(silence.map(|limit| (handle, limit)));
+        if options.is_emergency || options.has_other_ways {
+            let urgency = Urgency {
+                each: URGENT,
+                last: options.has_other_ways.then_some(URGENT),
+            };
+            self.urgent.insert(handle, urgency);
+        }
         let mut turn = Turn::new(&mut self.env, now);
         let placement = Placement {
             target,

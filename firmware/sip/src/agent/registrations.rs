@@ -89,8 +89,12 @@ impl UserAgent {
 
     /// Where else than to its first hop a request may go.
     pub(super) fn delivery(&self, outgoing: &OutgoingRequest, hop: &Hop) -> Delivery {
+        let urgent = match outgoing.purpose {
+            Purpose::Invite(call) => self.urgent.get(&call).map(|urgency| urgency.each),
+            _other => None,
+        };
         let silence = match outgoing.purpose {
-            Purpose::Invite(call) => self.urgent.get(&call).copied(),
+            Purpose::Invite(call) => self.urgent.get(&call).and_then(|urgency| urgency.last),
             Purpose::Probe(_) | Purpose::Keepalive(_) | Purpose::CheckPeer(_) => {
                 Some(ASKED_SILENCE)
             }
@@ -130,6 +134,7 @@ impl UserAgent {
         let Some((registration, config)) = found else {
             return Delivery {
                 silence,
+                urgent,
                 ..Delivery::default()
             };
         };
@@ -137,6 +142,7 @@ impl UserAgent {
         if server_hop(config).as_ref() != Ok(hop) {
             return Delivery {
                 silence,
+                urgent,
                 ..Delivery::default()
             };
         }
@@ -150,6 +156,7 @@ impl UserAgent {
             confirms,
             backups: registration.backups().to_vec(),
             silence,
+            urgent,
         }
     }
 

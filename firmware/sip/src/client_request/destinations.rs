@@ -39,6 +39,9 @@ pub(crate) struct Delivery {
     /// How long any address may be silent, the last one too. `None`: the last one is waited for as
     /// long as its transaction.
     pub(crate) silence: Option<Duration>,
+    /// An emergency call: a silent address is overtaken by the next one after so long, and any
+    /// failure of a server leads to the next one.
+    pub(crate) urgent: Option<Duration>,
 }
 
 /// The server that answered a request, among those it could have gone to.
@@ -69,6 +72,7 @@ pub(super) struct Destinations {
     first: ServerRoute,
     backups: Vec<ServerRoute>,
     silence: Option<Duration>,
+    urgent: Option<Duration>,
     /// Servers whose names were looked up.
     looked_up: usize,
     /// The server that is looked up or tried now.
@@ -97,6 +101,7 @@ impl Destinations {
             first: ServerRoute { hop, route: None },
             backups: delivery.backups,
             silence: delivery.silence,
+            urgent: delivery.urgent,
             looked_up: 0,
             way: 0,
             attempts: registered.into_iter().map(attempt).collect(),
@@ -200,9 +205,17 @@ impl Destinations {
         !self.attempts.is_empty() || !self.avoided.is_empty()
     }
 
+    /// Whether a refusal with this code leads to the next address: RFC 3263 section 4.3, and for
+    /// emergency calls whatever a server has for trouble of its own.
+    pub(super) fn leads_on(&self, code: u16) -> bool {
+        let fails = code == 503 || self.urgent.is_some() && (500..600).contains(&code);
+        fails && self.has_more()
+    }
+
     /// How long the address under way may be silent; `None`: as long as its transaction waits.
     pub(super) fn silence(&self) -> Option<Duration> {
-        let wait = self.has_more().then_some(SILENCE);
+        let wait = self.urgent.unwrap_or(SILENCE);
+        let wait = self.has_more().then_some(wait);
         match (wait, self.silence) {
             (Some(wait), Some(limit)) => Some(wait.min(limit)),
             (wait, limit) => wait.or(limit),

@@ -376,6 +376,7 @@ fn servers_are_tried_in_their_order_and_silent_ones_last() {
                 route: None,
             }],
             silence: None,
+            urgent: None,
         };
         let outgoing = OutgoingRequest {
             purpose: Purpose::Invite(CallHandle(1)),

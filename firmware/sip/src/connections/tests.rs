@@ -215,6 +215,44 @@ fn admitted_ones_are_closed_only_when_idle() {
 }
 
 #[test]
+fn a_server_of_an_account_gets_in_however_busy_strangers_are() {
+    let mut bench = Bench::new();
+    let all: Vec<ConnectionId> = (1..=MAX_ACCEPTED)
+        .map(|n| bench.accept(&format!("198.51.100.{n}")).unwrap().0)
+        .collect();
+    for id in &all {
+        bench.connections.handle_request_accepted(*id, false);
+    }
+    bench.pass(1);
+    bench.receive(all[0], OPTIONS);
+    let server = bench.accept_as("192.0.2.2", Transport::Tcp, &[], true);
+    assert_eq!(server.unwrap().1, Some(all[1]));
+}
+
+#[test]
+fn connections_to_former_addresses_of_servers_make_room() {
+    let mut bench = Bench::new();
+    let mut dials = Vec::new();
+    for n in 1..=MAX_OWN + 1 {
+        bench.pass(1);
+        let dial = bench.dial(&format!("203.0.113.{n}"));
+        let Some(Dial::New { flow, displaced }) = dial else {
+            panic!("{n}: {dial:?}");
+        };
+        let id = flow.connection().unwrap();
+        bench
+            .connections
+            .handle_connected(id, format!("203.0.113.{n}:5060").parse().unwrap());
+        dials.push((id, displaced));
+    }
+    let displaced: Vec<_> = dials
+        .iter()
+        .filter_map(|(_, displaced)| *displaced)
+        .collect();
+    assert_eq!(displaced, [dials[0].0]);
+}
+
+#[test]
 fn a_server_and_a_proven_name_are_never_displaced() {
     let mut bench = Bench::new();
     let (server, _) = bench

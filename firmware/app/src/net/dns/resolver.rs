@@ -5,23 +5,24 @@
 //!                                                                            └─▶ LastGood ─▶ poll_text
 //! ```
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use sip::{Families, Lookup, LookupId};
 
 use super::cache::{Cache, Known};
 use super::last_good::LastGood;
-use super::question::{Answer, AskError, Question, Record};
+use super::question::{Answer, AskError, Kind, Question, Record};
 use super::search::{Search, SearchOutcome, is_link_local};
 use super::system::System;
 
 /// Searches at once; the user agent has fewer.
 const MAX_SEARCHES: usize = 64;
-/// A question that was not answered while others were is not asked again for so long: that server
-/// ignores it (many home routers do so with SRV, NAPTR and AAAA).
+/// A question that was not answered while one asked with it or after it was is not asked again for
+/// so long: that server ignores it (many home routers do so with SRV, NAPTR and AAAA).
 const IGNORED: Duration = Duration::from_secs(300);
-/// Where nothing was answered at all, the next search asks again soon.
+/// Where nothing was answered any more, and for addresses, the next search asks again soon: an
+/// outage is over at some time.
 const SILENT: Duration = Duration::from_secs(5);
 /// A server that refuses a question is asked again after that (RFC 2308 section 7.1).
 const REFUSED: Duration = Duration::from_secs(30);
@@ -31,15 +32,15 @@ const REFUSED: Duration = Duration::from_secs(30);
 pub(crate) struct Resolver {
     cache: Cache,
     searches: Vec<Search>,
-    /// Questions a name server has.
-    asking: HashSet<Question>,
+    /// Questions a name server has, and since when.
+    asking: HashMap<Question, Instant>,
     to_ask: VecDeque<Question>,
     found: VecDeque<(LookupId, SearchOutcome)>,
     last_good: LastGood,
     /// The last good addresses changed.
     unsaved: bool,
-    /// A name server answered something since the last change of network.
-    answered: bool,
+    /// When a name server answered something last in this network.
+    answered_at: Option<Instant>,
 }
 
 impl Resolver {
@@ -86,15 +87,19 @@ impl Resolver {
         answer: Result<Answer, AskError>,
         now: Instant,
     ) {
-        self.asking.remove(question);
+        let asked_at = self.asking.remove(question);
         let known: Known = match answer {
             Ok(answer) => {
-                self.answered |= !is_link_local(&question.name);
+                if !is_link_local(&question.name) {
+                    self.answered_at = Some(now);
+                }
                 self.cache.keep(question.clone(), &answer, now);
                 Ok(answer.records)
             }
             Err(error) => {
-                let holds = match (error.is_silence(), self.answered) {
+                let is_ignored = question.kind != Kind::A
+                    && asked_at.is_some_and(|asked_at| self.answered_at >= Some(asked_at));
+                let holds = match (error.is_silence(), is_ignored) {
                     (true, true) => IGNORED,
                     (true, false) => SILENT,
                     (false, _) => REFUSED,
@@ -125,7 +130,7 @@ impl Resolver {
         now: Instant,
     ) {
         self.cache.clear();
-        self.answered = false;
+        self.answered_at = None;
         self.asking.clear();
         self.to_ask.clear();
         for search in std::mem::take(&mut self.searches) {
@@ -177,7 +182,8 @@ impl Resolver {
                 if let Some(known) = self.cache.get(&question, now) {
                     search.handle_answer(&question, known, &mut chance);
                     from_cache = true;
-                } else if self.asking.insert(question.clone()) {
+                } else if !self.asking.contains_key(&question) {
+                    self.asking.insert(question.clone(), now);
                     self.to_ask.push_back(question);
                 }
             }
@@ -197,7 +203,8 @@ impl Resolver {
         tracing::debug!("{} is {:?}", lookup.host, outcome.targets);
         // Names of this link are asked for each time.
         let asked = !is_link_local(&lookup.host.to_ascii_lowercase());
-        if outcome.fault.is_none() && !outcome.targets.is_empty() && asked {
+        // A question that was ignored takes nothing from the addresses that were answered.
+        if !outcome.is_last_good && !outcome.targets.is_empty() && asked {
             self.unsaved |= self.last_good.keep(&key(lookup), &outcome.targets);
         }
         self.found.push_back((lookup.id, outcome));

@@ -33,6 +33,8 @@ pub(crate) struct SearchOutcome {
     pub(crate) targets: Vec<Target>,
     /// Why there are none, or which question was not answered nevertheless.
     pub(crate) fault: Option<SearchError>,
+    /// They are what DNS gave before, because it does not answer.
+    pub(crate) is_last_good: bool,
 }
 
 /// Why a name has no address.
@@ -223,12 +225,17 @@ impl Search {
     fn end(&self, mut targets: Vec<Target>, last_good: &[Target]) -> SearchOutcome {
         let fault = self.fault(targets.is_empty());
         let unanswered = matches!(fault, Some(SearchError::Ask(_)));
-        if targets.is_empty() && unanswered {
+        let is_last_good = targets.is_empty() && unanswered;
+        if is_last_good {
             let usable = |target: &&Target| self.families.reach(target.address.ip());
             targets = last_good.iter().filter(usable).copied().collect();
         }
         targets.truncate(MAX_TARGETS);
-        SearchOutcome { targets, fault }
+        SearchOutcome {
+            targets,
+            fault,
+            is_last_good,
+        }
     }
 
     /// The first question that was not answered, addresses before services: those are what a

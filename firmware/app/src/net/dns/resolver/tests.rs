@@ -401,3 +401,38 @@ fn tables_are_bounded() {
     }
     assert!(world.resolver.searches.len() <= MAX_SEARCHES);
 }
+
+#[test]
+fn a_short_outage_is_not_taken_for_a_server_that_ignores_questions() {
+    let families = Families {
+        v4: true,
+        v6: false,
+    };
+    let mut world = World::new(families).a("pbx.example", "192.0.2.1");
+    let lookup = || name("pbx.example", Some(5060), Some(Transport::Udp));
+    assert_eq!(world.look_up(lookup()).0.targets, [udp("192.0.2.1:5060")]);
+    // The answer has run out when no name server answers any more.
+    world.now += Duration::from_secs(101);
+    world.start = world.now;
+    world = world.silent(Kind::A, "pbx.example");
+    world.look_up(lookup());
+    world.give_up();
+    world.now += Duration::from_secs(6);
+    world = world.a("pbx.example", "192.0.2.2");
+    assert_eq!(world.look_up(lookup()).0.targets, [udp("192.0.2.2:5060")]);
+}
+
+#[test]
+fn addresses_are_kept_where_services_are_ignored() {
+    let families = Families {
+        v4: true,
+        v6: false,
+    };
+    let mut world = World::new(families)
+        .a("pbx.example", "192.0.2.1")
+        .silent(Kind::Naptr, "pbx.example")
+        .silent(Kind::Srv, "_sip._udp.pbx.example");
+    world.look_up(name("pbx.example", None, Some(Transport::Udp)));
+    let text = world.resolver.poll_text().unwrap_or_default();
+    assert!(text.contains("192.0.2.1"), "{text:?}");
+}
