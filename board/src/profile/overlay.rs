@@ -82,7 +82,8 @@ impl Profile {
 
     fn put_over(dir: &Path, name: &str, overrides: &[Override<'_>]) -> Result<Self, ProfileError> {
         let file = dir.join(name).join("hardware.toml");
-        let mut merged: Table = toml::from_str(&super::read::text_of(&file)).unwrap_or_default();
+        let mut merged: Table =
+            toml::from_str(&super::read::text_of(dir, name)).unwrap_or_default();
         for wanted in overrides {
             put(&mut merged, wanted).map_err(|problem| of_override(wanted, &problem))?;
         }
