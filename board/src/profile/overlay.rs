@@ -129,9 +129,13 @@ fn placed(error: ProfileError, text: &str, overrides: &[Override<'_>]) -> Profil
     let table = table.split('.').next().unwrap_or("").to_owned();
     // Two purposes of one line: named is the one that the owner wrote.
     let mentioned = |o: &&Override<'_>| error.problem.contains(&format!("[{}]", o.table));
+    let doubled = error.problem.strip_prefix("line ");
+    let doubled = doubled.and_then(|rest| rest.split(' ').next());
+    let is_doubled = |o: &&Override<'_>| doubled == Some(o.value.trim_matches('"'));
     let exact = overrides.iter().find(|o| o.table == table && o.key == key);
     let wanted = exact
         .or_else(|| overrides.iter().find(|o| o.table == table))
+        .or_else(|| overrides.iter().filter(mentioned).find(is_doubled))
         .or_else(|| overrides.iter().find(mentioned));
     match wanted {
         Some(wanted) => ProfileError {
@@ -257,6 +261,11 @@ mod tests {
         for (list, wanted) in [
             (
                 vec![("hook", "line", "5")],
+                "offhook.toml [hardware.hook]: `line`: line 5 of [keypad] is used by [hook] \
+                 already; each line has one purpose",
+            ),
+            (
+                vec![("hook", "debounce_ms", "60"), ("hook", "line", "5")],
                 "offhook.toml [hardware.hook]: `line`: line 5 of [keypad] is used by [hook] \
                  already; each line has one purpose",
             ),
