@@ -220,7 +220,7 @@ fn check_takes_wiring_without_a_board() {
 /// A computer is no Raspberry Pi, and need not know the profiles' folder.
 #[test]
 fn check_leaves_another_machines_board_to_that_machine() {
-    let model = std::fs::read_to_string("/proc/device-tree/model").unwrap_or_default();
+    let model = fs::read_to_string("/proc/device-tree/model").unwrap_or_default();
     if model.contains("Raspberry Pi") {
         let why = "this is a Raspberry Pi";
         return testkit::skip::skipped("command_line: another machine's board", why);
@@ -262,7 +262,7 @@ fn setup_without_a_terminal_wants_a_country() {
     let arguments = [&arguments[..], &["--country", "nz"]].concat();
     let (code, out, err) = said(&offhook(&arguments));
     assert_eq!(code, 0, "{out}{err}");
-    let written = std::fs::read_to_string(&output).unwrap();
+    let written = fs::read_to_string(&output).unwrap();
     assert!(written.contains("country = \"nz\"\n"), "{written}");
     let first = written.lines().next().unwrap();
     assert!(

@@ -11,7 +11,7 @@ use crate::ctl::client::Client;
 /// The board that needs no devices.
 const SIM: &str = "sim";
 /// Where the phone's own board is to be named.
-const NAME_THE_BOARD: &str = "name the phone's board under [board] profile, unless it is this one";
+const NAME_THE_BOARD: &str = "[board] profile names the phone's";
 
 /// Opens what the phone would open, and lets it go again.
 pub(super) fn check(config: &Config, found: &mut dyn FnMut(Finding)) {
@@ -43,7 +43,7 @@ pub(super) fn check(config: &Config, found: &mut dyn FnMut(Finding)) {
     }
     sound_card(config, &profile, found);
     if name == SIM {
-        let text = "sim, this computer's stand-in: it has no lines";
+        let text = "sim, this computer's stand-in";
         return found(Finding::warning("board", text, NAME_THE_BOARD));
     }
     gpio_lines(name, &profile, found);
@@ -63,7 +63,7 @@ fn sound_card(config: &Config, profile: &Profile, found: &mut dyn FnMut(Finding)
         format!("{} and {}", request.capture, request.playback)
     };
     if request.capture == "silence" && request.playback == "null" {
-        let text = "silence, this computer's stand-in: nothing is heard";
+        let text = "silence, this computer's stand-in";
         return found(Finding::warning("sound card", text, NAME_THE_BOARD));
     }
     let (capture, playback) = board::audio::offers(&request);
