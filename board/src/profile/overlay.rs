@@ -82,7 +82,8 @@ impl Profile {
 
     fn put_over(dir: &Path, name: &str, overrides: &[Override<'_>]) -> Result<Self, ProfileError> {
         let file = dir.join(name).join("hardware.toml");
-        let mut merged: Table = toml::from_str(&super::read::text_of(&file)).unwrap_or_default();
+        let mut merged: Table =
+            toml::from_str(&super::read::text_of(dir, name)).unwrap_or_default();
         for wanted in overrides {
             put(&mut merged, wanted).map_err(|problem| of_override(wanted, &problem))?;
         }
@@ -264,6 +265,11 @@ mod tests {
         for (list, wanted) in [
             (
                 vec![("hook", "line", "5")],
+                "offhook.toml [hardware.hook]: `line`: line 5 of [keypad] is used by [hook] \
+                 already; each line has one purpose",
+            ),
+            (
+                vec![("hook", "debounce_ms", "60"), ("hook", "line", "5")],
                 "offhook.toml [hardware.hook]: `line`: line 5 of [keypad] is used by [hook] \
                  already; each line has one purpose",
             ),

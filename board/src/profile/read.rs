@@ -60,39 +60,72 @@ const MAX_FAULTS: usize = 32;
 const LINE_SECTIONS: [&str; 7] = [
     "[hook]", "[flash]", "[keypad]", "[keys]", "[rotary]", "[ringer]", "[lamps]",
 ];
-/// The simulated board, which needs no folder.
-const SIM: &str = include_str!("../../profiles/sim/hardware.toml");
+/// The profiles that are always there, also where their folders are not: on a computer that writes
+/// and checks the configuration of a phone.
+const BUILT_IN: [(&str, &str); 5] = [
+    (
+        "rpi-zero2w",
+        include_str!("../../profiles/rpi-zero2w/hardware.toml"),
+    ),
+    ("rpi3", include_str!("../../profiles/rpi3/hardware.toml")),
+    ("rpi4", include_str!("../../profiles/rpi4/hardware.toml")),
+    (SIM, include_str!("../../profiles/sim/hardware.toml")),
+    ("virt", include_str!("../../profiles/virt/hardware.toml")),
+];
+/// The simulated board.
+const SIM: &str = "sim";
+/// What the device trees of the boards that run these profiles call their model.
+const RASPBERRY_PI: &str = "Raspberry Pi";
+
+fn built_in(name: &str) -> Option<&'static str> {
+    BUILT_IN
+        .iter()
+        .find(|(own, _)| *own == name)
+        .map(|&(_, text)| text)
+}
 
 impl Profile {
-    /// Reads `DIR/NAME/hardware.toml`. `sim` is always there, even without its folder.
+    /// The names of all profiles: those of a folder and those that are built in, sorted.
+    pub fn known(dir: &Path) -> Vec<String> {
+        let mut known: Vec<String> = std::fs::read_dir(dir)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.path().join("hardware.toml").is_file())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .chain(BUILT_IN.map(|(name, _)| name.to_owned()))
+            .collect();
+        known.sort();
+        known.dedup();
+        known
+    }
+
+    /// Whether a profile is that of a Raspberry Pi and the machine is none, by the model that its
+    /// device tree names, if it has one.
+    pub fn is_of_another_machine(name: &str, model: Option<&str>) -> bool {
+        let is_pi = model.is_some_and(|model| model.contains(RASPBERRY_PI));
+        name.starts_with("rpi") && built_in(name).is_some() && !is_pi
+    }
+
+    /// Reads `DIR/NAME/hardware.toml`. The boards this program was made for and `sim` are always
+    /// there, even without their folders.
     pub fn load(dir: &Path, name: &str) -> Result<Self, ProfileError> {
         let file = dir.join(name).join("hardware.toml");
         match crate::files::read(&file, MAX_BYTES) {
             Ok(text) => Self::parse(&file, &String::from_utf8_lossy(&text)),
-            Err(_) if name == "sim" => Self::parse(&file, SIM),
-            Err(error) => {
-                let mut known: Vec<String> = std::fs::read_dir(dir)
-                    .into_iter()
-                    .flatten()
-                    .flatten()
-                    .filter(|entry| entry.path().join("hardware.toml").is_file())
-                    .map(|entry| entry.file_name().to_string_lossy().into_owned())
-                    .collect();
-                known.sort();
-                if !known.iter().any(|k| k == "sim") {
-                    known.push("sim".to_owned());
-                }
-                Err(ProfileError {
+            Err(error) => match built_in(name) {
+                Some(text) => Self::parse(&file, text),
+                None => Err(ProfileError {
                     file,
                     at: String::new(),
                     problem: format!("no board profile `{name}` ({error})"),
                     help: format!(
                         "the boards known in {} are: {}",
                         dir.display(),
-                        known.join(", ")
+                        Self::known(dir).join(", ")
                     ),
-                })
-            }
+                }),
+            },
         }
     }
 
@@ -365,11 +398,12 @@ impl Profile {
     }
 }
 
-/// The text of a profile; the simulated board's own where there is no file.
-pub(super) fn text_of(file: &Path) -> String {
-    match crate::files::read(file, MAX_BYTES) {
+/// The text of a profile; the one that is built in where there is no file.
+pub(super) fn text_of(dir: &Path, name: &str) -> String {
+    let file = dir.join(name).join("hardware.toml");
+    match crate::files::read(&file, MAX_BYTES) {
         Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-        Err(_) => SIM.to_owned(),
+        Err(_) => built_in(name).unwrap_or_default().to_owned(),
     }
 }
 

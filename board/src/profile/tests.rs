@@ -28,6 +28,30 @@ fn every_shipped_profile_is_valid() {
     assert!(count >= 5, "only {count} profiles");
 }
 
+/// A computer that checks a phone's configuration has no folder of profiles.
+#[test]
+fn every_board_is_known_without_its_folder() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+    let mut shipped = Profile::known(&dir);
+    // For tests only.
+    shipped.retain(|name| name != "gpio-sim");
+    let nowhere = Path::new("/nowhere");
+    assert_eq!(Profile::known(nowhere), shipped);
+    for name in shipped {
+        let built_in = Profile::load(nowhere, &name).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(built_in.name, Profile::load(&dir, &name).unwrap().name);
+    }
+}
+
+#[test]
+fn a_computer_is_no_raspberry_pi() {
+    let elsewhere = Profile::is_of_another_machine;
+    assert!(elsewhere("rpi4", None) && elsewhere("rpi3", Some("linux,dummy-virt")));
+    assert!(!elsewhere("rpi4", Some("Raspberry Pi 4 Model B Rev 1.4")));
+    // No one but its owner knows where that is.
+    assert!(!elsewhere("rpi-of-mine", None) && !elsewhere("sim", None));
+}
+
 /// What lamps show is seen on every board: a line for each that has a pattern of its own.
 #[test]
 fn every_shipped_profile_has_a_line_for_each_lamp() {
@@ -81,7 +105,7 @@ fn an_unknown_board_names_the_known_ones() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
     let text = Profile::load(&dir, "rpi5").unwrap_err().to_string();
     assert!(
-        text.contains("no board profile `rpi5`") && text.contains("rpi4, sim"),
+        text.contains("no board profile `rpi5`") && text.contains("rpi4, sim, virt"),
         "{text}"
     );
 }

@@ -146,7 +146,7 @@ pub(crate) fn run_account(
         echo_test: scope.echo_test.filter(|_| !must_encrypt),
         ..scope
     };
-    runtime.block_on(try_account(account, asked, &mut tls, found));
+    runtime.block_on(try_account(account, asked, must_encrypt, &mut tls, found));
     if must_encrypt && scope.echo_test.is_some() {
         found(Finding::warning(
             &account.name,
@@ -161,6 +161,7 @@ pub(crate) fn run_account(
 async fn try_account(
     account: &Account,
     scope: Scope<'_>,
+    must_encrypt: bool,
     tls: &mut Tls,
     found: &mut dyn FnMut(Finding),
 ) {
@@ -175,6 +176,8 @@ async fn try_account(
     };
     targets.truncate(MAX_SERVERS);
     let identities = server.identities(account);
+    // A server that cannot prove who it is may be a stranger's: no one is led round that proof.
+    let mut only_encrypted = must_encrypt;
     for target in &targets {
         let opened = Exchange::open(*target, &identities, tls).await;
         match opened {
@@ -187,11 +190,19 @@ async fn try_account(
                     registration::Outcome::Silent(finding) => found(*finding),
                 }
             }
-            Err(error) => found(unreachable(about, *target, &error)),
+            Err(error) => {
+                only_encrypted |= matches!(error, OpenError::Tls(_));
+                found(unreachable(about, *target, &error));
+            }
         }
     }
     if let Some(target) = targets.first() {
-        suggest_transport(about, *target, &identities, tls, found).await;
+        let others: &[Transport] = if only_encrypted {
+            &[Transport::Tls]
+        } else {
+            &[Transport::Udp, Transport::Tcp, Transport::Tls]
+        };
+        suggest_transport(about, *target, others, &identities, tls, found).await;
     }
 }
 
@@ -219,15 +230,16 @@ fn unreachable(about: &str, target: Target, error: &OpenError) -> Finding {
     }
 }
 
-/// Where the configured transport fails: does the server listen by another one?
+/// Where the configured transport fails: does the server listen by one of the `others`?
 async fn suggest_transport(
     about: &str,
     tried: Target,
+    others: &[Transport],
     identities: &[String],
     tls: &mut Tls,
     found: &mut dyn FnMut(Finding),
 ) {
-    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+    for &transport in others {
         if transport == tried.transport {
             continue;
         }

@@ -191,6 +191,86 @@ fn check_finds_two_purposes_of_one_line() {
     assert_eq!(errors["errors"][0]["line"], 6);
 }
 
+/// Where no board is named, what is wired is right by itself: an image's own board is meant.
+#[test]
+fn check_takes_wiring_without_a_board() {
+    let folder = Folder::new("wiring-alone");
+    let file = folder.file(
+        "alone.toml",
+        "[hardware.hook]\ncontact = \"normally-closed\"\n",
+    );
+    let (code, out, err) = said(&offhook(&["check", &file]));
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("no errors") && err.contains("is not compared with one"),
+        "{err}"
+    );
+    let (code, out, err) = said(&offhook(&["check", "--try", &file]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        out.contains("! board: sim, this computer's stand-in"),
+        "{out}"
+    );
+    assert!(
+        out.contains("! sound card: silence, this computer's stand-in"),
+        "{out}"
+    );
+}
+
+/// A computer is no Raspberry Pi, and need not know the profiles' folder.
+#[test]
+fn check_leaves_another_machines_board_to_that_machine() {
+    let model = fs::read_to_string("/proc/device-tree/model").unwrap_or_default();
+    if model.contains("Raspberry Pi") {
+        let why = "this is a Raspberry Pi";
+        return testkit::skip::skipped("command_line: another machine's board", why);
+    }
+    let folder = Folder::new("another-board");
+    let file = folder.file("board.toml", "[board]\nprofile = \"rpi4\"\n");
+    let (code, out, err) = said(&offhook(&["check", "--try", &file]));
+    assert_eq!(code, 0, "{out}{err}");
+    let line = "! board rpi4: not tried, this is not that board; the phone tries it itself\n";
+    assert!(out.starts_with(line) && !out.contains('✗'), "{out}");
+}
+
+/// Without a terminal no country is made up.
+#[test]
+fn setup_without_a_terminal_wants_a_country() {
+    let folder = Folder::new("setup-country");
+    let password = folder.file("password.txt", "secret\n");
+    let output = password.replace("password.txt", "a.toml");
+    let arguments = [
+        "setup",
+        "--no-try",
+        "--output",
+        &output,
+        "--provider",
+        "kamailio",
+        "--server",
+        "pbx.example.org",
+        "--user",
+        "101",
+        "--password-file",
+        &password,
+    ];
+    let (code, _, err) = said(&offhook(&arguments));
+    assert_eq!(code, 1, "{err}");
+    assert!(
+        err.contains("--country is missing") && !Path::new(&output).exists(),
+        "{err}"
+    );
+    let arguments = [&arguments[..], &["--country", "nz"]].concat();
+    let (code, out, err) = said(&offhook(&arguments));
+    assert_eq!(code, 0, "{out}{err}");
+    let written = fs::read_to_string(&output).unwrap();
+    assert!(written.contains("country = \"nz\"\n"), "{written}");
+    let first = written.lines().next().unwrap();
+    assert!(
+        first.ends_with(&format!("offhook check {output} --try")),
+        "{first}"
+    );
+}
+
 #[test]
 fn check_names_every_error_with_its_place() {
     let folder = Folder::new("check");

@@ -129,6 +129,9 @@ pub struct Recipe {
     pub auth_user: Option<String>,
     /// What the password is, where that is not plain.
     pub password: Option<String>,
+    /// Whether there are accounts whose password is empty.
+    #[serde(default)]
+    pub password_may_be_empty: bool,
     /// Codecs it takes, best first; empty: not known.
     #[serde(default)]
     pub codecs: Vec<String>,
@@ -267,12 +270,23 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// An `offhook.toml` with a comment for each line.
-pub fn setup_file(answers: &Answers) -> String {
-    let mut out = String::from(
-        "# Written by `offhook setup`. After a change: offhook check offhook.toml --try\n\
+/// A file's name as a shell takes it, on one line.
+fn shell_word(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,@".contains(c);
+    if !name.is_empty() && name.chars().all(is_plain) {
+        return name.to_owned();
+    }
+    let shown: String = name.chars().filter(|c| !c.is_control()).collect();
+    format!("'{}'", shown.replace('\'', "'\\''"))
+}
+
+/// The text of an `offhook.toml` with a comment for each line; `file` is the name it gets.
+pub fn setup_file(answers: &Answers, file: &str) -> String {
+    let mut out = format!(
+        "# Written by `offhook setup`. After a change: offhook check {} --try\n\
          # Every other setting: docs/provisioning.md\n\n[phone]\n\
          # Tones, ringing cadence and emergency numbers of this country.\n",
+        shell_word(file)
     );
     // Writing to a String cannot fail.
     let mut key = |name: &str, value: String| {
@@ -293,12 +307,21 @@ fn account(out: &mut String, answers: &Answers) {
     let recipe = answers.recipe.as_ref();
     out.push('\n');
     if let Some(recipe) = recipe {
-        let evidence = recipe.evidence.as_str();
-        comment(
-            out,
-            &format!("{}, {evidence}, read {}:", recipe.name, recipe.read),
-        );
-        comment(out, &recipe.source);
+        // A test of this repository says nothing to the owner of a phone: what it tried is in the
+        // notes.
+        if recipe.evidence == Evidence::Tried {
+            comment(
+                out,
+                &format!("{}, last tried {}:", recipe.name, recipe.read),
+            );
+        } else {
+            let evidence = recipe.evidence.as_str();
+            comment(
+                out,
+                &format!("{}, {evidence}, read {}:", recipe.name, recipe.read),
+            );
+            comment(out, &recipe.source);
+        }
         for note in &recipe.notes {
             comment(out, note);
         }

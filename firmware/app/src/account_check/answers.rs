@@ -52,9 +52,9 @@ pub(super) fn refusal(
             Finding::fault(
                 about,
                 &format!("the server refuses user {user} with this password{of} ({said})"),
-                "correct `password`, or `auth_user` where the provider gives a name to log in with \
-                 that is not the number; after many tries a server may block the account for a \
-                 while",
+                "correct `password` or `user`, or `auth_user` where the provider gives a name to \
+                 log in with that is not the number; after many tries a server may block the \
+                 account for a while",
             )
         }
         (403 | 406, Sent::Plain) => Finding::fault(

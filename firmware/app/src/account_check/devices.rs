@@ -8,18 +8,31 @@ use config::Config;
 use super::finding::Finding;
 use crate::ctl::client::Client;
 
+/// The board that needs no devices.
+const SIM: &str = "sim";
+/// Where the phone's own board is to be named.
+const NAME_THE_BOARD: &str = "[board] profile names the phone's";
+
 /// Opens what the phone would open, and lets it go again.
 pub(super) fn check(config: &Config, found: &mut dyn FnMut(Finding)) {
-    let mut profile = match Profile::load_over(
-        &config.board.profile_dir,
-        &config.board.profile,
-        &crate::setup::overrides(config),
-    ) {
+    let (dir, name) = (&config.board.profile_dir, &config.board.profile);
+    let overrides = crate::setup::overrides(config);
+    let profile = match Profile::load_over(dir, name, &overrides) {
+        // The wiring of a phone does not fit the board of a computer, and need not.
+        Err(_) if name == SIM => Profile::load(dir, name),
+        profile => profile,
+    };
+    let mut profile = match profile {
         Ok(profile) => profile,
         Err(error) => return found(Finding::fault_in_one("board", &error.to_string())),
     };
     if let Err(error) = crate::setup::override_profile(config, &mut profile) {
         found(Finding::fault_in_one("[board] ringer", &error.to_string()));
+    }
+    if Profile::is_of_another_machine(name, model().as_deref()) {
+        let text = "not tried, this is not that board";
+        let help = "the phone tries it itself";
+        return found(Finding::warning(&format!("board {name}"), text, help));
     }
     // A phone that runs holds its devices: that is no fault of the configuration.
     let runs = Client::connect(&config.control.socket).is_ok();
@@ -29,7 +42,17 @@ pub(super) fn check(config: &Config, found: &mut dyn FnMut(Finding)) {
         return found(Finding::warning("board", text, help));
     }
     sound_card(config, &profile, found);
-    gpio_lines(&config.board.profile, &profile, found);
+    if name == SIM {
+        let text = "sim, this computer's stand-in";
+        return found(Finding::warning("board", text, NAME_THE_BOARD));
+    }
+    gpio_lines(name, &profile, found);
+}
+
+/// What the device tree calls this machine, where there is one.
+fn model() -> Option<String> {
+    let model = std::fs::read("/proc/device-tree/model").ok()?;
+    Some(String::from_utf8_lossy(&model).into_owned())
 }
 
 fn sound_card(config: &Config, profile: &Profile, found: &mut dyn FnMut(Finding)) {
@@ -39,6 +62,10 @@ fn sound_card(config: &Config, profile: &Profile, found: &mut dyn FnMut(Finding)
     } else {
         format!("{} and {}", request.capture, request.playback)
     };
+    if request.capture == "silence" && request.playback == "null" {
+        let text = "silence, this computer's stand-in";
+        return found(Finding::warning("sound card", text, NAME_THE_BOARD));
+    }
     let (capture, playback) = board::audio::offers(&request);
     let offered = match (&capture, &playback) {
         (Some(capture), Some(playback)) => {

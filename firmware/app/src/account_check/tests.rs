@@ -356,3 +356,58 @@ fn another_realm_is_named() {
         "{text}"
     );
 }
+
+/// A TLS server at this address with a certificate no one signed but itself.
+fn self_signed_tls(at: SocketAddr) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["pbx.example.org".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate],
+            rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
+        .unwrap();
+    let config = std::sync::Arc::new(config);
+    let listener = std::net::TcpListener::bind(at).unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut tls = rustls::ServerConnection::new(config.clone()).unwrap();
+            // The client refuses the certificate.
+            let _ = tls.complete_io(&mut stream);
+        }
+    });
+}
+
+#[test]
+fn no_one_is_led_from_a_wrong_certificate_to_no_encryption() {
+    // By UDP the same address would answer.
+    let at = registrar(9, |_, request| Response::reply(request, 200, Some("x")));
+    self_signed_tls(at);
+    let found = lines(&account(&format!(
+        "registrar = \"{at}\"\ntransport = \"tls\"\n"
+    )));
+    let text = found[0].to_string();
+    assert!(
+        text.contains("not signed by a CA this phone trusts"),
+        "{text}"
+    );
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[test]
+fn no_one_who_requires_encryption_is_led_to_a_server_without() {
+    for transport in ["tls", "tcp"] {
+        // It listens by UDP only.
+        let at = registrar(9, |_, request| Response::reply(request, 200, Some("x")));
+        let found = lines(&account(&format!(
+            "registrar = \"{at}\"\ntransport = \"{transport}\"\nencryption = \"required\"\n"
+        )));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].mark, Mark::Fault);
+    }
+}

@@ -102,6 +102,12 @@ fn wiring_fault(config: &Config, text: &str) -> Option<WiringFault> {
         return None;
     }
     let error = Profile::load_over(dir, board, &overrides).err()?;
+    if board == "sim" {
+        let note = "[board] profile names no board with lines: what is said under [hardware] is \
+                    not compared with one";
+        let _ = writeln!(io::stderr().lock(), "{note}");
+        return None;
+    }
     let key = error.problem.split('`').nth(1).unwrap_or("");
     Some(WiringFault {
         line: line_of(text, error.at.trim(), key),

@@ -148,16 +148,19 @@ pub(crate) const COMMANDS: &[Page] = &[
                 [--auth-user NAME]\n\
                 [--password-file FILE] [--outbound-proxy HOST] [--transport udp|tcp|tls] \
                 [--country CODE]\n\
-                [--board PROFILE] [--sound PCM] [--ringer bell|buzzer|none] [--force] [--no-try]",
+                [--board PROFILE] [--sound PCM] [--ringer bell|buzzer|sound|none] [--force] \
+                [--no-try]",
         summary: "write a first offhook.toml, with a comment for each line, and try it",
-        details: "What no flag says is asked at the terminal; without a terminal a missing flag is \
-                  an error. The providers and\n\
-                  PBXs it knows, with their IDs: docs/guide/src/providers.md. A file that is there \
-                  is kept unless --force is given.\n\
+        details: "What no flag says is asked at the terminal. Without a terminal a missing flag is \
+                  an error, but for what has a default:\n\
+                  board, sound and ringer, and country and server where the provider's recipe \
+                  names them. The providers and PBXs it\n\
+                  knows, with their IDs: docs/guide/src/providers.md. A file that is there is kept \
+                  unless --force is given.\n\
                   Exit code 0: the file is written and everything in it works. 1: something does \
                   not, and the line says what to do.",
         example: "offhook setup --provider kamailio --server pbx.example.org --user 101 \
-                  --password-file password.txt",
+                  --password-file password.txt --country de",
         values: &[
             "output",
             "provider",

@@ -19,12 +19,8 @@ use types::{Country, Transport};
 use super::CommandError;
 use crate::output::print;
 
-/// The country asked first where nothing suggests another.
-const FIRST_COUNTRY: &str = "de";
 /// Longest file with a password, in bytes.
 const MAX_PASSWORD: u64 = 4096;
-/// How often an answer may be wrong before the dialogue is given up.
-const MAX_TRIES: usize = 3;
 
 /// The flags.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,10 +48,7 @@ pub(crate) struct Options {
 pub(crate) enum SetupFileError {
     /// There is no terminal to ask at, and no flag says it.
     #[error("--{flag} is missing: {what}; give it, or call `offhook setup` at a terminal")]
-    Missing {
-        flag: &'static str,
-        what: &'static str,
-    },
+    Missing { flag: &'static str, what: String },
     /// A flag or an answer that is none.
     #[error("{what} `{given}` is not known; there are: {known}")]
     Unknown {
@@ -63,11 +56,17 @@ pub(crate) enum SetupFileError {
         given: String,
         known: String,
     },
+    /// No recipe has this name.
+    #[error(
+        "provider `{given}` is not known; docs/guide/src/providers.md describes these: {known}; \
+         any other needs its SIP domain only (--server)"
+    )]
+    UnknownProvider { given: String, known: String },
     /// A provider whose customers' accounts a telephone cannot use, or that is not known.
     #[error("{}: {}", .0.name, .0.sentence())]
     Unsupported(Box<Unsupported>),
     /// Several providers have that in their names.
-    #[error("`{given}` stands for several providers; say which one: --provider {ids}")]
+    #[error("`{given}` stands for several providers; say which one: {ids}")]
     Several { given: String, ids: String },
     /// The file is there.
     #[error("{0} is already there; give --output another name, or --force to replace it")]
@@ -78,7 +77,7 @@ pub(crate) enum SetupFileError {
     /// What was written is no valid configuration.
     #[error("these answers make no valid configuration:\n{0}")]
     Invalid(config::Errors),
-    /// The terminal was closed, or the answers were wrong three times.
+    /// The terminal was closed.
     #[error("no answer to `{0}`; nothing was written")]
     NoAnswer(String),
 }
@@ -130,8 +129,15 @@ pub(super) fn set_up(options: &Options) -> Result<bool, CommandError> {
     } else {
         None
     };
+    let by_recipe = asker.is_none() && options.country.is_none();
     let answers = answers(options, &Machine::here(), asker)?;
-    let text = providers::setup_file(&answers);
+    if by_recipe {
+        let country = &answers.country;
+        print(&format!(
+            "country {country}, where this provider is; --country names another"
+        ));
+    }
+    let text = providers::setup_file(&answers, &output.display().to_string());
     if let Err(errors) = config::load(&text, &output.display().to_string()) {
         return Err(SetupFileError::Invalid(errors).into());
     }
@@ -176,17 +182,9 @@ struct Machine {
 impl Machine {
     fn here() -> Self {
         let folder = config::Config::default().board.profile_dir;
-        let mut boards: Vec<String> = std::fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| entry.path().join("hardware.toml").exists())
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
-        boards.sort();
         let cards = std::fs::read_to_string("/proc/asound/cards").unwrap_or_default();
         Self {
-            boards,
+            boards: board::Profile::known(&folder),
             cards: cards.lines().filter_map(card_of_line).collect(),
         }
     }
@@ -212,24 +210,33 @@ fn answers(
         || "user name, often the extension".to_owned(),
         |recipe| format!("user name ({})", recipe.user),
     );
-    let user = required(options.user.clone(), "user", &user_is, false, &mut asker)?;
+    let user = match &options.user {
+        Some(given) => given.clone(),
+        None => required(
+            "user",
+            "the user name of the account",
+            &user_is,
+            &mut asker,
+            valid_user,
+        )?,
+    };
     let login = recipe.as_ref().and_then(|recipe| recipe.auth_user.as_ref());
     let auth_user = match (&options.auth_user, login) {
         (None, Some(login)) => optional(
             &format!("name to log in with, empty if it is the same ({login})"),
             &mut asker,
-        ),
+        )?,
         (given, _) => given.clone(),
     };
     let password = match &options.password_file {
         Some(path) => password_of(path)?,
-        None => required(None, "password-file", "password", true, &mut asker)?,
+        None => password(recipe.as_ref(), &mut asker)?,
     };
     let proxy = recipe
         .as_ref()
         .and_then(|recipe| recipe.outbound_proxy_help.as_ref());
     let outbound_proxy = match (&options.outbound_proxy, proxy) {
-        (None, Some(help)) => optional(&format!("outbound proxy ({help})"), &mut asker),
+        (None, Some(help)) => optional(&format!("outbound proxy ({help})"), &mut asker)?,
         (given, _) => given.clone(),
     };
     let transport = match &options.transport {
@@ -281,30 +288,29 @@ fn password_of(path: &Path) -> Result<String, SetupFileError> {
     Ok(line.to_owned())
 }
 
+/// The recipe of this name.
+fn named(given: &str) -> Result<Recipe, SetupFileError> {
+    let joined = |ids: Vec<String>| ids.join(", ");
+    match providers::look_up(given) {
+        LookUp::Recipe(recipe) => Ok(*recipe),
+        LookUp::Unsupported(one) => Err(SetupFileError::Unsupported(Box::new(one))),
+        LookUp::Several(ids) => Err(SetupFileError::Several {
+            given: given.to_owned(),
+            ids: joined(ids),
+        }),
+        LookUp::Unknown => Err(SetupFileError::UnknownProvider {
+            given: given.to_owned(),
+            known: joined(providers::all().into_iter().map(|r| r.id).collect()),
+        }),
+    }
+}
+
 fn recipe(
     options: &Options,
     asker: &mut Option<&mut dyn Ask>,
 ) -> Result<Option<Recipe>, SetupFileError> {
-    let all = providers::all();
-    let unknown = |given: &str| SetupFileError::Unknown {
-        what: "provider",
-        given: given.to_owned(),
-        known: all
-            .iter()
-            .map(|r| r.id.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
-    };
     if let Some(given) = &options.provider {
-        return match providers::look_up(given) {
-            LookUp::Recipe(recipe) => Ok(Some(*recipe)),
-            LookUp::Unsupported(one) => Err(SetupFileError::Unsupported(Box::new(one))),
-            LookUp::Several(ids) => Err(SetupFileError::Several {
-                given: given.clone(),
-                ids: ids.join(", "),
-            }),
-            LookUp::Unknown => Err(unknown(given)),
-        };
+        return named(given).map(Some);
     }
     let Some(asker) = asker.as_deref_mut() else {
         return Ok(None);
@@ -312,6 +318,7 @@ fn recipe(
     if options.server.is_some() {
         return Ok(None);
     }
+    let all = providers::all();
     asker.show("Where is your account?");
     for (number, recipe) in all.iter().enumerate() {
         let kind = match recipe.kind {
@@ -321,16 +328,37 @@ fn recipe(
         asker.show(&format!("  {:>2}  {} ({kind})", number + 1, recipe.name));
     }
     asker.show("   0  another PBX or provider");
-    let mut last = String::new();
-    for _ in 0..MAX_TRIES {
-        last = asker.ask("number", false).unwrap_or_default();
-        match last.trim().parse::<usize>() {
-            Ok(0) => return Ok(None),
-            Ok(number) if number <= all.len() => return Ok(all.get(number - 1).cloned()),
-            Ok(_) | Err(_) => {}
+    asked(asker, "number or name", false, |answer| {
+        match answer.parse::<usize>() {
+            Ok(0) => Ok(None),
+            Ok(number) => match all.get(number - 1) {
+                Some(recipe) => Ok(Some(recipe.clone())),
+                None => Err(format!("there are the numbers 0 to {}", all.len())),
+            },
+            Err(_) if answer.is_empty() => Err("give a number of the list, or a name".to_owned()),
+            Err(_) => named(answer).map(Some).map_err(|error| error.to_string()),
+        }
+    })
+}
+
+/// Asks until the answer can be used, and says each time why it cannot.
+fn asked<T>(
+    asker: &mut dyn Ask,
+    question: &str,
+    hidden: bool,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<T, SetupFileError> {
+    loop {
+        let Some(answer) = asker.ask(question, hidden) else {
+            return Err(SetupFileError::NoAnswer(question.to_owned()));
+        };
+        // A password may begin or end with a space.
+        let answer = if hidden { &answer } else { answer.trim() };
+        match read(answer) {
+            Ok(value) => return Ok(value),
+            Err(wrong) => asker.show(&wrong),
         }
     }
-    Err(unknown(&last))
 }
 
 fn country(
@@ -338,29 +366,37 @@ fn country(
     suggested: Option<String>,
     asker: &mut Option<&mut dyn Ask>,
 ) -> Result<String, SetupFileError> {
-    let suggested = suggested.unwrap_or_else(|| FIRST_COUNTRY.to_owned());
-    let given = match (&options.country, asker.as_deref_mut()) {
-        (Some(given), _) => given.clone(),
-        (None, None) => suggested,
-        (None, Some(asker)) => {
-            let question = format!("country, for tones and emergency numbers [{suggested}]");
-            let answer = asker.ask(&question, false).unwrap_or_default();
-            let answer = answer.trim().to_lowercase();
-            if answer.is_empty() { suggested } else { answer }
-        }
+    let known: Vec<&str> = Country::ALL
+        .iter()
+        .map(|country| country.as_str())
+        .collect();
+    let known = known.join(", ");
+    let read = |given: &str| match Country::from_name(given) {
+        Some(_) => Ok(given.to_lowercase()),
+        None => Err(SetupFileError::Unknown {
+            what: "country",
+            given: given.to_owned(),
+            known: known.clone(),
+        }),
     };
-    if Country::from_name(&given).is_some() {
-        return Ok(given);
+    match (&options.country, suggested, asker.as_deref_mut()) {
+        (Some(given), _, _) => read(given),
+        (None, suggested, Some(asker)) => {
+            let default = suggested.as_ref();
+            let default = default.map_or_else(String::new, |country| format!(" [{country}]"));
+            let question = format!("country, for tones and emergency numbers{default}");
+            asked(asker, &question, false, |answer| match &suggested {
+                Some(suggested) if answer.is_empty() => Ok(suggested.clone()),
+                None if answer.is_empty() => Err(format!("give a country; there are: {known}")),
+                _ => read(answer).map_err(|error| error.to_string()),
+            })
+        }
+        (None, Some(suggested), None) => Ok(suggested),
+        (None, None, None) => Err(SetupFileError::Missing {
+            flag: "country",
+            what: format!("the country of the tones and emergency numbers, one of {known}"),
+        }),
     }
-    Err(SetupFileError::Unknown {
-        what: "country",
-        given,
-        known: Country::ALL
-            .iter()
-            .map(|country| country.as_str())
-            .collect::<Vec<_>>()
-            .join(", "),
-    })
 }
 
 fn server(
@@ -370,57 +406,102 @@ fn server(
 ) -> Result<String, SetupFileError> {
     let own = recipe.and_then(|recipe| recipe.domain.clone());
     let help = recipe.and_then(|recipe| recipe.domain_help.clone());
-    match (&options.server, own, help) {
-        (Some(given), _, _) => Ok(given.clone()),
-        (None, Some(domain), None) => Ok(domain),
-        (None, Some(domain), Some(help)) => {
-            let question = format!("server {domain}: {help}");
-            required(None, "server", &question, false, asker)
-        }
-        (None, None, _) => {
-            let question = "address or SIP domain of the server";
-            required(None, "server", question, false, asker)
-        }
-    }
+    let question = match (&options.server, own, help) {
+        (Some(given), _, _) => return Ok(given.clone()),
+        (None, Some(domain), None) => return Ok(domain),
+        (None, Some(domain), Some(help)) => format!("server {domain}: {help}"),
+        (None, None, Some(help)) => help,
+        (None, None, None) => "address or SIP domain of the server".to_owned(),
+    };
+    required("server", &question, &question, asker, valid_server)
 }
 
-/// A value that must be there: given by a flag, or asked.
+/// A value that must be there and that no flag gives.
 fn required(
-    given: Option<String>,
     flag: &'static str,
+    what: &str,
     question: &str,
-    hidden: bool,
     asker: &mut Option<&mut dyn Ask>,
+    valid: fn(&str) -> Result<(), String>,
 ) -> Result<String, SetupFileError> {
-    if let Some(given) = given {
-        return Ok(given);
-    }
     let Some(asker) = asker.as_deref_mut() else {
-        let what = match flag {
-            "server" => "the address or SIP domain of the server",
-            "user" => "the user name of the account",
-            _ => "a file with the account's password",
-        };
+        let what = what.to_owned();
         return Err(SetupFileError::Missing { flag, what });
     };
-    for _ in 0..MAX_TRIES {
-        let answer = asker.ask(question, hidden).unwrap_or_default();
-        // A password may begin or end with a space.
-        let answer = if hidden {
-            answer
-        } else {
-            answer.trim().to_owned()
-        };
-        if !answer.is_empty() {
-            return Ok(answer);
+    asked(asker, question, false, |answer| {
+        if answer.is_empty() {
+            return Err("an answer is needed".to_owned());
         }
-    }
-    Err(SetupFileError::NoAnswer(question.to_owned()))
+        valid(answer).map(|()| answer.to_owned())
+    })
 }
 
-fn optional(question: &str, asker: &mut Option<&mut dyn Ask>) -> Option<String> {
-    let answer = asker.as_deref_mut()?.ask(question, false)?;
-    Some(answer.trim().to_owned()).filter(|answer| !answer.is_empty())
+fn valid_server(server: &str) -> Result<(), String> {
+    valid(Answers {
+        server: server.to_owned(),
+        user: "101".to_owned(),
+        ..Answers::default()
+    })
+}
+
+fn valid_user(user: &str) -> Result<(), String> {
+    valid(Answers {
+        server: "pbx.example.org".to_owned(),
+        user: user.to_owned(),
+        ..Answers::default()
+    })
+}
+
+/// Whether a file with these answers loads; what is not asked yet is made up.
+fn valid(answers: Answers) -> Result<(), String> {
+    let answers = Answers {
+        country: "de".to_owned(),
+        password: "x".to_owned(),
+        ..answers
+    };
+    let text = providers::setup_file(&answers, "offhook.toml");
+    let Err(errors) = config::load(&text, "offhook.toml") else {
+        return Ok(());
+    };
+    let said = errors.0.iter().map(|e| format!("{}; {}", e.what, e.help));
+    Err(said.collect::<Vec<_>>().join("\n"))
+}
+
+/// The password, not shown while it is typed.
+fn password(
+    recipe: Option<&Recipe>,
+    asker: &mut Option<&mut dyn Ask>,
+) -> Result<String, SetupFileError> {
+    let Some(asker) = asker.as_deref_mut() else {
+        return Err(SetupFileError::Missing {
+            flag: "password-file",
+            what: "a file with the account's password".to_owned(),
+        });
+    };
+    let help = recipe.and_then(|recipe| recipe.password.as_ref());
+    let question = help.map_or_else(
+        || "password".to_owned(),
+        |help| format!("password ({help})"),
+    );
+    let may_be_empty = recipe.is_some_and(|recipe| recipe.password_may_be_empty);
+    asked(asker, &question, true, |answer| {
+        if answer.is_empty() && !may_be_empty {
+            return Err("the password is empty; it is not shown while you type it".to_owned());
+        }
+        Ok(answer.to_owned())
+    })
+}
+
+fn optional(
+    question: &str,
+    asker: &mut Option<&mut dyn Ask>,
+) -> Result<Option<String>, SetupFileError> {
+    let Some(asker) = asker.as_deref_mut() else {
+        return Ok(None);
+    };
+    asked(asker, question, false, |answer| {
+        Ok(Some(answer.to_owned()).filter(|answer| !answer.is_empty()))
+    })
 }
 
 /// One of a list, or none of it.
@@ -436,22 +517,23 @@ fn choice(
         asker.show(&format!("  {:>2}  {name}", number + 1));
     }
     let question = format!("{what}, empty for the default");
-    let answer = asker.ask(&question, false).unwrap_or_default();
-    let answer = answer.trim();
-    if answer.is_empty() {
-        return Ok(None);
-    }
-    let by_number = answer.parse::<usize>().ok();
-    let by_number = by_number.and_then(|number| list.get(number.checked_sub(1)?));
-    let found = by_number.or_else(|| list.iter().find(|name| *name == answer));
-    found
-        .cloned()
-        .map(Some)
-        .ok_or_else(|| SetupFileError::Unknown {
+    asked(asker, &question, false, |answer| {
+        if answer.is_empty() {
+            return Ok(None);
+        }
+        let by_number = answer.parse::<usize>().ok();
+        let by_number = by_number.and_then(|number| list.get(number.checked_sub(1)?));
+        let found = by_number.or_else(|| list.iter().find(|name| *name == answer));
+        let unknown = || SetupFileError::Unknown {
             what,
             given: answer.to_owned(),
             known: list.join(", "),
-        })
+        };
+        found
+            .cloned()
+            .map(Some)
+            .ok_or_else(|| unknown().to_string())
+    })
 }
 
 /// What is wired to the ringer's lines; empty: what the board's profile says.

@@ -88,7 +88,7 @@ mod tests {
             password: "4711".into(),
             ..config::providers::Answers::default()
         };
-        let text = config::providers::setup_file(&answers);
+        let text = config::providers::setup_file(&answers, "offhook.toml");
         assert!(may_write(&text), "{text}");
         for network in [
             NetworkSettings::Wifi {
@@ -108,7 +108,7 @@ mod tests {
                 network,
                 ..answers.clone()
             };
-            let text = config::providers::setup_file(&answers);
+            let text = config::providers::setup_file(&answers, "offhook.toml");
             assert!(may_write(&text), "{text}");
         }
         for more in [

@@ -43,7 +43,13 @@ fn section(page: &mut String, recipe: &Recipe) {
             let help = recipe.domain_help.as_deref();
             row("domain", &with_help(&code(domain), help));
         }
-        None => row("domain", "the PBX's own domain or address"),
+        None => row(
+            "domain",
+            recipe
+                .domain_help
+                .as_deref()
+                .unwrap_or("the PBX's own domain or address"),
+        ),
     }
     if let Some(registrar) = &recipe.registrar {
         row("registrar", &code(registrar));

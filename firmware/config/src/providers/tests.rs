@@ -91,7 +91,7 @@ fn only_what_a_test_registers_at_is_tried() {
 fn every_recipe_makes_a_valid_file() {
     for recipe in all() {
         let answers = answers(&recipe);
-        let text = setup_file(&answers);
+        let text = setup_file(&answers, "offhook.toml");
         let config = crate::load(&text, "offhook.toml")
             .unwrap_or_else(|errors| panic!("{}: {errors}\n{text}", recipe.id));
         let account = &config.accounts[0];
@@ -126,12 +126,41 @@ fn a_server_with_a_port_is_the_registrar() {
         transport: Some(Transport::Tcp),
         ..Answers::default()
     };
-    let config = crate::load(&setup_file(&answers), "offhook.toml").unwrap();
+    let config = crate::load(&setup_file(&answers, "offhook.toml"), "offhook.toml").unwrap();
     let account = &config.accounts[0];
     assert_eq!(account.domain, "127.0.0.1");
     assert_eq!(account.registrar.as_deref(), Some("127.0.0.1:5070"));
     assert_eq!(account.outbound_proxy.as_deref(), Some("127.0.0.1:5070"));
     assert_eq!(account.transport, Transport::Tcp);
+}
+
+#[test]
+fn the_first_line_names_the_file_as_a_shell_takes_it() {
+    for (name, word) in [
+        ("offhook.toml", "offhook.toml"),
+        ("phones/a.toml", "phones/a.toml"),
+        ("my phone's.toml", r"'my phone'\''s.toml'"),
+        ("a\n[evil]", "'a[evil]'"),
+    ] {
+        let text = setup_file(&Answers::default(), name);
+        let first = text.lines().next().unwrap();
+        assert!(
+            first.ends_with(&format!(" offhook check {word} --try")),
+            "{first}"
+        );
+    }
+}
+
+/// A test's name is no help to who owns a phone.
+#[test]
+fn what_was_tried_is_said_in_words() {
+    for recipe in all() {
+        let text = setup_file(&answers(&recipe), "offhook.toml");
+        assert!(!text.contains("tests/"), "{text}");
+        if recipe.evidence == Evidence::Tried {
+            assert!(text.contains("\n# Tried with "), "{text}");
+        }
+    }
 }
 
 /// What an owner may have is found by its usual name, or is said to be missing.

@@ -119,7 +119,7 @@ impl Control {
             },
             ..Answers::default()
         };
-        let text = setup_file(&answers);
+        let text = setup_file(&answers, "offhook.toml");
         self.outbox.push(Output::WriteSettings(text));
     }
 }

@@ -149,13 +149,13 @@ impl About {
         match trust {
             Trust::Set => format!("{what}; its operator must renew it"),
             Trust::Unset => format!(
-                "{what}; its operator must renew it, or this phone's clock is wrong: it says {} \
-                 and no time server has set it; tried again when one does",
+                "{what}; its operator must renew it, or this machine's clock is wrong: it says \
+                 {} and no time server has set it; see that one does, the phone then tries again",
                 date(now)
             ),
             Trust::Impossible => format!(
-                "{what}; this phone's clock is not set: it says {}, before this program was made; \
-                 waiting for a time server (NTP), then trying again",
+                "{what}; this machine's clock is not set: it says {}, before this program was \
+                 made; it needs a time server (NTP), the phone then tries again",
                 date(now)
             ),
         }
