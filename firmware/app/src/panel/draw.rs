@@ -286,11 +286,10 @@ mod tests {
             "rtp": {"lost": 0, "late": 0, "concealed": 0, "jitter_ms": 0.4, "delay_ms": 22.0,
                     "mos": 4.4}});
         let status = json!({"hook": "off", "state": "talking", "tone": null, "version": "0.1.0",
-            "lines": [{"uri": "sip:101@pbx.example.org", "registered": true}], "calls": [call],
+            "lines": [{"uri": "sip:101@pbx", "registered": true}], "calls": [call],
             "audio": {"device": "hw:CARD=Device", "rt": true, "period_ms": 5.0, "xruns": 0,
                       "capture_level_db": -23.0, "playback_level_db": -19.0}});
-        let lines =
-            ["registered 101@pbx.example.org", "call to 102 established"].map(str::to_owned);
+        let lines = ["registered 101@pbx", "call to 102 established"].map(str::to_owned);
         let screen = face(&status, &lines, Some('2'));
         let height = screen.len() * 18 + 28;
         let mut svg = format!(
