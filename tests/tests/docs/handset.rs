@@ -1,5 +1,5 @@
-//! The drawings of the handset: the four wires of its plug, and where each goes at a HAT with WM8960
-//! and at a USB sound card. Nothing of it touches the 40-pin header.
+//! The drawings of the handset: the four wires of its plug, and where each goes at a HAT with
+//! WM8960 and at a USB sound card. Nothing of it touches the 40-pin header.
 //!
 //! ```text
 //! PLUG, HAT | USB ─▶ svg ─▶ docs/guide/src/wiring/handset-*.svg (compared, or written)

@@ -1,6 +1,6 @@
-//! The sheets of codes: what the phone does in the hand and its star codes, on one page of A4 to be
-//! printed and kept beside the phone; one for the United States, one for everywhere else. Who has the
-//! sheet in the hand has no settings before them: it says in words what the page says by their keys.
+//! The sheets of codes: what the phone does in the hand and its star codes, on one page of A4 to
+//! be printed and kept beside the phone; one for the United States, one for everywhere else. Who
+//! reads the sheet has no settings at hand: it says in words what the page says by their keys.
 //!
 //! ```text
 //! config::features (Markdown) ─▶ two tables ─▶ wrapped lines ─▶ docs/guide/src/sheets/*.svg (compared, or written)
@@ -86,8 +86,8 @@ fn plain(text: &str) -> String {
     words.replace('`', "")
 }
 
-/// What the phone does in the hand: in the United States its flash has rows of its own, in the place
-/// of those with the same name.
+/// What the phone does in the hand: in the United States its flash has rows of its own, in the
+/// place of those with the same name.
 fn in_the_hand(country: Country) -> Vec<Row> {
     let page = config::features();
     let mut rows = table(&page, "In the hand");
