@@ -78,6 +78,9 @@ const WORDS: [(&str, &str); 10] = [
     ("`offhook.toml` becomes", "the file of settings becomes"),
 ];
 
+/// How the row of the network's service codes begins.
+const SERVICE_CODE: &str = "dial a service code";
+
 /// Without marks of code, and without keys of settings.
 fn plain(text: &str) -> String {
     let words = WORDS.iter().fold(text.to_owned(), |text, (key, words)| {
@@ -97,6 +100,10 @@ fn in_the_hand(country: Country) -> Vec<Row> {
         let first = rows.iter().position(is_flash).unwrap();
         rows.retain(|row| !is_flash(row));
         rows.splice(first..first, own);
+        // Its networks have no service codes of this form.
+        if config::country::service_codes(types::Country::Us).is_none() {
+            rows.retain(|row| !row[0].starts_with(SERVICE_CODE));
+        }
     }
     let row = |cells: Vec<String>| Row {
         left: plain(&cells[0]),
@@ -249,6 +256,16 @@ fn the_flash_is_that_of_the_country() {
         !us.contains(char::is_numeric) && !us.contains("second and a half"),
         "{us}"
     );
+}
+
+#[test]
+fn service_codes_are_on_the_sheet_of_countries_that_have_them() {
+    let has = |country| {
+        let rows = in_the_hand(country);
+        rows.iter().any(|row| row.left.starts_with(SERVICE_CODE))
+    };
+    assert!(has(Country::Elsewhere));
+    assert!(!has(Country::UnitedStates));
 }
 
 /// No key of a setting, like `dial.park`, and no rule for words that no row needs.
