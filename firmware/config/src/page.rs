@@ -227,10 +227,19 @@ rings for a second, and they hear nothing until you lift, unless you want that. 
 bars
 is barred however it is dialled.
 
-A flash is a short press of the hook switch, or the flash key. In the United States the flash acts \
-at
-once: it answers, swaps, or, in a call that you placed with another on hold, connects all three; the
-next flash then ends the call added last. `call.flash_menu` chooses between the two.
+A flash is a short press of the hook switch, or the flash key. `call.flash_menu` chooses whether a \
+digit
+may follow it, as above, or it acts at once, as below.
+
+## The flash in the United States
+
+| you | the phone |
+|---|---|
+| flash again | in a call that you placed with another on hold: all three are connected. Else you \
+swap |
+| flash with all three connected | the call added last ends |
+| a second caller waits (short tones) | flash: answered at once, your call waits. Flash again: you \
+swap |
 
 ## Codes
 

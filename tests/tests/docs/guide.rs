@@ -149,6 +149,18 @@ fn every_link_and_picture_leads_somewhere() {
     assert!(count > 100 && outside > 25, "{count}, {outside}");
 }
 
+/// `hardware.toml` is part of the image: an owner has the files of the card alone.
+#[test]
+fn no_page_sends_an_owner_to_a_file_of_the_image() {
+    for (page, text) in pages() {
+        let page = page.display();
+        assert!(
+            !text.contains("hardware.toml"),
+            "{page}: say it by `[hardware]`"
+        );
+    }
+}
+
 #[test]
 fn every_page_is_in_the_summary() {
     let chapters = chapters();
@@ -175,16 +187,43 @@ fn every_drawing_is_shown() {
 
 #[test]
 fn every_setting_in_the_guide_loads() {
-    let mut count = 0;
+    let dir = testkit::process::TestDir::new("guide-settings");
+    let profiles = plain(&repository().join("board/profiles"));
+    let (mut count, mut wired) = (0, 0);
     for (page, text) in pages() {
         for block in blocks(&text, "toml") {
             if let Err(errors) = config::load(&block, "offhook.toml") {
                 panic!("{}: {errors}\n{block}", page.display());
             }
+            // The wiring is put over the profile's, and no line may have two purposes.
+            let file = dir.join("offhook.toml");
+            let is_wired = block.contains("[hardware.");
+            assert!(
+                !is_wired || block.contains("[board]\n"),
+                "{}: which board?\n{block}",
+                page.display()
+            );
+            let block = block.replace(
+                "[board]\n",
+                &format!("[board]\nprofile_dir = {profiles:?}\n"),
+            );
+            std::fs::write(&file, &block).unwrap();
+            let done = Command::new(offhook_tests::desk_phone::binary())
+                .arg("check")
+                .arg(&file)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&done.stderr);
+            assert!(
+                done.status.success() && !said.contains("not compared"),
+                "{}: {said}\n{block}",
+                page.display()
+            );
+            wired += usize::from(is_wired);
             count += 1;
         }
     }
-    assert!(count >= 7, "{count}");
+    assert!(count >= 7 && wired >= 5, "{count}, {wired}");
 }
 
 /// What the first call needs of a computer: the command as the page has it writes a file, and the
@@ -197,7 +236,9 @@ fn the_commands_of_the_first_call_run() {
     let mut run = 0;
     let lines = blocks(&text, "console").join("\n");
     for line in lines.lines() {
-        let arguments = line.strip_prefix("offhook ").unwrap();
+        let Some(arguments) = line.strip_prefix("offhook ") else {
+            continue;
+        };
         // What asks at a terminal, or speaks to a server, is run where there are such
         // (tests/tests/peers/first_hour.rs).
         let arguments = match arguments.split_once(' ') {
@@ -215,6 +256,27 @@ fn the_commands_of_the_first_call_run() {
         run += 1;
     }
     assert_eq!(run, 2);
+}
+
+/// What is built or installed is the program `offhook`.
+fn assert_cargo(arguments: &str, page: &Path) {
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let after = |name: &str| {
+        let at = words.iter().position(|word| *word == name)?;
+        words.get(at + 1).copied()
+    };
+    let is_right = match words[0] {
+        "install" => {
+            let manifest = repository()
+                .join(after("--path").unwrap())
+                .join("Cargo.toml");
+            let manifest = std::fs::read_to_string(manifest).unwrap();
+            manifest.contains("\nname = \"offhook\"\n") && words.contains(&"--locked")
+        }
+        "build" => after("--bin") == Some("offhook") && words.contains(&"--release"),
+        _ => false,
+    };
+    assert!(is_right, "{}: cargo {arguments}", page.display());
 }
 
 /// `offhook` checks its arguments before it prints its help: what is unknown is an error.
@@ -251,6 +313,7 @@ fn every_command_in_the_guide_exists() {
                         makefile.contains(&format!("\n{target}:")) || target.starts_with("test-");
                     assert!(is_there, "{}: make {target}", page.display());
                 }
+                Some(("cargo", arguments)) => assert_cargo(arguments, &page),
                 _ => panic!("{}: `{line}` is neither offhook nor make", page.display()),
             }
         }

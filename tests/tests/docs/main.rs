@@ -14,6 +14,7 @@
 )]
 
 mod guide;
+mod handset;
 mod plot;
 mod rfcs;
 mod screens;

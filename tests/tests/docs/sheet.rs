@@ -1,5 +1,6 @@
-//! The sheets of codes: what the phone does in the hand and its star codes, on one page of A4 to be
-//! printed and kept beside the phone; one for the United States, one for everywhere else.
+//! The sheets of codes: what the phone does in the hand and its star codes, on one page of A4 to
+//! be printed and kept beside the phone; one for the United States, one for everywhere else. Who
+//! reads the sheet has no settings at hand: it says in words what the page says by their keys.
 //!
 //! ```text
 //! config::features (Markdown) ─▶ two tables ─▶ wrapped lines ─▶ docs/guide/src/sheets/*.svg (compared, or written)
@@ -46,21 +47,80 @@ fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
     .collect()
 }
 
-fn in_the_hand() -> Vec<Row> {
-    let rows = table(&config::features(), "In the hand");
+/// Whose sheet it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Country {
+    Elsewhere,
+    UnitedStates,
+}
+
+impl Country {
+    const ALL: [Self; 2] = [Self::Elsewhere, Self::UnitedStates];
+}
+
+/// What the page says by the key of a setting, and the words for it here.
+const WORDS: [(&str, &str); 10] = [
+    (" (`call.hold_reminder_s`)", ""),
+    ("what `dial.feature_keys` says:", "what you gave it:"),
+    ("; without that key the code is dialled as a number", ""),
+    ("; without either key the code is dialled as a number", ""),
+    ("Calls the mailbox, `dial.voicemail`", "Calls the mailbox"),
+    (
+        "within `call.forward_after_s`",
+        "within the time that is set (20 s)",
+    ),
+    ("to `dial.park`", "to where calls are parked"),
+    (
+        "a phone of `dial.watch`, else calls `dial.pick_up`, which takes a parked or ringing call",
+        "a watched phone, else a parked or ringing one",
+    ),
+    ("Calls `dial.echo_test`", "Calls the echo test"),
+    ("`offhook.toml` becomes", "the file of settings becomes"),
+];
+
+/// How the row of the network's service codes begins.
+const SERVICE_CODE: &str = "dial a service code";
+
+/// Without marks of code, and without keys of settings.
+fn plain(text: &str) -> String {
+    let words = WORDS.iter().fold(text.to_owned(), |text, (key, words)| {
+        text.replace(key, words)
+    });
+    words.replace('`', "")
+}
+
+/// What the phone does in the hand: in the United States its flash has rows of its own, in the
+/// place of those with the same name.
+fn in_the_hand(country: Country) -> Vec<Row> {
+    let page = config::features();
+    let mut rows = table(&page, "In the hand");
+    if country == Country::UnitedStates {
+        let own = table(&page, "The flash in the United States");
+        let is_flash = |row: &Vec<String>| own.iter().any(|of| of[0] == row[0]);
+        let first = rows.iter().position(is_flash).unwrap();
+        rows.retain(|row| !is_flash(row));
+        rows.splice(first..first, own);
+        // Its networks have no service codes of this form.
+        if config::country::service_codes(types::Country::Us).is_none() {
+            rows.retain(|row| !row[0].starts_with(SERVICE_CODE));
+        }
+    }
     let row = |cells: Vec<String>| Row {
-        left: cells[0].replace('`', ""),
-        right: cells[1].replace('`', ""),
+        left: plain(&cells[0]),
+        right: plain(&cells[1]),
     };
     rows.into_iter().map(row).collect()
 }
 
-/// The codes; `column` is the country's.
-fn codes(column: usize) -> Vec<Row> {
+fn codes(country: Country) -> Vec<Row> {
     let rows = table(&config::features(), "Codes");
+    let column = match country {
+        Country::Elsewhere => 0,
+        Country::UnitedStates => 1,
+    };
     let row = |cells: Vec<String>| Row {
-        left: cells[column].replace('`', ""),
-        right: cells[2].replace('`', ""),
+        left: plain(&cells[column]),
+        right: plain(&cells[2]),
     };
     rows.into_iter().map(row).collect()
 }
@@ -116,7 +176,7 @@ fn rows(svg: &mut String, rows: &[Row], mut y: f64, left_style: &str) -> f64 {
 }
 
 /// The sheet of a country, and how far down it goes.
-fn sheet(title: &str, column: usize) -> (String, f64) {
+fn sheet(title: &str, country: Country) -> (String, f64) {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}mm\" \
          height=\"{1}mm\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n\
@@ -133,35 +193,35 @@ fn sheet(title: &str, column: usize) -> (String, f64) {
         );
     };
     heading(&mut svg, "In the hand", 23.5);
-    let y = rows(&mut svg, &in_the_hand(), 28.5, "");
+    let y = rows(&mut svg, &in_the_hand(country), 28.5, "");
     heading(
         &mut svg,
         "Codes: lift the handset and press; a number ends with #",
         y + 2.5,
     );
     let bold = " font-weight=\"bold\" font-family=\"DejaVu Sans Mono, monospace\"";
-    let y = rows(&mut svg, &codes(column), y + 7.5, bold);
+    let y = rows(&mut svg, &codes(country), y + 7.5, bold);
     svg.push_str("</svg>\n");
     (svg, y)
 }
 
 #[test]
 fn the_sheets_of_codes_fit_a_page_and_are_up_to_date() {
-    for (file, title, column) in [
+    for (file, title, country) in [
         (
             "codes.svg",
             "Offhook: the phone in the hand, and its codes",
-            0,
+            Country::Elsewhere,
         ),
         (
             "codes-us.svg",
             "Offhook: the phone in the hand, and its codes (United States)",
-            1,
+            Country::UnitedStates,
         ),
     ] {
-        let (svg, end) = sheet(title, column);
+        let (svg, end) = sheet(title, country);
         assert!(end - LINE < BOTTOM, "{file}: ends at {end} mm");
-        for code in codes(column) {
+        for code in codes(country) {
             assert!(svg.contains(&format!(">{}</text>", escaped(&code.left))));
         }
         write_or_compare(&format!("docs/guide/src/sheets/{file}"), &svg);
@@ -170,8 +230,59 @@ fn the_sheets_of_codes_fit_a_page_and_are_up_to_date() {
 
 #[test]
 fn every_code_is_on_the_sheet() {
-    for column in [0, 1] {
-        assert_eq!(codes(column).len(), config::codes::CODES.len());
+    for country in Country::ALL {
+        assert_eq!(codes(country).len(), config::codes::CODES.len());
+        assert!(in_the_hand(country).len() >= 10);
     }
-    assert!(in_the_hand().len() >= 10);
+}
+
+/// Where the flash has no menu (`call.flash_menu`), the sheet promises none.
+#[test]
+fn the_flash_is_that_of_the_country() {
+    let said = |country| {
+        let rows = in_the_hand(country);
+        let rows = rows.iter().filter(|row| {
+            let flash = row.left.contains("flash") || row.left.contains("second caller");
+            flash && row.left != "flash in a call"
+        });
+        let rows: Vec<&str> = rows.map(|row| row.right.as_str()).collect();
+        rows.join("\n")
+    };
+    let elsewhere = said(Country::Elsewhere);
+    assert!(elsewhere.contains("4 connects the other two") && elsewhere.contains("0: refused"));
+    let us = said(Country::UnitedStates);
+    assert!(us.contains("all three are connected") && us.contains("answered at once"));
+    assert!(
+        !us.contains(char::is_numeric) && !us.contains("second and a half"),
+        "{us}"
+    );
+}
+
+#[test]
+fn service_codes_are_on_the_sheet_of_countries_that_have_them() {
+    let has = |country| {
+        let rows = in_the_hand(country);
+        rows.iter().any(|row| row.left.starts_with(SERVICE_CODE))
+    };
+    assert!(has(Country::Elsewhere));
+    assert!(!has(Country::UnitedStates));
+}
+
+/// No key of a setting, like `dial.park`, and no rule for words that no row needs.
+#[test]
+fn the_sheet_speaks_in_words() {
+    let page = config::features();
+    for (key, _) in WORDS {
+        assert!(page.contains(key), "no row says {key}");
+    }
+    for country in Country::ALL {
+        for row in in_the_hand(country).iter().chain(&codes(country)) {
+            let is_key = |word: &str| {
+                let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+                word.contains(['_', '.'])
+            };
+            let found = row.right.split_whitespace().find(|word| is_key(word));
+            assert_eq!(found, None, "{}", row.right);
+        }
+    }
 }

@@ -43,6 +43,8 @@ struct Terminal {
 struct Device {
     name: String,
     terminals: Vec<Terminal>,
+    /// Points that no wire of the header goes to: colour, and what does.
+    elsewhere: &'static [(&'static str, &'static str)],
     note: &'static str,
 }
 
@@ -86,6 +88,7 @@ fn hook(profile: &Value) -> Device {
     Device {
         name: "hook switch".into(),
         terminals: vec![gpio(&profile["hook"]["line"], "contact"), supply(14)],
+        elsewhere: &[],
         note: "closes when the handset is lifted",
     }
 }
@@ -118,6 +121,7 @@ fn keypad(profile: &Value) -> Device {
     Device {
         name: size,
         terminals,
+        elsewhere: &[],
         note: "rows are driven, columns pulled up",
     }
 }
@@ -132,6 +136,7 @@ fn dial(profile: &Value) -> Option<Device> {
     Some(Device {
         name: "rotary dial".into(),
         terminals,
+        elsewhere: &[],
         note: "instead of a keypad; both contacts to GND",
     })
 }
@@ -145,10 +150,17 @@ fn ringer(profile: &Value) -> Device {
             .enumerate()
             .map(|(number, line)| gpio(line, &format!("input {}", number + 1)))
             .collect();
-        terminals.extend([supply(4), supply(9)]);
+        // The driver is fed by the coil's supply alone: a DRV8871 wants 6.5 V or more and has no
+        // other supply.
+        terminals.push(supply(9));
         return Device {
             name: "bell driver (H-bridge)".into(),
             terminals,
+            elsewhere: &[
+                ("#e74c3c", "VM: + of the coil's own supply"),
+                ("#111", "GND: − of that supply"),
+                ("#2471a3", "OUT1, OUT2: the bell's coil"),
+            ],
             note: "10 kΩ from each input to GND; the bell's coil goes to the driver, never to a \
                    pin",
         };
@@ -158,7 +170,9 @@ fn ringer(profile: &Value) -> Device {
     Device {
         name: "buzzer with a transistor".into(),
         terminals,
-        note: "1 kΩ to the base; the buzzer between 5 V and the collector",
+        elsewhere: &[],
+        note: "NPN, for instance BC337: 1 kΩ to the base, emitter to GND, the buzzer between 5 V \
+               and the collector; 1N4148 across it, ring to 5 V",
     }
 }
 
@@ -173,7 +187,9 @@ fn lamps(profile: &Value) -> Device {
     Device {
         name: "lamps (LED)".into(),
         terminals,
-        note: "330 Ω in series with each",
+        elsewhere: &[],
+        note: "330 Ω in series with each; long leg (anode) to the GPIO, short leg (cathode) to \
+               GND",
     }
 }
 
@@ -313,7 +329,8 @@ fn placed(devices: &[Device]) -> Vec<Placed<'_>> {
             });
             lane += 15;
         }
-        let last = first + (device.terminals.len() as i64 - 1) * PIN;
+        let rows = device.terminals.len() + device.elsewhere.len();
+        let last = first + (rows as i64 - 1) * PIN;
         let height = last - y + 14 + note_lines(device.note).len() as i64 * 14;
         all.push(Placed {
             device,
@@ -378,6 +395,20 @@ fn draw(title: &str, devices: &[Device]) -> String {
                 escaped(&terminal.label)
             );
         }
+        let right = DEVICE + BOX;
+        for (row, (colour, label)) in (device.terminals.len()..).zip(device.elsewhere) {
+            let y = placed.wires[0].to + row as i64 * PIN;
+            let _ = writeln!(
+                svg,
+                "<path d=\"M{right} {y}H{}\" stroke=\"{colour}\" stroke-width=\"2.4\"/>\
+                 <circle cx=\"{right}\" cy=\"{y}\" r=\"4\" fill=\"{colour}\"/>\
+                 <text x=\"{}\" y=\"{}\" font-size=\"12\" text-anchor=\"end\">{}</text>",
+                right + 20,
+                right - 14,
+                y + 4,
+                escaped(label)
+            );
+        }
         let lines = note_lines(device.note);
         let first = y + height - 8 - (lines.len() as i64 - 1) * 14;
         for (number, line) in lines.iter().enumerate() {
@@ -420,6 +451,9 @@ fn wires_and_texts_have_room() {
             for terminal in &device.terminals {
                 assert!(terminal.label.chars().count() <= 38, "{}", terminal.label);
             }
+            for (_, label) in device.elsewhere {
+                assert!(label.chars().count() <= 38, "{label}");
+            }
             let fits = |line: &String| line.chars().count() <= NOTE;
             assert!(note_lines(device.note).iter().all(fits), "{}", device.name);
             let is_clear = placed.wires[0].to - placed.y >= 28;
@@ -454,6 +488,28 @@ fn wiring_drawings_match_the_profiles() {
     add("everything-rpi4.svg", title, &four);
     for (file, svg) in drawings {
         write_or_compare(&format!("docs/guide/src/wiring/{file}"), &svg);
+    }
+}
+
+/// The guide says so of the profile that has no drawing.
+#[test]
+fn rpi3_is_wired_as_rpi_zero2w() {
+    let draw_of = |board| draw("", &devices(&profile(board)));
+    assert_eq!(draw_of("rpi3"), draw_of("rpi-zero2w"));
+}
+
+/// A bell's driver has one supply, that of the coil: 5 V of the board would not start it.
+#[test]
+fn the_bell_is_not_fed_by_the_board() {
+    for board in ["rpi-zero2w", "rpi3"] {
+        let bell = ringer(&profile(board));
+        assert!(bell.name.starts_with("bell"), "{board}: {}", bell.name);
+        let pins: Vec<&str> = bell.terminals.iter().map(|t| HEADER[t.pin - 1]).collect();
+        let is_fed = pins.iter().any(|pin| pin.ends_with(" V"));
+        assert!(!is_fed && pins.contains(&"GND"), "{board}: {pins:?}");
+        let svg = draw("bell", &[bell]);
+        assert!(svg.contains(">VM: + of the coil's own supply<"));
+        assert!(svg.contains(">GND: − of that supply<"));
     }
 }
 

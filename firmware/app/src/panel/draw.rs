@@ -60,18 +60,23 @@ impl Face<'_> {
             };
             format!("{} {name}", if lit { "●" } else { "○" })
         };
-        cut(
-            &format!(
-                " OFFHOOK {}   {}   {}   {}   {}   {}",
-                text(&self.status["version"]),
-                plain(&who),
-                lamp(0, "line"),
-                lamp(1, "in use"),
-                lamp(2, "message"),
-                lamp(3, "encrypted")
-            ),
-            WIDTH,
-        )
+        let lamps = [
+            lamp(0, "line"),
+            lamp(1, "in use"),
+            lamp(2, "message"),
+            lamp(3, "encrypted"),
+        ]
+        .join("   ");
+        let program = format!(" OFFHOOK {}   ", text(&self.status["version"]));
+        // What is too long is cut from the address: the lamps are seen whole.
+        let room = WIDTH.saturating_sub(program.chars().count() + 3 + lamps.chars().count());
+        let who = plain(&who);
+        let who = if who.chars().count() > room {
+            format!("{}…", cut(&who, room.saturating_sub(1)))
+        } else {
+            who
+        };
+        cut(&format!("{program}{who}   {lamps}"), WIDTH)
     }
 
     fn telephone(&self) -> Vec<String> {
@@ -281,11 +286,10 @@ mod tests {
             "rtp": {"lost": 0, "late": 0, "concealed": 0, "jitter_ms": 0.4, "delay_ms": 22.0,
                     "mos": 4.4}});
         let status = json!({"hook": "off", "state": "talking", "tone": null, "version": "0.1.0",
-            "lines": [{"uri": "sip:101@pbx.example.org", "registered": true}], "calls": [call],
+            "lines": [{"uri": "sip:101@pbx", "registered": true}], "calls": [call],
             "audio": {"device": "hw:CARD=Device", "rt": true, "period_ms": 5.0, "xruns": 0,
                       "capture_level_db": -23.0, "playback_level_db": -19.0}});
-        let lines =
-            ["registered 101@pbx.example.org", "call to 102 established"].map(str::to_owned);
+        let lines = ["registered 101@pbx", "call to 102 established"].map(str::to_owned);
         let screen = face(&status, &lines, Some('2'));
         let height = screen.len() * 18 + 28;
         let mut svg = format!(
@@ -317,6 +321,19 @@ mod tests {
             found == wanted,
             "docs/pictures/panel.svg is out of date; run `make docs`"
         );
+    }
+
+    #[test]
+    fn a_long_address_leaves_the_lamps_whole() {
+        for uri in ["sip:a@b", "sip:101@pbx.example.org", &"sip:x@".repeat(30)] {
+            let mut status = busy();
+            status["lines"] = json!([{"uri": uri, "registered": true}]);
+            let title = face(&status, &[], None).swap_remove(0);
+            assert!(title.ends_with("   ● encrypted"), "{title}");
+            assert!(title.contains("   sip:"), "{title}");
+            assert!(title.chars().count() <= WIDTH, "{title}");
+            assert_eq!(title.contains('…'), uri.len() > 20, "{title}");
+        }
     }
 
     #[test]
