@@ -16,7 +16,7 @@ pub(crate) const LAMP_LINE: u32 = 13;
 pub(crate) const LAMP_IN_USE: u32 = 14;
 /// Of the first phone that is watched, and of the second.
 pub(crate) const LAMPS_WATCHED: [u32; 2] = [20, 21];
-const LINES: u32 = 22;
+pub(crate) const LINES: u32 = 22;
 /// No dial holds its contact longer, open or closed, while it runs back: 8 pulses a second, 72 %.
 const LONGEST_PULSE: Duration = Duration::from_millis(90);
 

@@ -9,7 +9,7 @@ use testkit::measure::{Clip, align, level_dbfs};
 use testkit::signal::Source;
 use types::{Lamp, LampState};
 
-use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE, LAMPS_WATCHED};
+use crate::chip::{BELL, Chip, FLASH, HOOK, LAMP_IN_USE, LAMP_LINE, LAMPS_WATCHED, LINES};
 use crate::keypad::with_contacts;
 use crate::loopback::Loopback;
 
@@ -224,7 +224,11 @@ pub(crate) fn errors(_chip: &Chip) {
     let got = error("[gpio]\nchip = \"offhook-test\"\n[hook]\nline = 99\n");
     assert_eq!(
         got,
-        "[hook]: GPIO line 99 of chip `offhook-test`: does not exist; the chip has lines 0 to 17"
+        format!(
+            "[hook]: GPIO line 99 of chip `offhook-test`: does not exist; the chip has lines 0 to \
+             {}",
+            LINES - 1
+        )
     );
     let got = error("[gpio]\nchip = \"offhook-test\"\n[hook]\nline = \"HOOK\"\n");
     assert!(
