@@ -98,11 +98,7 @@ impl std::fmt::Display for NoRecords {
 
 /// The addresses of a host, as the phone looks it up.
 pub(super) async fn addresses(host: &str, system: &System) -> Result<Vec<IpAddr>, NoRecords> {
-    let mut resolver = Resolver {
-        system,
-        silent: Vec::new(),
-        answered: None,
-    };
+    let mut resolver = Resolver::new(system);
     resolver.addresses(host).await
 }
 
@@ -114,10 +110,37 @@ struct Resolver<'a> {
     silent: Vec<SocketAddr>,
     /// Which answered last.
     answered: Option<SocketAddr>,
+    /// The questions, and what came of each.
+    asked: Vec<String>,
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn new(system: &'a System) -> Self {
+        Self {
+            system,
+            silent: Vec::new(),
+            answered: None,
+            asked: Vec::new(),
+        }
+    }
+
+    /// Asks, and keeps what a reader wants to know of it.
     async fn ask(&mut self, name: &str, kind: Kind) -> Result<Vec<Record>, NoRecords> {
+        let answer = self.ask_in_turn(name, kind).await;
+        let outcome = match &answer {
+            Ok(records) => {
+                let list: Vec<String> = records.iter().map(shown).collect();
+                list.join(", ")
+            }
+            Err(NoRecords::None) => "none".to_owned(),
+            Err(NoRecords::Silent) => "no answer".to_owned(),
+            Err(NoRecords::Failed(code)) => code.clone(),
+        };
+        self.asked.push(format!("{kind} {name}: {outcome}"));
+        answer
+    }
+
+    async fn ask_in_turn(&mut self, name: &str, kind: Kind) -> Result<Vec<Record>, NoRecords> {
         let question = Question::new(name, kind);
         for server in &self.system.servers {
             if self.silent.contains(server) {
@@ -144,6 +167,14 @@ impl Resolver<'_> {
         Err(NoRecords::Silent)
     }
 
+    /// What was asked and answered, in brackets.
+    fn questions(&self) -> String {
+        if self.asked.is_empty() {
+            return String::new();
+        }
+        format!(" ({})", self.asked.join("; "))
+    }
+
     async fn addresses(&mut self, host: &str) -> Result<Vec<IpAddr>, NoRecords> {
         if let Ok(ip) = host.parse() {
             return Ok(vec![ip]);
@@ -165,6 +196,15 @@ impl Resolver<'_> {
             return Err(v4.err().unwrap_or(NoRecords::None));
         }
         Ok(ips)
+    }
+}
+
+/// A record in a line.
+fn shown(record: &Record) -> String {
+    match record {
+        Record::Address(ip) => ip.to_string(),
+        Record::Srv(srv) => format!("{}:{}", srv.target, srv.port),
+        Record::Naptr(naptr) => naptr.replacement.clone(),
     }
 }
 
@@ -192,11 +232,7 @@ pub(super) async fn find(
     if let Ok(ip) = server.host.parse() {
         return Some(vec![target(ip, default)]);
     }
-    let mut resolver = Resolver {
-        system,
-        silent: Vec::new(),
-        answered: None,
-    };
+    let mut resolver = Resolver::new(system);
     let mut targets = Vec::new();
     let mut how = String::new();
     if server.port.is_none() {
@@ -226,9 +262,14 @@ pub(super) async fn find(
         Some(server) => format!(", says name server {}", server.ip()),
         None => ", says /etc/hosts".to_owned(),
     };
+    let questions = resolver.questions();
     found(Finding::good(
         about,
-        &format!("{} is {}{how}{asked}", server.host, list.join(", ")),
+        &format!(
+            "{} is {}{how}{asked}{questions}",
+            server.host,
+            list.join(", ")
+        ),
     ));
     Some(targets)
 }
@@ -299,8 +340,9 @@ fn no_address(
         NoRecords::None => Finding::fault(
             about,
             &format!(
-                "there is no host {host}, or it has no address, says name server {}",
-                list(&Vec::from_iter(resolver.answered))
+                "there is no host {host}, or it has no address, says name server {}{}",
+                list(&Vec::from_iter(resolver.answered)),
+                resolver.questions()
             ),
             &format!("correct `{}` of this account", server.setting),
         ),
