@@ -85,7 +85,7 @@ impl Profile {
         let mut merged: Table =
             toml::from_str(&super::read::text_of(dir, name)).unwrap_or_default();
         for wanted in overrides {
-            put(&mut merged, wanted).map_err(|problem| of_override(wanted, &problem))?;
+            put(&mut merged, wanted).map_err(|error| of_override(wanted, &error.to_string()))?;
         }
         merged.retain(|_, value| {
             let Value::Table(table) = value else {
@@ -167,10 +167,20 @@ fn of_override(wanted: &Override<'_>, problem: &str) -> ProfileError {
     }
 }
 
+/// Why a key is not put over the profile.
+#[derive(Debug, thiserror::Error)]
+enum PutError {
+    /// What it is set to is no value.
+    #[error("{}", .0.message())]
+    Value(#[from] toml::de::Error),
+    /// The profile has something else of the section's name.
+    #[error("`{0}` is no table of the board's profile")]
+    NoTable(String),
+}
+
 /// Puts one key over the table.
-fn put(merged: &mut Table, wanted: &Override<'_>) -> Result<(), String> {
-    let document: Table =
-        toml::from_str(&format!("value = {}", wanted.value)).map_err(|e| e.message().to_owned())?;
+fn put(merged: &mut Table, wanted: &Override<'_>) -> Result<(), PutError> {
+    let document: Table = toml::from_str(&format!("value = {}", wanted.value))?;
     let value = document
         .get("value")
         .cloned()
@@ -179,10 +189,7 @@ fn put(merged: &mut Table, wanted: &Override<'_>) -> Result<(), String> {
         .entry(wanted.table)
         .or_insert_with(|| Value::Table(Table::new()));
     let Value::Table(table) = table else {
-        return Err(format!(
-            "`{}` is no table of the board's profile",
-            wanted.table
-        ));
+        return Err(PutError::NoTable(wanted.table.to_owned()));
     };
     if value == Value::String(NONE.to_owned()) {
         table.remove(wanted.key);

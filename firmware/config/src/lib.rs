@@ -29,4 +29,4 @@ pub use error::{Error, Errors, MAX_ERRORS};
 pub use load::{Layer, MAX_BYTES, load, load_bytes, load_layers, warnings};
 pub use page::{countries, example, features, reference};
 pub use schema::{Config, EchoCancelling};
-pub use time_zone::{LocalTime, local_time};
+pub use time_zone::{LocalTime, date, local_time};

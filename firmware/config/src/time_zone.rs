@@ -11,7 +11,7 @@
 
 mod local;
 
-pub use local::{LocalTime, local_time};
+pub use local::{LocalTime, date, local_time};
 
 use types::Country;
 

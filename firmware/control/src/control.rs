@@ -509,7 +509,7 @@ impl Control {
         self.phone.state() == phone::State::Idle && self.calls.is_empty()
     }
 
-    /// The time a clock on the wall shows; `None`: it was not set yet.
+    /// The local time; `None`: it was not set yet.
     pub(crate) fn local_time(&self, now: Instant) -> Option<config::LocalTime> {
         let (at, ntp) = self.wall_clock;
         let unix_s = (ntp >> 32).checked_sub(crate::wall_clock::NTP_TO_UNIX_S)?;

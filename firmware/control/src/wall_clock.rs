@@ -45,27 +45,10 @@ impl WallClock {
             self.unix_s.saturating_sub(before.as_secs())
         };
         let (days, second) = (unix_s / 86_400, unix_s % 86_400);
-        let (year, month, day) = date(days);
+        let (year, month, day) = config::date(days as i64);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
-}
-
-/// Year, month and day of a day since 1970-01-01. The year begins in March, so that a leap day is
-/// its last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    (era * 400 + year + later, month, day)
 }
 
 #[cfg(test)]

@@ -333,12 +333,38 @@ fn recipe(
             Ok(0) => Ok(None),
             Ok(number) => match all.get(number - 1) {
                 Some(recipe) => Ok(Some(recipe.clone())),
-                None => Err(format!("there are the numbers 0 to {}", all.len())),
+                None => Err(AnswerError::NoSuchNumber(all.len())),
             },
-            Err(_) if answer.is_empty() => Err("give a number of the list, or a name".to_owned()),
-            Err(_) => named(answer).map(Some).map_err(|error| error.to_string()),
+            Err(_) if answer.is_empty() => Err(AnswerError::NothingChosen),
+            Err(_) => Ok(named(answer).map(Some)?),
         }
     })
+}
+
+/// Why an answer cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum AnswerError {
+    /// A number that no line of the list has.
+    #[error("there are the numbers 0 to {0}")]
+    NoSuchNumber(usize),
+    /// Nothing was chosen.
+    #[error("give a number of the list, or a name")]
+    NothingChosen,
+    /// No country was named, and none is suggested.
+    #[error("give a country; there are: {0}")]
+    NoCountry(String),
+    /// Nothing was typed.
+    #[error("an answer is needed")]
+    Empty,
+    /// No password was typed.
+    #[error("the password is empty; it is not shown while you type it")]
+    EmptyPassword,
+    /// The file would not load with it: what is wrong, and what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// A flag would not be taken either.
+    #[error(transparent)]
+    Setup(#[from] SetupFileError),
 }
 
 /// Asks until the answer can be used, and says each time why it cannot.
@@ -346,7 +372,7 @@ fn asked<T>(
     asker: &mut dyn Ask,
     question: &str,
     hidden: bool,
-    read: impl Fn(&str) -> Result<T, String>,
+    read: impl Fn(&str) -> Result<T, AnswerError>,
 ) -> Result<T, SetupFileError> {
     loop {
         let Some(answer) = asker.ask(question, hidden) else {
@@ -356,7 +382,7 @@ fn asked<T>(
         let answer = if hidden { &answer } else { answer.trim() };
         match read(answer) {
             Ok(value) => return Ok(value),
-            Err(wrong) => asker.show(&wrong),
+            Err(wrong) => asker.show(&wrong.to_string()),
         }
     }
 }
@@ -387,8 +413,8 @@ fn country(
             let question = format!("country, for tones and emergency numbers{default}");
             asked(asker, &question, false, |answer| match &suggested {
                 Some(suggested) if answer.is_empty() => Ok(suggested.clone()),
-                None if answer.is_empty() => Err(format!("give a country; there are: {known}")),
-                _ => read(answer).map_err(|error| error.to_string()),
+                None if answer.is_empty() => Err(AnswerError::NoCountry(known.clone())),
+                _ => Ok(read(answer)?),
             })
         }
         (None, Some(suggested), None) => Ok(suggested),
@@ -422,7 +448,7 @@ fn required(
     what: &str,
     question: &str,
     asker: &mut Option<&mut dyn Ask>,
-    valid: fn(&str) -> Result<(), String>,
+    valid: fn(&str) -> Result<(), AnswerError>,
 ) -> Result<String, SetupFileError> {
     let Some(asker) = asker.as_deref_mut() else {
         let what = what.to_owned();
@@ -430,13 +456,13 @@ fn required(
     };
     asked(asker, question, false, |answer| {
         if answer.is_empty() {
-            return Err("an answer is needed".to_owned());
+            return Err(AnswerError::Empty);
         }
         valid(answer).map(|()| answer.to_owned())
     })
 }
 
-fn valid_server(server: &str) -> Result<(), String> {
+fn valid_server(server: &str) -> Result<(), AnswerError> {
     valid(Answers {
         server: server.to_owned(),
         user: "101".to_owned(),
@@ -444,7 +470,7 @@ fn valid_server(server: &str) -> Result<(), String> {
     })
 }
 
-fn valid_user(user: &str) -> Result<(), String> {
+fn valid_user(user: &str) -> Result<(), AnswerError> {
     valid(Answers {
         server: "pbx.example.org".to_owned(),
         user: user.to_owned(),
@@ -453,7 +479,7 @@ fn valid_user(user: &str) -> Result<(), String> {
 }
 
 /// Whether a file with these answers loads; what is not asked yet is made up.
-fn valid(answers: Answers) -> Result<(), String> {
+fn valid(answers: Answers) -> Result<(), AnswerError> {
     let answers = Answers {
         country: "de".to_owned(),
         password: "x".to_owned(),
@@ -464,7 +490,7 @@ fn valid(answers: Answers) -> Result<(), String> {
         return Ok(());
     };
     let said = errors.0.iter().map(|e| format!("{}; {}", e.what, e.help));
-    Err(said.collect::<Vec<_>>().join("\n"))
+    Err(AnswerError::Refused(said.collect::<Vec<_>>().join("\n")))
 }
 
 /// The password, not shown while it is typed.
@@ -486,7 +512,7 @@ fn password(
     let may_be_empty = recipe.is_some_and(|recipe| recipe.password_may_be_empty);
     asked(asker, &question, true, |answer| {
         if answer.is_empty() && !may_be_empty {
-            return Err("the password is empty; it is not shown while you type it".to_owned());
+            return Err(AnswerError::EmptyPassword);
         }
         Ok(answer.to_owned())
     })
@@ -529,10 +555,7 @@ fn choice(
             given: answer.to_owned(),
             known: list.join(", "),
         };
-        found
-            .cloned()
-            .map(Some)
-            .ok_or_else(|| unknown().to_string())
+        found.cloned().map(Some).ok_or_else(|| unknown().into())
     })
 }
 

@@ -1,4 +1,4 @@
-//! The time of day that a clock on the wall shows, by a POSIX rule (IEEE 1003.1, `TZ`).
+//! Local time, by a POSIX rule (IEEE 1003.1, `TZ`).
 //!
 //! ```text
 //! "CET-1CEST,M3.5.0,M10.5.0/3" + seconds since 1970 ─▶ Rule ─▶ standard or summer time ─▶ LocalTime
@@ -6,7 +6,7 @@
 
 const DAY_S: i64 = 86_400;
 
-/// A moment as a clock on the wall shows it.
+/// A moment in local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
     /// The year.
@@ -161,7 +161,7 @@ fn change(text: &str) -> Option<Change> {
 
 /// Year, month and day of a day since 1970-01-01. The year begins in March, so that a leap day is
 /// its last.
-fn date(days: i64) -> (i64, i64, i64) {
+pub fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
