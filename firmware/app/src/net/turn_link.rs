@@ -207,7 +207,7 @@ fn message_at(bytes: &[u8]) -> io::Result<Option<(usize, usize)>> {
     Ok((bytes.len() >= whole).then_some((whole, content)))
 }
 
-/// A datagram as it goes over a stream; `None`: the server could not tell where it ends.
+/// A datagram as it goes over a stream; `None`: the server could not know where it ends.
 fn padded(datagram: &[u8]) -> Option<Vec<u8>> {
     let head = datagram.first_chunk::<4>()?;
     let length = usize::from(u16::from_be_bytes([head[2], head[3]]));

@@ -23,7 +23,7 @@ pub(crate) enum RegistrationAction {
         until: Option<Instant>,
         error: Option<String>,
     },
-    /// A router on the way gave this phone another address: calls by the account tell their far
+    /// A router on the way gave this phone another address: calls by the account inform their far
     /// ends.
     MappingChanged,
     /// The binding needs this connection: keep it open.
