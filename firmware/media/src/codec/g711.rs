@@ -223,6 +223,16 @@ mod tests {
         ] {
             assert_eq!(law.compress(sample), byte, "{law:?} of {sample}");
         }
+        // Back by the decoder that calls use: the values of the tables at 16 bits.
+        let bytes = [0x00, 0x2A, 0x55, 0x80, 0xAA, 0xD5];
+        for (law, samples) in [
+            (Law::Mu, [-32_124, -5_372, -716, 32_124, 5_372, 716]),
+            (Law::A, [-5_504, -32_256, -8, 5_504, 32_256, 8]),
+        ] {
+            let mut back = [0; 6];
+            assert_eq!(law.decode(&bytes, &mut back), Ok(6));
+            assert_eq!(back, samples, "{law:?}");
+        }
         for law in [Law::Mu, Law::A] {
             for byte in 0..=255 {
                 let sample = law.expand(byte);
