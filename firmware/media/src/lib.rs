@@ -77,6 +77,7 @@ pub mod level;
 mod microphone;
 mod mixer;
 mod outbox;
+mod overlap_add;
 mod packet;
 mod playout;
 mod receive;

@@ -6,7 +6,8 @@
 //!     residual echo = the more of: what the filter's uncertainty stands for, leakage · |echo|²
 //! ```
 
-use crate::spectrum::{Bin, Transform, ZERO};
+use crate::overlap_add::OverlapAdd;
+use crate::spectrum::Bin;
 
 /// A bin is lowered by 28 dB at most.
 const LEAST_GAIN: f32 = 0.04;
@@ -40,13 +41,7 @@ const NOISE_BLOCKS: u32 = 400;
 
 /// The suppressor and its memory.
 pub(super) struct Suppressor {
-    hop: usize,
-    transform: Transform,
-    window: Box<[f32]>,
-    last: Box<[f32]>,
-    overlap: Box<[f32]>,
-    time: Box<[f32]>,
-    spectrum: Box<[Bin]>,
+    overlapped: OverlapAdd,
     bins: Box<[Band]>,
     /// Covariance of error and echo over the variance of the echo: the leakage.
     covariance: f32,
@@ -74,7 +69,6 @@ struct Band {
 
 impl Suppressor {
     pub(super) fn new(hop: usize) -> Self {
-        let turn = std::f32::consts::PI / (2 * hop) as f32;
         let band = Band {
             clean: 0.0,
             residual: 0.0,
@@ -84,15 +78,7 @@ impl Suppressor {
             least: f32::MAX,
         };
         Self {
-            hop,
-            transform: Transform::new(2 * hop),
-            window: (0..2 * hop)
-                .map(|n| (turn * (n as f32 + 0.5)).sin())
-                .collect(),
-            last: vec![0.0; hop].into(),
-            overlap: vec![0.0; hop].into(),
-            time: vec![0.0; 2 * hop].into(),
-            spectrum: vec![ZERO; hop + 1].into(),
+            overlapped: OverlapAdd::new(hop),
             bins: vec![band; hop + 1].into(),
             covariance: 0.0,
             variance: 0.0,
@@ -110,14 +96,7 @@ impl Suppressor {
 
     /// One block of the filter's error; it comes out a block later.
     pub(super) fn process(&mut self, sound: &mut [f32], echo: &[Bin], residual: &[f32]) {
-        let hop = self.hop;
-        self.time[..hop].copy_from_slice(&self.last);
-        self.time[hop..].copy_from_slice(sound);
-        self.last.copy_from_slice(sound);
-        for (sample, window) in self.time.iter_mut().zip(&self.window) {
-            *sample *= window;
-        }
-        self.transform.forward(&mut self.time, &mut self.spectrum);
+        self.overlapped.analyse(sound.iter().copied());
         let leakage = self.leakage(echo);
         self.block = self.block.wrapping_add(1);
         let renew = self.block.is_multiple_of(NOISE_BLOCKS);
@@ -128,6 +107,7 @@ impl Suppressor {
         let old = self.heard.min(YOUNG_BLOCKS) as f32 / YOUNG_BLOCKS as f32;
         let weight = (1.0 + YOUNG_WEIGHT * (1.0 - old)) * (1.0 + ALONE_WEIGHT * self.alone(power));
         for (((bin, band), echo), residual) in self
+            .overlapped
             .spectrum
             .iter_mut()
             .zip(&mut self.bins)
@@ -138,21 +118,15 @@ impl Suppressor {
                 .max(LEAKAGE_WEIGHT * leakage * 0.5 * echo.norm_sqr());
             *bin *= band.gain(bin.norm_sqr() + 1.0, weight * left, renew);
         }
-        self.transform.inverse(&mut self.spectrum, &mut self.time);
-        let (begin, end) = self.time.split_at(hop);
-        let (rise, fall) = self.window.split_at(hop);
-        for n in 0..hop {
-            sound[n] = self.overlap[n] + begin[n] * rise[n];
-            self.overlap[n] = end[n] * fall[n];
-        }
+        self.overlapped.synthesise(|n, sample| sound[n] = sample);
     }
 
     /// How sure it is, from 0 to 1, that there is nothing but echo; `echo` is its power.
     fn alone(&mut self, echo: f32) -> f32 {
-        let error: f32 = self.spectrum.iter().map(Bin::norm_sqr).sum();
+        let error: f32 = self.overlapped.spectrum.iter().map(Bin::norm_sqr).sum();
         self.error_power = error.max(TALK_KEEP * self.error_power);
         self.echo_power = (0.5 * echo).max(TALK_KEEP * self.echo_power);
-        let share = self.error_power / (self.echo_power + self.hop as f32);
+        let share = self.error_power / (self.echo_power + self.overlapped.hop() as f32);
         let sure = (ALONE / share.max(1e-9)).min(1.0);
         sure * sure
     }
@@ -161,7 +135,13 @@ impl Suppressor {
     /// bin counts by its own mean, so that no loud one rules.
     fn leakage(&mut self, echo: &[Bin]) -> f32 {
         let (mut covariance, mut variance) = (0.0, 0.0);
-        for ((bin, band), echo) in self.spectrum.iter().zip(&mut self.bins).zip(echo) {
+        for ((bin, band), echo) in self
+            .overlapped
+            .spectrum
+            .iter()
+            .zip(&mut self.bins)
+            .zip(echo)
+        {
             let error = bin.norm_sqr() - band.mean_error;
             let echo = 0.5 * echo.norm_sqr() - band.mean_echo;
             band.mean_error += MEAN_STEP * error;
@@ -171,7 +151,7 @@ impl Suppressor {
             variance += echo * echo * weight * weight;
         }
         // Silence says nothing.
-        let step = LEAKAGE_STEP * variance / (variance + self.hop as f32);
+        let step = LEAKAGE_STEP * variance / (variance + self.overlapped.hop() as f32);
         self.covariance += step * (covariance - self.covariance);
         self.variance += step * (variance - self.variance);
         (self.covariance / (self.variance + 1e-9)).clamp(*LEAKAGE.start(), *LEAKAGE.end())

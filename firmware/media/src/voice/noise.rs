@@ -8,7 +8,7 @@
 //! The noise of a bin is the least that its smoothed power was lately: between syllables every bin
 //! is quiet for a moment, whatever is said (minimum statistics, Martin 2001).
 
-use crate::spectrum::{Bin, Transform, ZERO};
+use crate::overlap_add::OverlapAdd;
 
 /// A bin is lowered by 15 dB at most: what is left of a room sounds like that room.
 const LEAST_GAIN: f32 = 0.178;
@@ -25,13 +25,7 @@ const OVERWEIGHT: f32 = 1.6;
 
 /// The suppressor and its memory.
 pub(super) struct NoiseSuppressor {
-    hop: usize,
-    transform: Transform,
-    window: Box<[f32]>,
-    last: Box<[f32]>,
-    overlap: Box<[f32]>,
-    time: Box<[f32]>,
-    spectrum: Box<[Bin]>,
+    overlapped: OverlapAdd,
     bands: Box<[Band]>,
     /// Blocks until the window of the least power begins again.
     renew_in: usize,
@@ -52,7 +46,6 @@ struct Band {
 
 impl NoiseSuppressor {
     pub(super) fn new(rate_hz: u32, hop: usize) -> Self {
-        let turn = std::f32::consts::PI / (2 * hop) as f32;
         let ms = hop as f32 * 1000.0 / rate_hz as f32;
         let band = Band {
             power: -1.0,
@@ -61,15 +54,7 @@ impl NoiseSuppressor {
         };
         let blocks = (WINDOW_MS as f32 / ms) as usize / 2;
         Self {
-            hop,
-            transform: Transform::new(2 * hop),
-            window: (0..2 * hop)
-                .map(|n| (turn * (n as f32 + 0.5)).sin())
-                .collect(),
-            last: vec![0.0; hop].into(),
-            overlap: vec![0.0; hop].into(),
-            time: vec![0.0; 2 * hop].into(),
-            spectrum: vec![ZERO; hop + 1].into(),
+            overlapped: OverlapAdd::new(hop),
             bands: vec![band; hop + 1].into(),
             renew_in: blocks,
             blocks,
@@ -79,37 +64,23 @@ impl NoiseSuppressor {
 
     /// One block; it comes out a block later.
     pub(super) fn process(&mut self, sound: &mut [i16]) {
-        let hop = self.hop;
-        if sound.len() != hop {
+        if sound.len() != self.overlapped.hop() {
             return;
         }
-        self.time[..hop].copy_from_slice(&self.last);
-        for ((time, last), &sample) in self.time[hop..].iter_mut().zip(&mut self.last).zip(&*sound)
-        {
-            *time = f32::from(sample);
-            *last = *time;
-        }
-        for (sample, window) in self.time.iter_mut().zip(&self.window) {
-            *sample *= window;
-        }
-        self.transform.forward(&mut self.time, &mut self.spectrum);
+        self.overlapped
+            .analyse(sound.iter().map(|&sample| f32::from(sample)));
         self.renew_in -= 1;
         let renew = self.renew_in == 0;
         if renew {
             self.renew_in = self.blocks;
         }
         let (clean_keep, power_keep) = self.keep;
-        for (bin, band) in self.spectrum.iter_mut().zip(&mut self.bands) {
+        for (bin, band) in self.overlapped.spectrum.iter_mut().zip(&mut self.bands) {
             *bin *= band.gain(bin.norm_sqr() + 1.0, clean_keep, power_keep, renew);
         }
-        self.transform.inverse(&mut self.spectrum, &mut self.time);
-        let (begin, end) = self.time.split_at(hop);
-        let (rise, fall) = self.window.split_at(hop);
-        for (n, sample) in sound.iter_mut().enumerate() {
-            // `as` saturates.
-            *sample = (self.overlap[n] + begin[n] * rise[n]).round() as i16;
-            self.overlap[n] = end[n] * fall[n];
-        }
+        // `as` saturates.
+        self.overlapped
+            .synthesise(|n, sample| sound[n] = sample.round() as i16);
     }
 }
 
