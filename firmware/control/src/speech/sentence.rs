@@ -51,7 +51,8 @@ pub(crate) fn sentence(
 
 /// A number, name or address, character by character.
 fn spelled(text: &str) -> impl Iterator<Item = Word> {
-    text.chars().map(Word::of)
+    let words = |character| [Word::before(character), Some(Word::of(character))];
+    text.chars().flat_map(words).flatten()
 }
 
 /// The digits of a number, or the user part of an address.
@@ -200,6 +201,7 @@ fn prompt_words(prompt: &Prompt) -> Vec<(Language, Word)> {
         Question::Letters => words.push(Word::HowToSpell),
         Question::Spelled(character) => {
             words.extend(character.is_ascii_uppercase().then_some(Word::Capital));
+            words.extend(Word::before(*character));
             words.push(Word::of(*character));
         }
         Question::TakenBack => words.push(Word::TakenBack),
@@ -312,9 +314,14 @@ mod tests {
         assert_eq!(words(Question::Spelled('a')), [Word::A]);
         assert_eq!(words(Question::Spelled('A')), [Word::Capital, Word::A]);
         assert_eq!(words(Question::Spelled(' ')), [Word::Space]);
-        // Whatever can be keyed has a word of its own.
-        for character in ".-_@!+ :*#0z".chars() {
-            assert_ne!(words(Question::Spelled(character)), [Word::Sign]);
+        assert_eq!(words(Question::Spelled('{')), [Word::Opening, Word::Curly]);
+        assert_eq!(words(Question::Spelled(']')), [Word::Closing, Word::Square]);
+        // Whatever can be keyed, which is printable ASCII, is told apart by what is said.
+        let mut said = std::collections::BTreeSet::new();
+        for character in ' '..='~' {
+            let words = words(Question::Spelled(character));
+            assert!(!words.contains(&Word::Sign), "{character}");
+            assert!(said.insert(words), "{character} sounds as another");
         }
     }
 
@@ -400,7 +407,7 @@ mod tests {
             }
         }
         let facts = Facts {
-            account: Some(("0123456789abcdefghijklmnopqrstuvwxyz.-_+*#@é".into(), true)),
+            account: Some((('!'..='~').chain(['é']).collect(), true)),
             address: "fe80::1".parse().ok(),
             last_mos: None,
         };
