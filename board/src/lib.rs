@@ -27,6 +27,7 @@ pub mod keypad;
 pub mod lamp;
 pub mod pins;
 pub mod profile;
+mod rights;
 pub mod ringer;
 pub mod rotary;
 pub mod watchdog;
