@@ -518,6 +518,10 @@ fn each_mistake_is_reported_with_span_and_help() {
             "f:2:8: string values must be quoted; write the value in quotes",
         ),
         (
+            "[phone]\nname = “x”",
+            "f:2:8: string values must be quoted; write plain quotation marks: \"text\"",
+        ),
+        (
             "[phone]\nname = \"x",
             "f:2:10: invalid basic string; close the text with `\"`",
         ),
@@ -573,6 +577,10 @@ fn what_is_no_configuration_is_one_clear_error() {
     assert!(one(b"[phone]\nname = \"\0\"").starts_with("f:2:9: there is a zero byte"));
     assert!(one(b"[phone]\nname = \"\xff\"").starts_with("f:2:9: this character is not UTF-8"));
     assert!(one(b"\xff\xfe[\0p\0").starts_with("f:1:1: the file is UTF-16 text"));
+    // Without its mark, in either order.
+    for utf16 in [&b"[\0p\0h\0"[..], b"\0[\0p\0h"] {
+        assert!(one(utf16).starts_with("f:1:1: the file is UTF-16 text; save it as UTF-8"));
+    }
     assert!(one(b"\x7fELF\x02\x01\x01\0\0\0").contains("this is not a text file"));
 }
 
