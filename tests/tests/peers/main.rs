@@ -35,6 +35,8 @@ mod encrypted_calls;
 mod event_packages;
 mod failover;
 mod first_hour;
+mod first_hour_faults;
+mod first_hour_hold;
 mod fleet;
 mod gnome;
 mod hostile;
