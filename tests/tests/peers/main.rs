@@ -37,6 +37,7 @@ mod failover;
 mod first_hour;
 mod first_hour_faults;
 mod first_hour_hold;
+mod first_hour_symptoms;
 mod fleet;
 mod gnome;
 mod hostile;
