@@ -20,8 +20,8 @@ pub(crate) fn any_locked_out(folder: &Path, begins: &str) -> bool {
 /// What to do: Debian's groups are those of every distribution for boards.
 pub(crate) fn help(group: &str) -> String {
     format!(
-        "this user has no right to open it; `sudo usermod -aG {group} $USER` gives it with the next \
-         log-in"
+        "this user has no right to open it; `sudo usermod -aG {group} $USER` gives it from the \
+         next log-in on"
     )
 }
 
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_device_of_others_is_told_from_one_that_is_not_there() {
+    fn a_device_of_others_differs_from_one_that_is_not_there() {
         let folder = std::env::temp_dir().join(format!("offhook-rights-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("controlC0");

@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(words(Question::Spelled(' ')), [Word::Space]);
         assert_eq!(words(Question::Spelled('{')), [Word::Opening, Word::Curly]);
         assert_eq!(words(Question::Spelled(']')), [Word::Closing, Word::Square]);
-        // Whatever can be keyed, which is printable ASCII, is told apart by what is said.
+        // Whatever can be keyed, which is printable ASCII, sounds like no other.
         let mut said = std::collections::BTreeSet::new();
         for character in ' '..='~' {
             let words = words(Question::Spelled(character));

@@ -306,7 +306,7 @@ mod tests {
         ] {
             assert_eq!(Word::of(character), word);
         }
-        // Printable ASCII is told apart in full; a capital is announced as such beside its letter.
+        // All of printable ASCII sounds different; a capital is announced beside its letter.
         let mut said = std::collections::BTreeSet::new();
         for character in ' '..='~' {
             assert_ne!(Word::of(character), Word::Sign, "{character}");

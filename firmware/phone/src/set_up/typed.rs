@@ -220,7 +220,7 @@ mod tests {
     fn the_guide_has_the_keys_of_every_sign() {
         let page = include_str!("../../../../docs/guide/src/voice.md");
         let rows = page.lines().filter(|line| line.contains(", then `"));
-        let mut told = Vec::new();
+        let mut keyed = Vec::new();
         for row in rows {
             let cells: Vec<&str> = row.split(" | ").collect();
             let signs = marked(cells[0]);
@@ -235,12 +235,12 @@ mod tests {
             assert_eq!(places.len(), signs.len(), "{row}");
             for (sign, place) in signs.into_iter().zip(places) {
                 assert_eq!(character(keys[0], place), Some(sign), "{row}");
-                told.push(sign);
+                keyed.push(sign);
             }
         }
-        told.sort_unstable();
+        keyed.sort_unstable();
         let signs = (' '..='~').filter(|c| !c.is_ascii_alphanumeric());
-        assert_eq!(told, Vec::from_iter(signs));
+        assert_eq!(keyed, Vec::from_iter(signs));
     }
 
     #[test]
