@@ -1,134 +1,19 @@
-//! Placing calls: what was dialled as a Request-URI, the way its INVITE takes, and our Contact.
+//! The way a request of ours takes: what was dialled as a Request-URI, the account's route and our
+//! Contact.
 
-use std::time::{Duration, Instant};
-
-use crate::action::{InviteIds, Turn};
-use crate::api::{InviteError, InviteOptions};
-use crate::call::{Call, Placement, Route};
+use crate::api::InviteError;
+use crate::call::Route;
 use crate::env::{server_uri, with_transport};
 use crate::flow::Transport;
-use crate::ids::CallHandle;
 use crate::locate::Hop;
 use crate::message::{NameAddr, SipUri, Uri};
-use crate::offer_answer::LocalMedia;
-use crate::transfer::ReferOrder;
 
-use super::UserAgent;
-use super::calls::MAX_CALLS;
+use super::Shared;
 
-/// How long a server may be silent to a call that can go another way.
-const URGENT: Duration = Duration::from_millis(1500);
-
-/// How long the servers of an emergency call may be silent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Urgency {
-    /// Each but the last.
-    pub(super) each: Duration,
-    /// The last one, where the call can go another way.
-    pub(super) last: Option<Duration>,
-}
-
-impl UserAgent {
-    /// Places a call, possibly because of a REFER.
-    pub(super) fn place_call(
-        &mut self,
-        account: Option<usize>,
-        target: &str,
-        media: LocalMedia,
-        order: ReferOrder,
-        options: InviteOptions,
-        now: Instant,
-    ) -> Result<CallHandle, InviteError> {
-        if self.calls.len() >= MAX_CALLS || self.shutting_down {
-            return Err(InviteError::TooManyCalls);
-        }
-        let target = self.request_uri(account, target)?;
-        // Section 26.2.2: a call to `sips:` uses TLS on every hop, the first one included.
-        let sips = target.as_sip().is_some_and(SipUri::is_secure);
-        let route = self.route(account, &target, false, sips || order.is_secure(), sips);
-        let config = account.and_then(|a| self.env.account(a));
-        let name = match config {
-            Some(account) => account.display_name.clone().unwrap_or_default(),
-            None => self.env.config.display_name.clone(),
-        };
-        let from = match account {
-            Some(account) => self
-                .env
-                .address_of_record(account)
-                .ok_or(InviteError::NoSuchAccount)?,
-            None => NameAddr::new(
-                SipUri::at(self.env.addresses.primary()).with_user(&self.env.config.user),
-            ),
-        };
-        let tokens = &mut self.env.tokens;
-        let (from, name) = if options.anonymous {
-            // RFC 3323 section 4.1.1.3.
-            let anonymous = server_uri("anonymous.invalid");
-            let anonymous = anonymous.map_or(from, |uri| NameAddr::new(uri.with_user("anonymous")));
-            (anonymous, "Anonymous".to_owned())
-        } else {
-            (from, name)
-        };
-        let ids = InviteIds {
-            from: from
-                .with_display(&name)
-                .with_param("tag", Some(&tokens.tag())),
-            to: NameAddr::new(target.clone()),
-            call_id: tokens.word(24),
-            cseq: 1,
-        };
-        let handle = self.next_call();
-        if options.is_emergency || options.has_other_ways {
-            let urgency = Urgency {
-                each: URGENT,
-                last: options.has_other_ways.then_some(URGENT),
-            };
-            self.urgent.insert(handle, urgency);
-        }
-        let mut turn = Turn::new(&mut self.env, now);
-        let placement = Placement {
-            target,
-            ids,
-            route,
-            media,
-            order,
-            options,
-        };
-        let call = Call::place(handle, account, placement, &mut turn)
-            .map_err(|error| InviteError::NoEncryption(error.to_string()))?;
-        let actions = turn.into_actions();
-        self.calls.insert(handle, call);
-        self.execute(handle, actions, now);
-        Ok(handle)
-    }
-
-    pub(super) fn next_call(&mut self) -> CallHandle {
-        let handle = CallHandle(self.next_call);
-        self.next_call += 1;
-        handle
-    }
-
-    /// The INVITE of a call again, after a redirection or a refused offer.
-    pub(super) fn place_again(
-        &mut self,
-        handle: CallHandle,
-        ids: InviteIds,
-        redirected: bool,
-        now: Instant,
-    ) {
-        let Some(call) = self.calls.get(&handle) else {
-            return;
-        };
-        let Some((target, secure, sips)) = call.route_needs() else {
-            return;
-        };
-        let route = self.route(call.account(), &target, redirected, secure, sips);
-        self.on_call(handle, now, |call, turn| call.place_again(ids, route, turn));
-    }
-
+impl Shared {
     /// The way an INVITE takes, and our Contact for it. `redirected`: to an address the far end
     /// named; `secure`: over TLS from the first hop; `sips`: our Contact must be one, too.
-    pub(super) fn route(
+    pub(crate) fn route(
         &self,
         account: Option<usize>,
         target: &Uri,
@@ -165,10 +50,18 @@ impl UserAgent {
         }
     }
 
+    /// Who sends a request outside of any dialog: the account's address of record, or without one
+    /// the user of direct calls here.
+    pub(crate) fn sender(&self, account: Option<usize>) -> NameAddr {
+        account
+            .and_then(|account| self.env.address_of_record(account))
+            .unwrap_or_else(|| self.env.direct_address())
+    }
+
     /// Our contact for an account, or for direct calls, where the dialog begins over this transport
     /// (`None`: not known yet). `sips`: the request's own address is one, and so must ours be
     /// (section 8.1.1.8).
-    pub(super) fn contact(
+    pub(crate) fn contact(
         &self,
         account: Option<usize>,
         transport: Option<Transport>,
@@ -189,7 +82,7 @@ impl UserAgent {
     }
 
     /// What was dialled, as a Request-URI.
-    pub(super) fn request_uri(
+    pub(crate) fn request_uri(
         &self,
         account: Option<usize>,
         target: &str,
@@ -234,7 +127,7 @@ impl UserAgent {
     }
 
     /// The account whose domain a SIP address is in.
-    pub(super) fn account_in_domain(&self, target: &str) -> Option<usize> {
+    pub(crate) fn account_in_domain(&self, target: &str) -> Option<usize> {
         let uri = Uri::parse(target.trim()).ok()?;
         let uri = uri.as_sip()?;
         let default = Transport::Udp.default_port();

@@ -4,19 +4,26 @@
 use std::time::Instant;
 
 use crate::action::Purpose;
-use crate::client_request::{Account, ClientRequest, Step, ack_of_refusal, cancel_of};
+use crate::client_request::{ClientRequest, Step, ack_of_refusal, cancel_of};
 use crate::flow::{Flow, Target};
 use crate::ids::{RequestId, TransactionId};
 use crate::message::{Method, Request, Response};
 use crate::transaction::client::{Client, State};
 use crate::transaction::table::{ClientEntry, client_key, response_key};
 
-use super::requests::Outcome;
-use super::{UserAgent, Waiter};
+use crate::shared::{Shared, Waiter};
 
-impl UserAgent {
-    /// A response came in.
-    pub(super) fn handle_response(&mut self, flow: Flow, response: &Response, now: Instant) {
+use super::{Delivered, Requests};
+
+impl Requests {
+    /// A response came in. What is returned is for whoever sent the request.
+    pub(crate) fn handle_response(
+        &mut self,
+        flow: Flow,
+        response: &Response,
+        shared: &mut Shared,
+        now: Instant,
+    ) -> Option<Delivered> {
         // More than one Via: it is not for us (section 18.1.2).
         let transaction = response_key(response)
             .filter(|_| response.headers.via_count() == 1)
@@ -24,28 +31,28 @@ impl UserAgent {
         let Some((transaction, entry)) =
             transaction.and_then(|id| Some((id, self.clients.get_mut(id)?)))
         else {
-            self.transport.counters.dropped += 1;
-            return;
+            shared.drop_message();
+            return None;
         };
         let same = |a: &Request, b: &Response| {
             a.headers.call_id() == b.headers.call_id()
                 && a.headers.cseq().map(|c| c.number) == b.headers.cseq().map(|c| c.number)
         };
-        let account = entry
+        let servers = entry
             .owner
             .and_then(|owner| self.requests.get(&owner))
             .and_then(ClientRequest::account)
-            .and_then(|account| self.registrations.get(account));
+            .and_then(|account| shared.registrations.servers(account));
         let from_elsewhere = !flow.same_host(entry.flow)
-            && account.is_some_and(|account| !account.servers().has_address(flow.remote().ip()));
+            && servers.is_some_and(|servers| !servers.has_address(flow.remote().ip()));
         // What was asked in confidence is not answered in public. Nor does a server answer from a
         // host that is none of the account's.
         if !same(&entry.request, response)
             || (entry.flow.is_secure() && !flow.is_secure())
             || from_elsewhere
         {
-            self.transport.counters.dropped += 1;
-            return;
+            shared.drop_message();
+            return None;
         }
         let answered = Target {
             transport: entry.flow.transport(),
@@ -53,21 +60,25 @@ impl UserAgent {
         };
         let todo = entry.machine.response(response.code(), now);
         let (owner, overtaken) = (entry.owner, entry.overtaken);
-        self.env.reachability.handle_answer(answered);
+        shared.env.reachability.handle_answer(answered);
         if todo.ack {
             let (flow, ack) = (entry.flow, ack_of_refusal(&entry.request, response));
-            self.transport.send(flow, ack.to_bytes(), now);
+            shared.transport.send(flow, ack.to_bytes(), now);
         }
+        let mut delivered = None;
         if todo.deliver {
             match owner {
-                Some(owner) if !overtaken || self.take_back(owner, transaction) => {
-                    self.on_response(owner, transaction, response, now);
+                Some(owner) if !overtaken || self.take_back(owner, transaction, shared) => {
+                    delivered = self.on_response(owner, transaction, response, shared, now);
                 }
-                Some(_) | None if overtaken => self.on_late_answer(transaction, response, now),
+                Some(_) | None if overtaken => {
+                    self.on_late_answer(transaction, response, shared, now);
+                }
                 Some(_) | None => {}
             }
         }
-        self.schedule_client(transaction);
+        self.schedule_client(transaction, shared);
+        delivered
     }
 
     fn on_response(
@@ -75,21 +86,17 @@ impl UserAgent {
         id: RequestId,
         transaction: TransactionId,
         response: &Response,
+        shared: &mut Shared,
         now: Instant,
-    ) {
-        let Some(request) = self.requests.get_mut(&id) else {
-            return;
-        };
-        let account = request.account().and_then(|account| {
-            Some(Account {
-                config: self.env.config.accounts.get(account)?,
-                servers: self.registrations.get(account)?.servers(),
-                proven: self.registrations.get(account)?.is_proven(),
-            })
-        });
-        let purpose = request.purpose();
-        let choice = request.choice();
-        let step = request.handle_response(response, account, &mut self.env.tokens, now);
+    ) -> Option<Delivered> {
+        let Shared {
+            env, registrations, ..
+        } = shared;
+        let request = self.requests.get_mut(&id)?;
+        let account = request.account();
+        let account = account.and_then(|a| registrations.credentials(a, &env.config));
+        let (purpose, choice) = (request.purpose(), request.choice());
+        let step = request.handle_response(response, account, &mut env.tokens, now);
         if request.transaction().is_none()
             && let Some(entry) = self.clients.get_mut(transaction)
         {
@@ -97,16 +104,19 @@ impl UserAgent {
         }
         let delivers = matches!(step, Step::Deliver | Step::Finish);
         if let (Purpose::Register(account), Some(choice)) = (purpose, choice) {
-            self.on_registrar_answer(account, response, choice, now);
+            registrations.handle_registrar_answer(account, response, choice, env, now);
         }
-        self.on_step(id, step, now);
-        if delivers {
-            self.on_outcome(purpose, id, Outcome::Response(response), now);
-        }
+        self.on_step(id, step, shared, now);
+        delivers.then_some(Delivered { purpose, id })
     }
 
     /// A client transaction's time has come.
-    pub(super) fn client_timeout(&mut self, id: TransactionId, now: Instant) {
+    pub(crate) fn handle_client_timeout(
+        &mut self,
+        id: TransactionId,
+        shared: &mut Shared,
+        now: Instant,
+    ) {
         let Some(entry) = self.clients.get_mut(id) else {
             return;
         };
@@ -115,20 +125,21 @@ impl UserAgent {
         let owner = entry.owner.filter(|_| todo.timed_out && !entry.overtaken);
         if todo.retransmit {
             let bytes = entry.bytes.to_vec();
-            self.transport.counters.retransmitted += 1;
-            self.transport.send(flow, bytes, now);
+            shared.transport.counters.retransmitted += 1;
+            shared.transport.send(flow, bytes, now);
         }
         if let Some(owner) = owner {
-            self.on_transaction_failed(owner, 408, "no answer within 32 seconds", now);
+            self.on_transaction_failed(owner, 408, "no answer within 32 seconds", shared, now);
         }
-        self.schedule_client(id);
+        self.schedule_client(id, shared);
     }
 
     /// The way transactions used is gone: a connection closed, an address unreachable.
-    pub(super) fn on_flow_failed(
+    pub(crate) fn handle_flow_failed(
         &mut self,
         gone: impl Fn(Flow) -> bool,
         reason: &str,
+        shared: &mut Shared,
         now: Instant,
     ) {
         let hit: Vec<(TransactionId, Option<RequestId>)> = self
@@ -143,9 +154,9 @@ impl UserAgent {
         for (transaction, owner) in hit {
             self.abandon_client(transaction);
             if let Some(owner) = owner {
-                self.on_transaction_failed(owner, 503, reason, now);
+                self.on_transaction_failed(owner, 503, reason, shared, now);
             }
-            self.schedule_client(transaction);
+            self.schedule_client(transaction, shared);
         }
     }
 
@@ -157,7 +168,12 @@ impl UserAgent {
     }
 
     /// Sends the CANCEL of one INVITE transaction, once.
-    pub(super) fn cancel_transaction(&mut self, transaction: TransactionId, now: Instant) {
+    pub(super) fn cancel_transaction(
+        &mut self,
+        transaction: TransactionId,
+        shared: &mut Shared,
+        now: Instant,
+    ) {
         let Some(entry) = self.clients.get(transaction) else {
             return;
         };
@@ -177,22 +193,23 @@ impl UserAgent {
             overtaken: false,
         };
         if let Some(transaction) = self.clients.insert(key, entry) {
-            self.schedule_client(transaction);
-            self.transport.send(flow, bytes, now);
+            self.schedule_client(transaction, shared);
+            shared.transport.send(flow, bytes, now);
         }
     }
 
     /// Keeps the index in step with a client transaction; forgets it when it is over.
-    pub(super) fn schedule_client(&mut self, id: TransactionId) {
+    pub(super) fn schedule_client(&mut self, id: TransactionId, shared: &mut Shared) {
         let Some(entry) = self.clients.get(id) else {
             return;
         };
         if entry.machine.state() != State::Done {
-            self.deadlines
+            shared
+                .deadlines
                 .set(Waiter::Client(id), entry.machine.deadline());
             return;
         }
-        self.deadlines.set(Waiter::Client(id), None);
+        shared.deadlines.set(Waiter::Client(id), None);
         let owner = self.clients.remove(id).and_then(|entry| entry.owner);
         // An INVITE that got its 2xx stays until no other branch can answer any more.
         if let Some(owner) = owner
@@ -201,7 +218,7 @@ impl UserAgent {
                 .get(&owner)
                 .is_some_and(|request| request.transaction() == Some(id))
         {
-            self.forget_request(owner);
+            self.forget(owner, shared);
         }
     }
 }

@@ -15,14 +15,16 @@ use crate::ids::{RequestId, TransactionId};
 use crate::message::{Method, Response};
 use crate::transaction::client::State;
 
-use super::UserAgent;
+use crate::shared::Shared;
+
+use super::Requests;
 
 /// Stands for an INVITE that is not kept for repetitions of its ACK.
 const NOT_KEPT: u64 = 0;
 
-impl UserAgent {
+impl Requests {
     /// The address under way is silent, and the next one is about to be tried.
-    pub(super) fn overtake(&mut self, id: RequestId) {
+    pub(super) fn overtake(&mut self, id: RequestId, shared: &mut Shared) {
         let Some(request) = self.requests.get_mut(&id) else {
             return;
         };
@@ -35,21 +37,29 @@ impl UserAgent {
         let opening = entry
             .flow
             .connection()
-            .filter(|connection| !self.transport.connections.is_open(*connection));
+            .filter(|connection| !shared.transport.connections.is_open(*connection));
         if let Some(connection) = opening {
             // It was not sent yet, and must not be when the connection opens after all.
-            self.transport.connections.abandon(connection, &entry.bytes);
+            shared
+                .transport
+                .connections
+                .abandon(connection, &entry.bytes);
             self.abandon_client(transaction);
         } else {
             entry.overtaken = true;
             entry.machine.stop_repeating();
             request.handle_overtaken();
         }
-        self.schedule_client(transaction);
+        self.schedule_client(transaction, shared);
     }
 
     /// An overtaken address answers: whether it does so before the one under way.
-    pub(super) fn take_back(&mut self, id: RequestId, transaction: TransactionId) -> bool {
+    pub(super) fn take_back(
+        &mut self,
+        id: RequestId,
+        transaction: TransactionId,
+        shared: &mut Shared,
+    ) -> bool {
         let Some(request) = self.requests.get_mut(&id) else {
             return false;
         };
@@ -69,9 +79,9 @@ impl UserAgent {
             entry.overtaken = false;
         }
         if let Some(under_way) = under_way {
-            self.schedule_client(under_way);
+            self.schedule_client(under_way, shared);
         }
-        self.schedule_request(id);
+        self.schedule_request(id, shared);
         true
     }
 
@@ -80,6 +90,7 @@ impl UserAgent {
         &mut self,
         transaction: TransactionId,
         response: &Response,
+        shared: &mut Shared,
         now: Instant,
     ) {
         let Some(entry) = self.clients.get_mut(transaction) else {
@@ -89,7 +100,7 @@ impl UserAgent {
             return;
         }
         if response.is_provisional() {
-            return self.cancel_transaction(transaction, now);
+            return self.cancel_transaction(transaction, shared, now);
         }
         if !response.is_success() {
             return;
@@ -97,31 +108,15 @@ impl UserAgent {
         // Section 13.2.2.4: a 2xx that is not wanted is acknowledged and ended.
         let cseq = entry.request.headers.cseq().map(|cseq| cseq.number);
         let dialog = Dialog::of_caller(&entry.request, response, Some(entry.flow));
-        let account = self.account_of(&response.headers);
+        let account = shared.registrations.by_sender(&entry.request, &shared.env);
         let (Some(mut dialog), Ok(cseq)) = (dialog, cseq) else {
             return;
         };
         let ack = dialog.numbered(&Method::Ack, cseq);
         let ack = OutgoingRequest::in_dialog(&dialog, Purpose::Ack(NOT_KEPT), account, ack);
-        let mut turn = Turn::new(&mut self.env, now);
+        let mut turn = Turn::new(&mut shared.env, now);
         turn.send(ack);
         turn.send_bye(&mut dialog, account, None);
-        for action in turn.into_actions() {
-            if let crate::action::Action::Send(id, request) = action {
-                self.send_request(id, *request, now);
-            }
-        }
-    }
-
-    /// The account a request of ours went by, as its From says.
-    fn account_of(&self, headers: &crate::message::Headers) -> Option<usize> {
-        let from = headers.from().ok()?;
-        let from = from.uri.as_sip()?;
-        let is_from = |account: usize| {
-            let own = self.env.address_of_record(account);
-            own.and_then(|own| own.uri.as_sip().cloned())
-                .is_some_and(|own| own.user() == from.user() && own.host().matches(from.host()))
-        };
-        (0..self.registrations.len()).find(|account| is_from(*account))
+        self.send_all(turn.into_requests(), shared, now);
     }
 }
