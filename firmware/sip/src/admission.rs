@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 use crate::connections::host_of;
 use crate::ids::CallHandle;
 use crate::message::{Method, Request};
-use crate::registrations::ByAccount;
 use crate::transaction::table::MAX_SERVERS;
 
 /// Most calls of strangers at once.
@@ -78,6 +77,29 @@ impl AllowedCaller {
         let ignored = 128_u32.saturating_sub(u32::from(self.prefix));
         let same = (own ^ theirs).checked_shr(ignored).unwrap_or_default() == 0;
         own_v4 == theirs_v4 && same && self.user.as_deref().is_none_or(|own| user == Some(own))
+    }
+}
+
+/// How an account has to do with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ByAccount {
+    /// It is the account's.
+    Yes(usize),
+    /// It comes from an account's server, and is for no account.
+    FromServer,
+    /// It is for an account, by a transport that proves nothing.
+    Insecure,
+    /// No account has to do with it.
+    No,
+}
+
+impl ByAccount {
+    /// The account it belongs to.
+    pub(crate) fn account(self) -> Option<usize> {
+        match self {
+            Self::Yes(account) => Some(account),
+            Self::FromServer | Self::Insecure | Self::No => None,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::action::{OutgoingRequest, Purpose};
+use crate::admission::ByAccount;
 use crate::api::AgentConfig;
 use crate::client_request::{Account, Delivery, ServerChoice};
 use crate::env::Env;
@@ -14,29 +15,6 @@ use crate::ids::ConnectionId;
 use crate::locate::Hop;
 use crate::message::{Host, Request, Response};
 use crate::registration::{Registration, Servers, identity, server_hop};
-
-/// How an account has to do with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ByAccount {
-    /// It is the account's.
-    Yes(usize),
-    /// It comes from an account's server, and is for no account.
-    FromServer,
-    /// It is for an account, by a transport that proves nothing.
-    Insecure,
-    /// No account has to do with it.
-    No,
-}
-
-impl ByAccount {
-    /// The account it belongs to.
-    pub(crate) fn account(self) -> Option<usize> {
-        match self {
-            Self::Yes(account) => Some(account),
-            Self::FromServer | Self::Insecure | Self::No => None,
-        }
-    }
-}
 
 /// What a server says of the account's bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 //! ```
 
 mod client_transactions;
+mod outcome;
 mod overtaking;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -26,73 +27,13 @@ use crate::shared::{Shared, Waiter};
 use crate::transaction::client::{Client, State};
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, Table, client_key};
 
+pub(crate) use outcome::{Delivered, Failure, Notice, Outcome, Urgency};
+
 /// How long a server that is asked whether it is there may be silent.
 const ASKED_SILENCE: Duration = Duration::from_millis(3500);
 /// What is reported when the phone's own address is gone.
 pub(crate) const NO_ADDRESS: &str =
     "the phone has no network address: plug the cable in, or see whether Wi-Fi and DHCP work";
-
-/// How a request ended, or how far it is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Outcome<'a> {
-    /// A response, provisional or final.
-    Response(&'a Response),
-    /// No response: the status that stands for it (RFC 3261 section 8.1.3.1) and why.
-    Failed(u16, &'a str),
-}
-
-impl<'a> Outcome<'a> {
-    /// The status, or the one that stands for it.
-    pub(crate) fn code(self) -> u16 {
-        match self {
-            Self::Response(response) => response.code(),
-            Self::Failed(code, _) => code,
-        }
-    }
-
-    /// The response, where there is one.
-    pub(crate) fn response(self) -> Option<&'a Response> {
-        match self {
-            Self::Response(response) => Some(response),
-            Self::Failed(..) => None,
-        }
-    }
-}
-
-/// A request that failed here.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) purpose: Purpose,
-    pub(crate) code: u16,
-    pub(crate) reason: String,
-}
-
-/// A response that is for whoever sent the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Delivered {
-    pub(crate) purpose: Purpose,
-    pub(crate) id: RequestId,
-}
-
-/// What others learn at once of a request.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
-    /// It failed, though it may still be answered.
-    Failed(Failure),
-    /// It was sent again under a higher `CSeq` number.
-    Renumbered(Purpose, u32),
-    /// A server did not answer: who is registered there asks whether it still is.
-    ServerSilent,
-}
-
-/// How long the servers of an emergency call may be silent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Urgency {
-    /// Each but the last.
-    pub(crate) each: Duration,
-    /// The last one, where the call can go another way.
-    pub(crate) last: Option<Duration>,
-}
 
 /// All requests under way.
 pub(crate) struct Requests {

@@ -15,14 +15,13 @@
 use std::time::Instant;
 
 use crate::action::Reply;
-use crate::admission::{Decision, Origin};
+use crate::admission::{ByAccount, Decision, Origin};
 use crate::call::InDialog;
 use crate::calls::{Calls, NewCall};
 use crate::capabilities::ALLOW;
 use crate::flow::{Flow, Transport};
 use crate::ids::{CallHandle, TransactionId};
 use crate::message::{Fault, Message, Method, ParseError, Request};
-use crate::registrations::ByAccount;
 use crate::request_check::{check, check_require};
 use crate::requests::Outcome;
 use crate::server_transactions::{Cancelled, reply_flow};
