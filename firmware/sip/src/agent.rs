@@ -14,7 +14,6 @@ mod orders;
 mod outcomes;
 mod text_messages;
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -27,16 +26,12 @@ use crate::env::Env;
 use crate::events::Subscription;
 use crate::keepalive::KeepaliveStep;
 use crate::local_addresses::LocalAddresses;
-use crate::media_security::MediaSecurity;
 use crate::registration::Registration;
-use crate::registrations::Registrations;
 use crate::requests::{NO_ADDRESS, Outcome, Requests};
 use crate::server_transactions::ServerTransactions;
 use crate::shared::{Shared, Waiter};
 use crate::stream::{Frame, PONG};
 use crate::subscriptions::Subscriptions;
-use crate::timer::Deadlines;
-use crate::transport::TransportLayer;
 use crate::unsolicited::Unsolicited;
 
 pub use crate::api::*;
@@ -69,24 +64,7 @@ pub struct UserAgent {
 impl UserAgent {
     /// An agent with nothing going on; registrations start at the first `handle_timeout`.
     pub fn new(config: AgentConfig, now: Instant) -> Self {
-        let loud = |media_security: &MediaSecurity| media_security.sdes_over_clear;
-        let keys_in_clear = loud(&config.media_security)
-            || config
-                .accounts
-                .iter()
-                .any(|account| loud(&account.media_security));
-        let mut env = Env::new(config);
-        let registrations = Registrations::new(&mut env, now);
-        let mut shared = Shared {
-            env,
-            registrations,
-            transport: TransportLayer::new(keys_in_clear),
-            deadlines: Deadlines::new(),
-            events: VecDeque::new(),
-        };
-        for account in 0..shared.registrations.len() {
-            shared.registration_turn(account, |_, _| Vec::new());
-        }
+        let mut shared = Shared::new(config, now);
         let Env { config, tokens, .. } = &mut shared.env;
         let admission = Admission::new(config.direct_callers, config.direct_from.clone(), now);
         let servers = ServerTransactions::new(tokens.word(16));

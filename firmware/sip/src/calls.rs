@@ -3,6 +3,8 @@
 
 mod incoming;
 mod placing;
+#[cfg(test)]
+mod tests;
 mod transfers;
 
 use std::collections::BTreeMap;

@@ -16,6 +16,9 @@ use crate::locate::Hop;
 use crate::message::{Host, Request, Response};
 use crate::registration::{Registration, Servers, identity, server_hop};
 
+#[cfg(test)]
+mod tests;
+
 /// What a server says of the account's bindings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Binding {

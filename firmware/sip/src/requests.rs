@@ -10,6 +10,8 @@
 mod client_transactions;
 mod outcome;
 mod overtaking;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};

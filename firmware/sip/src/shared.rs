@@ -12,12 +12,13 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use crate::api::Event;
+use crate::api::{AgentConfig, Event};
 use crate::connections::Full;
 use crate::env::Env;
 use crate::flow::{Flow, Transport};
 use crate::ids::{CallHandle, ConnectionId, RequestId, TransactionId};
 use crate::keepalive::KeepaliveStep;
+use crate::media_security::MediaSecurity;
 use crate::message::Via;
 use crate::registration::{Registration, RegistrationAction};
 use crate::registrations::Registrations;
@@ -58,6 +59,29 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// With nothing going on.
+    pub(crate) fn new(config: AgentConfig, now: Instant) -> Self {
+        let loud = |media_security: &MediaSecurity| media_security.sdes_over_clear;
+        let keys_in_clear = loud(&config.media_security)
+            || config
+                .accounts
+                .iter()
+                .any(|account| loud(&account.media_security));
+        let mut env = Env::new(config);
+        let registrations = Registrations::new(&mut env, now);
+        let mut shared = Self {
+            env,
+            registrations,
+            transport: TransportLayer::new(keys_in_clear),
+            deadlines: Deadlines::new(),
+            events: VecDeque::new(),
+        };
+        for account in 0..shared.registrations.len() {
+            shared.registration_turn(account, |_, _| Vec::new());
+        }
+        shared
+    }
+
     /// Whether this host is one of the account's servers: what it says of others counts.
     pub(crate) fn is_trusted(&self, account: Option<usize>, host: IpAddr) -> bool {
         let registration = account.and_then(|account| self.registrations.get(account));

@@ -17,6 +17,9 @@ use crate::request_check::{check_require, wants_sips};
 use crate::requests::Outcome;
 use crate::shared::{Shared, Waiter};
 
+#[cfg(test)]
+mod tests;
+
 /// What a SUBSCRIBE or NOTIFY belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EventDialog {

@@ -15,6 +15,9 @@ use crate::message::{Headers, Request};
 use crate::registration::Registration;
 use crate::registrations::Registrations;
 
+#[cfg(test)]
+mod tests;
+
 /// The answer, and what the owner learns.
 type Handled = (Reply, Option<Event>);
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::env::Env;
-use crate::env::tests::{env, request, response};
-use crate::media_security::MediaSecurity;
+use crate::env::tests::{env, media, request, response};
 use crate::message::{SipUri, Uri};
 use crate::transfer::{DialogIds, Transfer};
 
@@ -13,21 +12,6 @@ const CALL: CallHandle = CallHandle(1);
 const CONSULTED: CallHandle = CallHandle(2);
 const SERVER: TransactionId = 10;
 const ASKED: TransactionId = 11;
-
-fn media() -> LocalMedia {
-    LocalMedia {
-        rtp: "0.0.0.0:20000".parse().unwrap(),
-        rtcp: "0.0.0.0:20001".parse().unwrap(),
-        codecs: vec![types::Codec::Pcmu],
-        ptime_ms: 20,
-        dtmf: true,
-        opus: types::OpusFormat::default(),
-        comfort_noise: false,
-        media_security: MediaSecurity::default(),
-        ice: None,
-        owner_moves: false,
-    }
-}
 
 fn sdp(extra: &str) -> String {
     format!(
