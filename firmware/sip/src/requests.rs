@@ -28,6 +28,7 @@ use crate::message::{Method, Response};
 use crate::shared::{Shared, Waiter};
 use crate::transaction::client::{Client, State};
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, Table, client_key};
+use crate::transport::ConnectFor;
 
 pub(crate) use outcome::{Delivered, Failure, Notice, Outcome, Urgency};
 
@@ -392,13 +393,10 @@ impl Requests {
                     .reuse
                     .filter(|flow| shared.transport.is_alive(*flow));
                 reuse.or_else(|| {
-                    shared.transport.connect(
-                        remote,
-                        transport,
-                        (&names, server),
-                        &mut shared.events,
-                        now,
-                    )
+                    let (wanted, events) = (ConnectFor::Request { server }, &mut shared.events);
+                    shared
+                        .transport
+                        .connect(remote, transport, &names, wanted, events, now)
                 })
             }
         };

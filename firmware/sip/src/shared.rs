@@ -24,7 +24,7 @@ use crate::registration::{Registration, RegistrationAction};
 use crate::registrations::Registrations;
 use crate::stream::PING;
 use crate::timer::Deadlines;
-use crate::transport::TransportLayer;
+use crate::transport::{ConnectFor, TransportLayer};
 
 /// Whose deadline it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,9 +200,9 @@ impl Shared {
         });
         found
             .and_then(|(address, names)| {
-                let events = &mut self.events;
+                let (wanted, events) = (ConnectFor::Response, &mut self.events);
                 self.transport
-                    .connect_for_response(address, transport, &names, events, now)
+                    .connect(address, transport, &names, wanted, events, now)
             })
             .unwrap_or(flow)
     }
