@@ -61,12 +61,12 @@ pub(crate) struct Shared {
 impl Shared {
     /// With nothing going on.
     pub(crate) fn new(config: AgentConfig, now: Instant) -> Self {
-        let loud = |media_security: &MediaSecurity| media_security.sdes_over_clear;
-        let keys_in_clear = loud(&config.media_security)
+        let allows = |media_security: &MediaSecurity| media_security.sdes_over_clear;
+        let keys_in_clear = allows(&config.media_security)
             || config
                 .accounts
                 .iter()
-                .any(|account| loud(&account.media_security));
+                .any(|account| allows(&account.media_security));
         let mut env = Env::new(config);
         let registrations = Registrations::new(&mut env, now);
         let mut shared = Self {
