@@ -314,79 +314,35 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
         "lift" => Ok(Request::Action(UserAction::Lift)),
         "hang-up" => Ok(Request::Action(UserAction::HangUp)),
         "flash" => Ok(Request::Action(UserAction::Flash)),
-        "press" => line
-            .keys
-            .map(|keys| Request::Action(UserAction::Press(keys)))
-            .ok_or(ProtocolError::Missing {
-                command: "press",
-                missing: "keys",
-                example: r#"{"cmd":"press","keys":"123#"}"#,
-            }),
-        "rotary" => line
-            .digits
-            .map(|digits| Request::Action(UserAction::Rotary(digits)))
-            .ok_or(ProtocolError::Missing {
-                command: "rotary",
-                missing: "digits",
-                example: r#"{"cmd":"rotary","digits":"112"}"#,
-            }),
+        "press" => {
+            needed(line.keys, "press", "keys").map(|keys| Request::Action(UserAction::Press(keys)))
+        }
+        "rotary" => needed(line.digits, "rotary", "digits")
+            .map(|digits| Request::Action(UserAction::Rotary(digits))),
         "key" => function_key(line.key),
-        "mute" => line
-            .on
-            .map(|on| Request::Action(UserAction::Mute(on)))
-            .ok_or(ProtocolError::Missing {
-                command: "mute",
-                missing: "on",
-                example: r#"{"cmd":"mute","on":true}"#,
-            }),
+        "mute" => needed(line.on, "mute", "on").map(|on| Request::Action(UserAction::Mute(on))),
         "volume" => volume(line.of, line.db),
         "answer" => Ok(Request::Action(UserAction::Answer)),
         "reject" => Ok(Request::Action(UserAction::Reject)),
         "conference" => Ok(Request::Action(UserAction::Conference)),
-        "dial" => line
-            .to
-            .map(|to| Request::Action(UserAction::Dial(to)))
-            .ok_or(ProtocolError::Missing {
-                command: "dial",
-                missing: "to",
-                example: r#"{"cmd":"dial","to":"0301234"}"#,
-            }),
-        "transfer" => line
-            .to
-            .map(|to| Request::Action(UserAction::Transfer(to)))
-            .ok_or(ProtocolError::Missing {
-                command: "transfer",
-                missing: "to",
-                example: r#"{"cmd":"transfer","to":"103"}"#,
-            }),
-        "message" => match (line.to, line.text) {
-            (Some(to), Some(text)) => Ok(Request::Action(UserAction::Message { to, text })),
-            (to, _) => Err(ProtocolError::Missing {
-                command: "message",
-                missing: if to.is_some() { "text" } else { "to" },
-                example: r#"{"cmd":"message","to":"102","text":"lunch?"}"#,
-            }),
-        },
+        "dial" => needed(line.to, "dial", "to").map(|to| Request::Action(UserAction::Dial(to))),
+        "transfer" => {
+            needed(line.to, "transfer", "to").map(|to| Request::Action(UserAction::Transfer(to)))
+        }
+        "message" => {
+            let to = needed(line.to, "message", "to")?;
+            let text = needed(line.text, "message", "text")?;
+            Ok(Request::Action(UserAction::Message { to, text }))
+        }
         "history" => Ok(Request::History),
         "quality" => Ok(Request::Quality(line.call)),
         "codes" => Ok(Request::Codes),
-        "verify" => line
-            .call
-            .map(|call| Request::Action(UserAction::Verify(call)))
-            .ok_or(ProtocolError::Missing {
-                command: "verify",
-                missing: "call",
-                example: r#"{"cmd":"verify","call":1}"#,
-            }),
-        "bundle" => line
-            .file
-            .filter(|file| file.is_absolute())
-            .map(Request::Bundle)
-            .ok_or(ProtocolError::Missing {
-                command: "bundle",
-                missing: "file",
-                example: r#"{"cmd":"bundle","file":"/tmp/offhook-support.tar.gz"}"#,
-            }),
+        "verify" => needed(line.call, "verify", "call")
+            .map(|call| Request::Action(UserAction::Verify(call))),
+        "bundle" => {
+            let file = line.file.filter(|file| file.is_absolute());
+            needed(file, "bundle", "file").map(Request::Bundle)
+        }
         "status" => Ok(Request::Status),
         "stats" => Ok(Request::Stats),
         "events" => Ok(Request::Events),
@@ -396,12 +352,39 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
     }
 }
 
+/// Commands that need something, each as it is written.
+const EXAMPLES: [(&str, &str); 10] = [
+    ("press", r#"{"cmd":"press","keys":"123#"}"#),
+    ("rotary", r#"{"cmd":"rotary","digits":"112"}"#),
+    ("mute", r#"{"cmd":"mute","on":true}"#),
+    ("dial", r#"{"cmd":"dial","to":"0301234"}"#),
+    ("transfer", r#"{"cmd":"transfer","to":"103"}"#),
+    ("message", r#"{"cmd":"message","to":"102","text":"lunch?"}"#),
+    ("verify", r#"{"cmd":"verify","call":1}"#),
+    (
+        "bundle",
+        r#"{"cmd":"bundle","file":"/tmp/offhook-support.tar.gz"}"#,
+    ),
+    ("key", r#"{"cmd":"key","key":"mute"}"#),
+    ("volume", r#"{"cmd":"volume","of":"earpiece","db":-6}"#),
+];
+
+/// What a command cannot do without.
+fn needed<T>(
+    value: Option<T>,
+    command: &'static str,
+    missing: &'static str,
+) -> Result<T, ProtocolError> {
+    let found = EXAMPLES.iter().find(|(name, _)| *name == command);
+    value.ok_or(ProtocolError::Missing {
+        command,
+        missing,
+        example: found.map_or("", |(_, example)| example),
+    })
+}
+
 fn function_key(name: Option<String>) -> Result<Request, ProtocolError> {
-    let name = name.ok_or(ProtocolError::Missing {
-        command: "key",
-        missing: "key",
-        example: r#"{"cmd":"key","key":"mute"}"#,
-    })?;
+    let name = needed(name, "key", "key")?;
     if let Some(key) = FunctionKey::from_name(&name) {
         return Ok(Request::Action(UserAction::Function(key)));
     }
@@ -414,12 +397,8 @@ fn function_key(name: Option<String>) -> Result<Request, ProtocolError> {
 }
 
 fn volume(of: Option<String>, db: Option<i8>) -> Result<Request, ProtocolError> {
-    let missing = |missing| ProtocolError::Missing {
-        command: "volume",
-        missing,
-        example: r#"{"cmd":"volume","of":"earpiece","db":-6}"#,
-    };
-    let (of, db) = (of.ok_or(missing("of"))?, db.ok_or(missing("db"))?);
+    let of = needed(of, "volume", "of")?;
+    let db = needed(db, "volume", "db")?;
     match VolumeOf::from_name(&of) {
         Some(of) => Ok(Request::Action(UserAction::Volume(of, db))),
         None => Err(ProtocolError::Value {

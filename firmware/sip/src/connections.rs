@@ -133,6 +133,32 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// One that is open, by its far end's wish.
+    fn new(
+        remote: SocketAddr,
+        transport: Transport,
+        names: Vec<String>,
+        standing: Standing,
+        now: Instant,
+    ) -> Self {
+        Self {
+            remote,
+            transport,
+            names,
+            dialled: false,
+            standing,
+            alias: None,
+            open: true,
+            waiting: Vec::new(),
+            reader: StreamReader::default(),
+            since: now,
+            used: now,
+            received_any: false,
+            unfinished_since: None,
+            keepalive: Keepalive::default(),
+        }
+    }
+
     /// The flow along it.
     pub(crate) fn flow(&self, id: ConnectionId) -> Flow {
         Flow::of(self.transport, id, self.remote)
@@ -320,22 +346,8 @@ impl Connections {
     ) -> Flow {
         let id = ConnectionId(self.next);
         self.next += 1;
-        let connection = Connection {
-            remote,
-            transport,
-            names: names.to_vec(),
-            dialled: true,
-            standing,
-            alias: None,
-            open: false,
-            waiting: Vec::new(),
-            reader: StreamReader::default(),
-            since: now,
-            used: now,
-            received_any: false,
-            unfinished_since: None,
-            keepalive: Keepalive::default(),
-        };
+        let mut connection = Connection::new(remote, transport, names.to_vec(), standing, now);
+        (connection.dialled, connection.open) = (true, false);
         let flow = connection.flow(id);
         self.table.insert(id, connection);
         flow
@@ -375,29 +387,13 @@ impl Connections {
         } else {
             None
         };
-        self.table.insert(
-            id,
-            Connection {
-                remote,
-                transport,
-                names,
-                dialled: false,
-                standing: if known {
-                    Standing::Known
-                } else {
-                    Standing::Unproven
-                },
-                alias: None,
-                open: true,
-                waiting: Vec::new(),
-                reader: StreamReader::default(),
-                since: now,
-                used: now,
-                received_any: false,
-                unfinished_since: None,
-                keepalive: Keepalive::default(),
-            },
-        );
+        let standing = if known {
+            Standing::Known
+        } else {
+            Standing::Unproven
+        };
+        let connection = Connection::new(remote, transport, names, standing, now);
+        self.table.insert(id, connection);
         Ok(displaced)
     }
 

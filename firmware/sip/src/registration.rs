@@ -378,7 +378,15 @@ impl Registration {
     }
 
     /// What a probed server answered, or the status that stands for its silence.
-    pub(crate) fn handle_probe(&mut self, code: u16, env: &mut Env) -> Vec<RegistrationAction> {
+    pub(crate) fn handle_probe(
+        &mut self,
+        code: u16,
+        env: &mut Env,
+        now: Instant,
+    ) -> Vec<RegistrationAction> {
+        if let Some(probed) = self.probed().filter(|_| !proves_alive(code)) {
+            env.reachability.handle_silence(probed, now);
+        }
         if proves_alive(code) && self.request.is_none() {
             self.register(env)
         } else {

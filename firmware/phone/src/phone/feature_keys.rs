@@ -124,9 +124,4 @@ impl Phone {
         });
         rings && self.pick_up_watched(now)
     }
-
-    /// The account that the next number goes by, where a key chose one.
-    pub fn chosen_account(&self) -> Option<AccountId> {
-        self.lines.chosen()
-    }
 }
