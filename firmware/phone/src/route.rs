@@ -100,6 +100,7 @@ impl Lines {
     }
 
     /// The account that a key chose.
+    #[cfg(test)]
     pub(crate) fn chosen(&self) -> Option<AccountId> {
         self.chosen
     }

@@ -33,7 +33,7 @@ pub(super) const MAX_PAIRS: usize = 2 * MAX_STREAMS;
 const PACKETS_A_TURN: usize = 32;
 /// Commands taken in one turn.
 const COMMANDS_A_TURN: usize = 64;
-/// Periods done in one turn; more are a card that ran away.
+/// Periods done in one turn; a sound card that asks for more has lost count.
 const PERIODS_A_TURN: usize = 8;
 /// Queue slots kept for what must be freed: figures may not take them.
 const RESERVED: usize = 32;

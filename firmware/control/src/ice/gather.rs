@@ -378,6 +378,3 @@ pub(super) fn seed(rng: &mut ChaCha20Rng) -> [u8; 32] {
     rng.fill_bytes(&mut seed);
     seed
 }
-
-#[cfg(test)]
-mod tests;

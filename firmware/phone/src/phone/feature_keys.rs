@@ -9,7 +9,6 @@ use types::Key;
 use super::Phone;
 use crate::announcement::Announcement;
 use crate::dial_plan::Dialled;
-use crate::input::AccountId;
 use crate::note::DialError;
 use crate::output::Output;
 use crate::state::{Phase, State};

@@ -5,7 +5,6 @@ use std::time::Duration;
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use testkit::process::TestDir;
 
-use super::pair;
 use super::scanner::{ELSEWHERE, Stranger, offer};
 
 /// Text no log and no terminal should take for its own. Each is a whole `From` line; `true`:

@@ -8,7 +8,7 @@ use std::time::Duration;
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use testkit::process::TestDir;
 
-use super::scanner::{ELSEWHERE, offer};
+use super::scanner::ELSEWHERE;
 
 /// One packet of 20 ms µ-law.
 fn rtp(ssrc: u8, sequence: u16) -> Vec<u8> {
