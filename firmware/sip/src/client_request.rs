@@ -115,12 +115,23 @@ impl std::fmt::Debug for AccountConfig {
     }
 }
 
+/// What was heard of an INVITE at the address it went to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Nothing,
+    /// 100 Trying: a server has it. Nobody was found by it yet.
+    Trying,
+    /// 180, 183 or the like.
+    Progress,
+}
+
 /// An attempt that the next one overtook.
 #[derive(Debug)]
 struct Overtaken {
     transaction: TransactionId,
     attempt: Attempt,
     flow: Flow,
+    heard: Heard,
 }
 
 /// A request on its way.
@@ -140,6 +151,7 @@ pub(crate) struct ClientRequest {
     /// Its connection is not open yet.
     opening: bool,
     transaction: Option<TransactionId>,
+    heard: Heard,
     /// Transactions with addresses that did not answer in time, and may still.
     overtaken: Vec<Overtaken>,
     cancel: Cancel,
@@ -169,6 +181,7 @@ impl ClientRequest {
             for_its_size: false,
             opening: false,
             transaction: None,
+            heard: Heard::Nothing,
             overtaken: Vec::new(),
             cancel: Cancel::No,
             deadline: None,
@@ -355,6 +368,7 @@ impl ClientRequest {
     ) {
         self.flow = Some(flow);
         self.transaction = Some(transaction);
+        self.heard = Heard::Nothing;
         self.opening = opening;
         let opens = match flow.transport() {
             Transport::Udp | Transport::Tcp => CONNECT_TIME,
@@ -385,6 +399,7 @@ impl ClientRequest {
                 transaction,
                 attempt,
                 flow,
+                heard: self.heard,
             });
         }
     }
@@ -404,9 +419,33 @@ impl ClientRequest {
         self.destinations.select(found.attempt);
         self.current = Some(found.attempt);
         self.transaction = Some(transaction);
+        self.heard = Heard::Nothing;
         self.flow = Some(found.flow);
         self.deadline = None;
         true
+    }
+
+    /// Nothing else is left to be tried: an overtaken address that has said 100 Trying is waited
+    /// for after all, unless the call can go another way. Whether that may be.
+    pub(crate) fn fall_back(&mut self, transaction: TransactionId, now: Instant) -> bool {
+        let falls_back = self.destinations.waits_for_last() && self.take_back(transaction);
+        if falls_back {
+            self.heard = Heard::Progress;
+            self.deadline = Some(now + TIMER_C);
+        }
+        falls_back
+    }
+
+    /// Whether a refusal with this status is the server's own trouble, or that of a request that
+    /// arrived by two ways (482), while another address tries.
+    fn may_fall_back(&self, code: u16) -> bool {
+        let tries = |known: &Overtaken| known.heard == Heard::Trying;
+        (code == 482 || (500..600).contains(&code)) && self.overtaken.iter().any(tries)
+    }
+
+    /// Whether the address under way has found nobody yet: it is silent, or tries.
+    pub(crate) fn has_no_progress(&self) -> bool {
+        self.heard != Heard::Progress
     }
 
     /// An ACK of its 2xx was sent: kept for repetition.
@@ -432,8 +471,7 @@ impl ClientRequest {
                 Cancel::Wanted => Step::SendCancel,
                 Cancel::Sent => Step::Wait,
                 Cancel::No => {
-                    // It was heard: no other address is tried for its silence any more.
-                    self.deadline = invite.then(|| now + TIMER_C);
+                    self.handle_provisional(response.code(), invite, now);
                     Step::Deliver
                 }
             };
@@ -456,11 +494,29 @@ impl ClientRequest {
         let asks = matches!(self.purpose, Purpose::Probe(_) | Purpose::Keepalive(_));
         match (response.code(), account) {
             (401 | 407, Some(account)) if !asks => self.authenticate(response, account, env_tokens),
-            (code, _) if self.destinations.leads_on(code) => {
+            (code, _) if self.destinations.leads_on(code) || self.may_fall_back(code) => {
                 Step::TryNext(code, "no server available".to_owned())
             }
             _ => Step::Finish,
         }
+    }
+
+    /// It was heard: no other address is tried for its silence any more. A server that says 100
+    /// Trying has got it; only 101 to 199 say that it leads anywhere, and start timer C (RFC 3261
+    /// section 16.6), so another address follows where no such answer comes.
+    fn handle_provisional(&mut self, code: u16, invite: bool, now: Instant) {
+        let wait = match (code, self.heard) {
+            (100, Heard::Trying | Heard::Progress) => return,
+            (100, Heard::Nothing) => {
+                self.heard = Heard::Trying;
+                self.destinations.trying().unwrap_or(TIMER_C)
+            }
+            _ => {
+                self.heard = Heard::Progress;
+                TIMER_C
+            }
+        };
+        self.deadline = invite.then(|| now + wait);
     }
 
     fn authenticate(
@@ -556,6 +612,13 @@ impl ClientRequest {
                 } else {
                     Step::Overtake(408, format!("{server} does not answer"))
                 }
+            }
+            (Cancel::No, Some(State::Proceeding))
+                if self.heard == Heard::Trying && self.destinations.trying().is_some() =>
+            {
+                let server = self.current.map(|attempt| attempt.target.address);
+                let server = server.map_or_else(|| "the server".to_owned(), |a| a.to_string());
+                Step::Overtake(408, format!("{server} found nobody in time"))
             }
             (_, Some(State::Proceeding)) => {
                 self.cancel = Cancel::Wanted;

@@ -60,7 +60,7 @@ impl UserAgent {
         }
         if todo.deliver {
             match owner {
-                Some(owner) if !overtaken || self.take_back(owner, transaction) => {
+                Some(owner) if !overtaken || self.take_back(owner, transaction, response.code()) => {
                     self.on_response(owner, transaction, response, now);
                 }
                 Some(_) | None if overtaken => self.on_late_answer(transaction, response, now),
@@ -98,6 +98,9 @@ impl UserAgent {
         let delivers = matches!(step, Step::Deliver | Step::Finish);
         if let (Purpose::Register(account), Some(choice)) = (purpose, choice) {
             self.on_registrar_answer(account, response, choice, now);
+        }
+        if matches!(purpose, Purpose::Invite(_)) && (101..300).contains(&response.code()) {
+            self.cancel_overtaken(id, now);
         }
         self.on_step(id, step, now);
         if delivers {
@@ -158,9 +161,12 @@ impl UserAgent {
 
     /// Sends the CANCEL of one INVITE transaction, once.
     pub(super) fn cancel_transaction(&mut self, transaction: TransactionId, now: Instant) {
-        let Some(entry) = self.clients.get(transaction) else {
+        let Some(entry) = self.clients.get_mut(transaction) else {
             return;
         };
+        if !entry.machine.cancel(now) {
+            return;
+        }
         let (request, flow) = (cancel_of(&entry.request), entry.flow);
         let via = request.headers.top_via().ok();
         let Some(branch) = via.as_ref().and_then(|via| via.branch()) else {
@@ -176,6 +182,7 @@ impl UserAgent {
             owner: None,
             overtaken: false,
         };
+        self.schedule_client(transaction);
         if let Some(transaction) = self.clients.insert(key, entry) {
             self.schedule_client(transaction);
             self.transport.send(flow, bytes, now);

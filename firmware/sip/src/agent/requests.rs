@@ -149,7 +149,7 @@ impl UserAgent {
                 self.on_renumbered(purpose, cseq);
                 let prepared = self.prepare(id, now, ClientRequest::same_attempt);
                 if !prepared.is_some_and(|prepared| self.send_prepared(id, prepared, now)) {
-                    self.give_up(id, 503, "it cannot be sent".to_owned());
+                    self.give_up(id, 503, "it cannot be sent".to_owned(), now);
                 }
             }
             Step::TryNext(code, reason) => self.try_next(id, code, reason, now),
@@ -164,8 +164,11 @@ impl UserAgent {
                 self.try_next(id, code, reason, now);
                 self.check_registered_servers(now);
             }
-            Step::Fail(code, reason) => self.give_up(id, code, reason),
-            Step::Finish | Step::Forget => self.forget_request(id),
+            Step::Fail(code, reason) => self.give_up(id, code, reason, now),
+            Step::Finish | Step::Forget => {
+                self.cancel_overtaken(id, now);
+                self.forget_request(id);
+            }
         }
     }
 
@@ -181,7 +184,7 @@ impl UserAgent {
                     .is_loopback()
                     && !prepared.remote.ip().is_loopback()
                 {
-                    return self.give_up(id, 503, NO_ADDRESS.to_owned());
+                    return self.give_up(id, 503, NO_ADDRESS.to_owned(), now);
                 }
                 if self.send_prepared(id, prepared, now) {
                     return;
@@ -192,7 +195,10 @@ impl UserAgent {
                 .get_mut(&id)
                 .and_then(ClientRequest::next_lookup);
             let Some(hop) = next else {
-                return self.give_up(id, code, reason);
+                if !self.fall_back(id, now) {
+                    self.give_up(id, code, reason, now);
+                }
+                return;
             };
             match hop.numeric() {
                 Some(target) => self.learn_targets(id, Ok(&[target]), now),
@@ -214,9 +220,10 @@ impl UserAgent {
         }));
     }
 
-    fn give_up(&mut self, id: RequestId, code: u16, reason: String) {
+    fn give_up(&mut self, id: RequestId, code: u16, reason: String, now: Instant) {
         if let Some(request) = self.requests.get(&id) {
             let purpose = request.purpose();
+            self.cancel_overtaken(id, now);
             self.forget_request(id);
             self.fail(purpose, code, reason);
         }
@@ -419,6 +426,7 @@ impl UserAgent {
             .and_then(|t| self.clients.get(t))
             .map(|entry| entry.machine.state());
         let step = request.cancel(state);
+        self.cancel_overtaken(id, now);
         self.on_step(id, step, now);
     }
 
