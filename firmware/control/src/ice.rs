@@ -128,8 +128,8 @@ impl IceEndpoints {
         }
     }
 
-    /// A stream's sockets are open: asks for its addresses. Whether they are known at once;
-    /// otherwise [`Event::Gathered`] follows.
+    /// A stream's sockets are open: asks for its addresses, unless the same was asked already.
+    /// Whether they are known at once; otherwise [`Event::Gathered`] follows.
     pub(crate) fn open(
         &mut self,
         stream: StreamId,
@@ -137,8 +137,14 @@ impl IceEndpoints {
         wanted: Wanted,
         now: Instant,
     ) -> bool {
+        let mut endpoints = self.endpoints.iter();
+        let known = endpoints.find(|endpoint| endpoint.stream == stream);
+        if let Some(known) = known.filter(|known| known.gatherer.asks(sockets, &wanted)) {
+            return known.gatherer.is_done();
+        }
         let gatherer = Gatherer::new(sockets, wanted, &mut self.rng, now);
         let done = gatherer.is_done();
+        self.close(stream, now);
         let credentials = self.new_credentials();
         let mut endpoint = Endpoint {
             stream,
@@ -155,9 +161,16 @@ impl IceEndpoints {
             outgoing: VecDeque::new(),
         };
         endpoint.collect(now);
-        self.endpoints.retain(|known| known.stream != stream);
         self.endpoints.push(endpoint);
         done
+    }
+
+    /// A stream's call cannot wait for a server: it goes on within half a second, whatever is known
+    /// then.
+    pub(crate) fn hurry(&mut self, stream: StreamId, now: Instant) {
+        if let Some(endpoint) = self.get(stream) {
+            endpoint.gatherer.hurry(now);
+        }
     }
 
     /// Asks again: the network changed. Checks that run go on until the far end agrees to others.

@@ -104,6 +104,12 @@ impl Lines {
         self.chosen
     }
 
+    /// The account that a number goes by unless it says otherwise.
+    pub(crate) fn next_account(&self) -> Option<AccountId> {
+        let chosen = self.chosen.filter(|chosen| self.by(*chosen, "").is_ok());
+        chosen.or_else(|| self.usable().next())
+    }
+
     /// Calls by this account withhold its number.
     pub(crate) fn withholds(&self, account: Option<AccountId>) -> bool {
         account.is_some_and(|account| self.anonymous.get(account.0) == Some(&true))

@@ -15,6 +15,7 @@
 mod authentication;
 mod destinations;
 mod hop_by_hop;
+mod overtaken;
 #[cfg(test)]
 mod tests;
 
@@ -29,12 +30,13 @@ use crate::flow::{Flow, Target, Transport};
 use crate::ids::TransactionId;
 use crate::locate::Hop;
 use crate::message::{Method, Request, Response, Via};
-use crate::registration::{Servers, identity};
-use crate::timer::{T1_64, TIMER_C};
+use crate::registration::{PasswordTrust, Servers, identity};
+use crate::timer::T1_64;
 use crate::transaction::client::State;
 
 use authentication::{Answer, Authentication};
 use destinations::{Attempt, Destinations};
+use overtaken::{Heard, Overtaken};
 
 pub(crate) use destinations::{Delivery, ServerChoice, ServerRoute};
 pub(crate) use hop_by_hop::{ack_of_refusal, cancel_of};
@@ -113,25 +115,6 @@ impl std::fmt::Debug for AccountConfig {
         // Never the password.
         write!(f, "AccountConfig({}@{})", self.user, self.domain)
     }
-}
-
-/// What was heard of an INVITE at the address it went to last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    Nothing,
-    /// 100 Trying: a server has it. Nobody was found by it yet.
-    Trying,
-    /// 180, 183 or the like.
-    Progress,
-}
-
-/// An attempt that the next one overtook.
-#[derive(Debug)]
-struct Overtaken {
-    transaction: TransactionId,
-    attempt: Attempt,
-    flow: Flow,
-    heard: Heard,
 }
 
 /// A request on its way.
@@ -227,11 +210,6 @@ impl ClientRequest {
         self.transaction
     }
 
-    /// Its transactions with addresses that did not answer in time.
-    pub(crate) fn overtaken(&self) -> impl Iterator<Item = TransactionId> {
-        self.overtaken.iter().map(|known| known.transaction)
-    }
-
     /// When to call [`ClientRequest::handle_timeout`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -245,6 +223,9 @@ impl ClientRequest {
         servers: Option<&Servers>,
         remote: SocketAddr,
     ) -> Vec<String> {
+        if let Some(name) = servers.and_then(|servers| servers.redirected_identity(remote.ip())) {
+            return vec![name];
+        }
         let mut names = servers
             .map(|servers| servers.expected_identities(&self.hop().host, remote.ip()))
             .unwrap_or_default();
@@ -390,64 +371,6 @@ impl ClientRequest {
         }
     }
 
-    /// The next address is about to be tried though this one may still answer.
-    pub(crate) fn handle_overtaken(&mut self) {
-        if let (Some(transaction), Some(attempt), Some(flow)) =
-            (self.transaction.take(), self.current, self.flow)
-        {
-            self.overtaken.push(Overtaken {
-                transaction,
-                attempt,
-                flow,
-                heard: self.heard,
-            });
-        }
-    }
-
-    /// An overtaken address answers before the one under way: its answer counts. Whether that may
-    /// be; what was under way is overtaken now.
-    pub(crate) fn take_back(&mut self, transaction: TransactionId) -> bool {
-        let mut overtaken = self.overtaken.iter();
-        let Some(index) = overtaken.position(|known| known.transaction == transaction) else {
-            return false;
-        };
-        if self.cancel != Cancel::No {
-            return false;
-        }
-        let found = self.overtaken.swap_remove(index);
-        self.handle_overtaken();
-        self.destinations.select(found.attempt);
-        self.current = Some(found.attempt);
-        self.transaction = Some(transaction);
-        self.heard = Heard::Nothing;
-        self.flow = Some(found.flow);
-        self.deadline = None;
-        true
-    }
-
-    /// Nothing else is left to be tried: an overtaken address that has said 100 Trying is waited
-    /// for after all, unless the call can go another way. Whether that may be.
-    pub(crate) fn fall_back(&mut self, transaction: TransactionId, now: Instant) -> bool {
-        let falls_back = self.destinations.waits_for_last() && self.take_back(transaction);
-        if falls_back {
-            self.heard = Heard::Progress;
-            self.deadline = Some(now + TIMER_C);
-        }
-        falls_back
-    }
-
-    /// Whether a refusal with this status is the server's own trouble, or that of a request that
-    /// arrived by two ways (482), while another address tries.
-    fn may_fall_back(&self, code: u16) -> bool {
-        let tries = |known: &Overtaken| known.heard == Heard::Trying;
-        (code == 482 || (500..600).contains(&code)) && self.overtaken.iter().any(tries)
-    }
-
-    /// Whether the address under way has found nobody yet: it is silent, or tries.
-    pub(crate) fn has_no_progress(&self) -> bool {
-        self.heard != Heard::Progress
-    }
-
     /// An ACK of its 2xx was sent: kept for repetition.
     pub(crate) fn handle_acknowledged(&mut self, tag: String, flow: Flow, bytes: Vec<u8>) {
         if self.acks.len() < MAX_ACKS {
@@ -501,24 +424,6 @@ impl ClientRequest {
         }
     }
 
-    /// It was heard: no other address is tried for its silence any more. A server that says 100
-    /// Trying has got it; only 101 to 199 say that it leads anywhere, and start timer C (RFC 3261
-    /// section 16.6), so another address follows where no such answer comes.
-    fn handle_provisional(&mut self, code: u16, invite: bool, now: Instant) {
-        let wait = match (code, self.heard) {
-            (100, Heard::Trying | Heard::Progress) => return,
-            (100, Heard::Nothing) => {
-                self.heard = Heard::Trying;
-                self.destinations.trying().unwrap_or(TIMER_C)
-            }
-            _ => {
-                self.heard = Heard::Progress;
-                TIMER_C
-            }
-        };
-        self.deadline = invite.then(|| now + wait);
-    }
-
     fn authenticate(
         &mut self,
         response: &Response,
@@ -529,21 +434,23 @@ impl ClientRequest {
             return Step::Finish;
         };
         let (config, asker) = (account.config, current.target.address);
-        if !account
-            .servers
-            .may_authenticate(&self.hop().host, asker.ip())
-        {
-            tracing::warn!(
-                "{asker} asks for a password and is not the server of account {}: none is given",
-                config.user
-            );
-            return Step::Finish;
-        }
+        let trust = account.servers.password_trust(&self.hop().host, asker.ip());
+        let realm = match &trust {
+            PasswordTrust::Own => None,
+            PasswordTrust::InRealm(realm) => Some(realm.as_str()),
+            PasswordTrust::No => {
+                tracing::warn!(
+                    "{asker} asks for a password and is not the server of account {}: none is given",
+                    config.user
+                );
+                return Step::Finish;
+            }
+        };
         match self.authentication.answer(
             response,
             &mut self.request,
             config,
-            account.proven,
+            (realm, account.proven),
             tokens,
         ) {
             Answer::Authorized(cseq) => Step::Resend(cseq),

@@ -19,6 +19,7 @@ mod grant;
 mod history;
 mod lifetime;
 mod network;
+mod redirection;
 mod refusal;
 mod request;
 mod restoration;
@@ -29,7 +30,7 @@ mod tests;
 pub(crate) use action::{RegisterOutcome, RegistrationAction};
 pub(crate) use failover::proves_alive;
 pub use history::RegistrationAttempt;
-pub(crate) use servers::{Servers, identity, server_hop};
+pub(crate) use servers::{PasswordTrust, Servers, identity, server_hop};
 
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,7 @@ use flow_state::FlowState;
 use grant::{Grant, seen_by};
 use history::RegistrationHistory;
 use lifetime::Lifetime;
+use redirection::Redirection;
 use refusal::refusal_text;
 use restoration::Restoration;
 use servers::backup_routes;
@@ -91,6 +93,7 @@ pub(crate) struct Registration {
     /// again, whatever the binding's lifetime says.
     flow_lost: bool,
     restoration: Restoration,
+    redirection: Redirection,
 }
 
 impl Registration {
@@ -121,6 +124,7 @@ impl Registration {
             connection: None,
             flow_lost: false,
             restoration: Restoration::default(),
+            redirection: Redirection::default(),
         }
     }
 
@@ -233,6 +237,7 @@ impl Registration {
         self.back_off.failures = 0;
         self.lifetime.handle_agreed();
         self.contact.handle_agreed();
+        self.end_redirection();
         self.send(env)
     }
 
@@ -252,6 +257,9 @@ impl Registration {
         now: Instant,
     ) -> Vec<RegistrationAction> {
         self.request = None;
+        if self.follow_redirection(outcome, env, now) {
+            return self.send(env);
+        }
         if !self.wanted {
             self.bound_until = None;
             return vec![RegistrationAction::Report {
@@ -447,7 +455,9 @@ impl Registration {
         self.gruu = grant.gruu.clone().filter(|_| wants_gruu);
         let answered = self.answered.take();
         let server = answered.as_ref().map(|answered| answered.target);
-        if let Some(answered) = answered {
+        if let Some(mut answered) = answered {
+            // The server that sent it there is another one to go to.
+            answered.has_alternatives |= self.learn_redirected(answered.target);
             self.failover
                 .handle_registered(answered, &mut env.tokens, now);
         }
@@ -476,6 +486,7 @@ impl Registration {
             return self.send(env);
         }
         self.contact.handle_agreed();
+        self.end_redirection();
         self.history.push(RegistrationAttempt {
             at: now,
             server,
@@ -504,6 +515,7 @@ impl Registration {
         env: &mut Env,
         now: Instant,
     ) -> Vec<RegistrationAction> {
+        self.end_redirection();
         let denied = matches!(code, 401 | 403 | 407);
         let wait = self.back_off.next(denied, retry_after, &mut env.tokens);
         self.next_at = Some(now + wait);
@@ -545,6 +557,11 @@ impl Registration {
         let account = env.account(self.account)?;
         let (routes, hop) = self.route(account, false);
         let uri = server_uri(&account.domain)?;
+        let (uri, hop) = match self.redirection.current() {
+            Some(other) if routes.is_empty() => (other.uri.clone(), Ok(other.hop.clone())),
+            Some(other) => (other.uri.clone(), hop),
+            None => (uri, hop),
+        };
         self.cseq += 1;
         self.next_at = None;
         let stale = self.contact.take_stale();

@@ -101,7 +101,8 @@ impl Call {
         let cancelled = self.seen.last().is_some_and(|s| s.2 == Method::Cancel);
         let invite = self.invites.iter().find(|(_, known, _)| known == server);
         if let (true, Some((.., invite))) = (cancelled, invite.cloned()) {
-            self.world.answer(&invite, 487, Some("s"), server, &[], None);
+            self.world
+                .answer(&invite, 487, Some("s"), server, &[], None);
         }
     }
 

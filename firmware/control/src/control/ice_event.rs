@@ -93,9 +93,32 @@ impl Control {
         now: Instant,
     ) -> bool {
         let (account, offered) = self.account_and_offer(awaiting);
-        match self.wanted(account, offered) {
+        let known = match self.wanted(account, offered) {
             Some(wanted) => self.ice.open(stream, sockets, wanted, now),
-            None => true,
+            None => {
+                // They were asked for by another account.
+                self.close_ice(stream, now);
+                true
+            }
+        };
+        if !known && matches!(awaiting, AwaitingSockets::Place { to, .. } if to.emergency) {
+            self.ice.hurry(stream, now);
+        }
+        known
+    }
+
+    /// A number is being dialled: what its sockets are outside is asked for the account that it
+    /// will go by, unless it says otherwise.
+    pub(super) fn gather_ahead(
+        &mut self,
+        stream: StreamId,
+        sockets: [SocketAddr; 2],
+        now: Instant,
+    ) {
+        let account = self.phone.next_account().map(|account| account.0);
+        let wanted = self.wanted(account, false);
+        if let Some(wanted) = wanted.filter(|w| !w.stun.is_empty() || w.turn.is_some()) {
+            self.ice.open(stream, sockets, wanted, now);
         }
     }
 

@@ -69,6 +69,8 @@ struct Question {
 /// The addresses of one stream's sockets.
 #[derive(Debug)]
 pub(super) struct Gatherer {
+    /// What was wanted, before what cannot be reached was left out.
+    asked: Wanted,
     wanted: Wanted,
     /// Of RTP and RTCP.
     pub(super) sockets: [SocketAddr; 2],
@@ -96,6 +98,7 @@ impl Gatherer {
         rng: &mut ChaCha20Rng,
         now: Instant,
     ) -> Self {
+        let asked = wanted.clone();
         let bound = sockets[0].ip();
         if !bound.is_unspecified() {
             wanted.hosts = vec![bound];
@@ -136,6 +139,7 @@ impl Gatherer {
             next_keepalive: (!questions.is_empty()).then_some(now + KEEPALIVE),
             remapped: None,
             rng: ChaCha20Rng::from_seed(seed(rng)),
+            asked,
             wanted,
             sockets,
             questions,
@@ -144,6 +148,17 @@ impl Gatherer {
             longest,
             is_done,
         }
+    }
+
+    /// Whether this is what it asks.
+    pub(super) fn asks(&self, sockets: [SocketAddr; 2], wanted: &Wanted) -> bool {
+        self.sockets == sockets && self.asked == *wanted
+    }
+
+    /// It ends within half a second from now.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.began);
+        self.longest = self.longest.min(elapsed + LONGEST);
     }
 
     /// Whether there is nothing to wait for any more.

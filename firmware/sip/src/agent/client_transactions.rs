@@ -60,7 +60,9 @@ impl UserAgent {
         }
         if todo.deliver {
             match owner {
-                Some(owner) if !overtaken || self.take_back(owner, transaction, response.code()) => {
+                Some(owner)
+                    if !overtaken || self.take_back(owner, transaction, response.code()) =>
+                {
                     self.on_response(owner, transaction, response, now);
                 }
                 Some(_) | None if overtaken => self.on_late_answer(transaction, response, now),

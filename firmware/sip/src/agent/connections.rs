@@ -7,6 +7,7 @@ use crate::api::Event;
 use crate::connections::Full;
 use crate::flow::{Flow, Transport};
 use crate::ids::ConnectionId;
+use crate::known_hosts::KnownHosts;
 
 use super::{UserAgent, Waiter};
 
@@ -33,14 +34,11 @@ impl UserAgent {
         names: Vec<String>,
         now: Instant,
     ) {
-        let known = self
-            .registrations
-            .iter()
-            .any(|registration| registration.servers().has_address(remote.ip()));
+        let standing = self.known_hosts().standing(remote.ip());
         let accepted = self
             .transport
             .connections
-            .handle_accepted(connection, remote, transport, names, known, now);
+            .handle_accepted(connection, remote, transport, names, standing, now);
         match accepted {
             Ok(None) => {}
             Ok(Some(displaced)) => {
@@ -51,6 +49,18 @@ impl UserAgent {
                 self.transport.counters.dropped += 1;
                 self.events.push_back(Event::Close(connection));
             }
+        }
+    }
+
+    /// The hosts for whose connections room is kept.
+    #[must_use]
+    pub fn known_hosts(&self) -> KnownHosts {
+        let servers = self.registrations.iter();
+        let servers = servers.flat_map(|registration| registration.servers().addresses());
+        KnownHosts {
+            servers: servers.copied().collect(),
+            listed: self.admission.listed().to_vec(),
+            accepted: self.transport.connections.accepted_hosts(),
         }
     }
 

@@ -68,9 +68,7 @@ impl UserAgent {
         let counts = match state {
             // `None`: the name of the next server is being looked up.
             Some(State::Calling) | None => true,
-            Some(State::Proceeding) => {
-                request.has_no_progress() && (101..300).contains(&code)
-            }
+            Some(State::Proceeding) => request.has_no_progress() && (101..300).contains(&code),
             Some(State::Completed | State::Accepted | State::Done) => false,
         };
         if !counts || !request.take_back(transaction) {

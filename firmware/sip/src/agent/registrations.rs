@@ -98,8 +98,13 @@ impl UserAgent {
             Purpose::Probe(_) | Purpose::Keepalive(_) | Purpose::CheckPeer(_) => {
                 Some(ASKED_SILENCE)
             }
-            Purpose::Register(_)
-            | Purpose::Reinvite(_)
+            // Others may have been named, and its own server is asked again after it.
+            Purpose::Register(account) => self
+                .registrations
+                .get(account)
+                .filter(|registration| registration.is_redirected())
+                .map(|_| ASKED_SILENCE),
+            Purpose::Reinvite(_)
             | Purpose::Refresh(_)
             | Purpose::Prack(_)
             | Purpose::InDialog(_)
@@ -215,6 +220,9 @@ impl UserAgent {
             known.handle_overload(server.target, retry_after, now);
         }
         if let Some(registration) = self.registrations.get_mut(account) {
+            if matches!(response.code(), 401 | 407) {
+                registration.handle_challenge(response);
+            }
             registration.handle_answer_of(server);
         }
     }

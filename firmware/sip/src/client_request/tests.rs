@@ -4,6 +4,7 @@ use super::*;
 use crate::env::tests::{account, config, env, request, response};
 use crate::ids::CallHandle;
 use crate::registration::Registration;
+use crate::timer::TIMER_C;
 
 const SERVER: &str = "192.0.2.50:5060";
 const CHALLENGE: &str = "Digest realm=\"r\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
@@ -297,10 +298,15 @@ fn silence_is_limited_while_another_address_is_left() {
     client.handle_overtaken();
     sent(&mut client, &mut env, 2, now);
     assert_eq!(client.deadline(), None, "the last one has time");
-    // A provisional response is enough.
+    // A provisional response is enough; one that finds nobody is waited for a while.
     let (mut other, ..) = under_way();
     answer(&mut other, &mut env, &registration, 100, &[], now);
-    assert_eq!(other.deadline(), Some(now + TIMER_C));
+    assert_eq!(other.deadline(), Some(now + Duration::from_secs(12)));
+    let later = now + Duration::from_secs(5);
+    answer(&mut other, &mut env, &registration, 100, &[], later);
+    assert_eq!(other.deadline(), Some(now + Duration::from_secs(12)));
+    answer(&mut other, &mut env, &registration, 183, &[], later);
+    assert_eq!(other.deadline(), Some(later + TIMER_C));
 }
 
 #[test]
