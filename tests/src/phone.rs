@@ -532,8 +532,11 @@ impl SimPhone {
                     self.lookups
                         .push_back((now + self.lookup_delay, lookup.id, targets));
                 }
-                // No TCP in this network.
-                Output::TurnLink(link) => self.control.handle_turn_link(link.id, None),
+                // No TCP in this network: nothing comes back from there.
+                Output::TurnLink(link) => {
+                    let nowhere = SocketAddr::from(([192, 0, 2, 254], 9));
+                    self.control.handle_turn_link(link.id, Some(nowhere));
+                }
                 Output::OpenMedia(stream) => {
                     let opened = self.ports.open(stream);
                     self.control

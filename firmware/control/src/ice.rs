@@ -21,6 +21,7 @@ mod endpoint;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod gather;
+mod selected;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ use std::time::{Duration, Instant};
 use media::{PacketKind, Relays, StreamId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use sip::ice::{AgreedIce, IceCredentials, LocalIce};
+use sip::ice::{AgreedIce, ChosenPath, IceCredentials, LocalIce};
 
 use crate::transmit::Transmit;
 use agent::Agent;
@@ -93,6 +94,8 @@ pub(crate) enum Event {
     Gathered(StreamId),
     /// A router gave its sockets other addresses than those it gave before.
     Remapped(StreamId),
+    /// Its way is chosen for good, and this end leads: see [`IceEndpoints::chosen_path`].
+    Chosen(StreamId),
     /// Its packets go another way: see [`IceEndpoints::path`].
     Moved(StreamId),
     /// No way to its far end was found.
@@ -155,6 +158,7 @@ impl IceEndpoints {
             muxed: false,
             before: None,
             reported: Path::default(),
+            chosen: None,
             had_path: false,
             lost: None,
             events: VecDeque::new(),
@@ -332,6 +336,12 @@ impl IceEndpoints {
             .find(|endpoint| endpoint.stream == stream)
             .map(Endpoint::path)
             .unwrap_or_default()
+    }
+
+    /// The way that checks chose for good, where this end leads them.
+    pub(crate) fn chosen_path(&self, stream: StreamId) -> Option<ChosenPath> {
+        let mut endpoints = self.endpoints.iter();
+        endpoints.find(|endpoint| endpoint.stream == stream)?.chosen
     }
 
     /// A STUN message, or what came by a TURN channel. What is DTLS in it, with the socket it came

@@ -50,6 +50,8 @@ const CONNECT_TIME_TLS: Duration = Duration::from_secs(10);
 /// How long TCP may take to open for a request that is too large for UDP, before UDP is tried all
 /// the same.
 const LARGE_BY_TCP: Duration = Duration::from_secs(1);
+/// How much longer than a connection may take to open an emergency call waits for an answer on it.
+const URGENT_ANSWER: Duration = Duration::from_millis(500);
 /// Most branches of one INVITE that are acknowledged.
 const MAX_ACKS: usize = 16;
 
@@ -367,7 +369,14 @@ impl ClientRequest {
     pub(crate) fn handle_connected(&mut self, now: Instant) {
         self.opening = false;
         if self.cancel != Cancel::Sent {
-            self.deadline = self.destinations.silence().map(|silence| now + silence);
+            let silence = self.destinations.silence().map(|silence| now + silence);
+            // An emergency call does not wait twice: a server may take connections and be dead.
+            self.deadline = match (silence, self.deadline) {
+                (Some(at), Some(opened_by)) if self.destinations.is_urgent() => {
+                    Some(at.min(opened_by + URGENT_ANSWER))
+                }
+                (silence, _) => silence,
+            };
         }
     }
 

@@ -122,4 +122,5 @@ pub use connections::host_of;
 pub use events::{MessageSummary, WatchedState};
 pub use known_hosts::{HostStanding, KnownHosts};
 pub use local_addresses::{Families, LocalAddresses, Route, is_public};
+pub use locate::Service;
 pub use udp_keepalive::KeepaliveMode;

@@ -262,6 +262,17 @@ impl Control {
         }
     }
 
+    /// Tells the far end of an established call which way was chosen, where it was told another.
+    pub(super) fn confirm_path(&mut self, call: CallId, now: Instant) {
+        let record = self.calls.alive(call).filter(|call| call.is_established());
+        let Some((sip, Some(stream))) = record.map(|record| (record.sip, record.stream)) else {
+            return;
+        };
+        if let Some(path) = self.ice.chosen_path(stream) {
+            self.agent.confirm_path(sip, path, now);
+        }
+    }
+
     /// Where the packets of a call go.
     pub(super) fn far_addresses(&self, stream: StreamId, agreed: &Negotiated) -> FarAddresses {
         let mut calls = self.calls.iter();
@@ -321,6 +332,7 @@ impl Control {
     pub(super) fn on_ice_event(&mut self, event: ice::Event, now: Instant) {
         let (ice::Event::Gathered(stream)
         | ice::Event::Remapped(stream)
+        | ice::Event::Chosen(stream)
         | ice::Event::Moved(stream)
         | ice::Event::Failed(stream)
         | ice::Event::ConsentLost(stream)
@@ -341,6 +353,7 @@ impl Control {
                 tracing::info!("call {}: a router gave its sound another address", call.0);
                 self.move_media(call, now);
             }
+            ice::Event::Chosen(_) => self.confirm_path(call, now),
             // What was offered cannot be changed before there is an answer.
             ice::Event::Remapped(_) => {}
             ice::Event::Moved(_) => {

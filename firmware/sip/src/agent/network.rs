@@ -2,11 +2,20 @@
 
 use std::time::Instant;
 
+use crate::ice::ChosenPath;
+use crate::ids::CallHandle;
 use crate::local_addresses::LocalAddresses;
 
 use super::UserAgent;
 
 impl UserAgent {
+    /// Checks of an established call chose a way, and this end leads them: where that is another
+    /// than was described, the far end gets an updated offer (RFC 8839 section 4.4).
+    pub fn confirm_path(&mut self, call: CallHandle, path: ChosenPath, now: Instant) {
+        self.on_call(call, now, |call, turn| call.confirm_path(path, turn));
+        self.finish_turn(now);
+    }
+
     /// The phone's own addresses changed (link up, DHCP, roaming): accounts register again, calls
     /// are re-invited.
     pub fn handle_local_addresses(&mut self, addresses: LocalAddresses, now: Instant) {

@@ -9,7 +9,7 @@ use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, LookupId, RequestId};
-use crate::locate::Hop;
+use crate::locate::{Hop, Service};
 use crate::message::{Method, Response};
 use crate::transaction::client::Client;
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, client_key};
@@ -217,6 +217,7 @@ impl UserAgent {
             host: hop.host.to_string(),
             port: hop.port,
             transport: hop.transport,
+            service: Service::Sip,
         }));
     }
 

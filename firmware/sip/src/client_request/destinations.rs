@@ -238,6 +238,11 @@ impl Destinations {
         (self.has_more() || !self.waits_for_last()).then_some(wait)
     }
 
+    /// Whether it is an emergency call's.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.urgent.is_some()
+    }
+
     /// Whether the last address is waited for as long as its transaction.
     pub(super) fn waits_for_last(&self) -> bool {
         self.silence.is_none()

@@ -427,3 +427,37 @@ fn expected_identity_never_comes_from_dns() {
     let names = other.expected_identities(Some(registration.servers()), SERVER.parse().unwrap());
     assert_eq!(names, ["proxy.example.net"]);
 }
+
+#[test]
+fn emergency_call_waits_two_seconds_for_a_connection_and_its_answer() {
+    let (mut env, now) = (env(), crate::timer::epoch());
+    let hop = Hop::of(&crate::message::Uri::parse("sip:192.0.2.50;transport=tcp").unwrap());
+    let outgoing = OutgoingRequest {
+        purpose: Purpose::Invite(CallHandle(1)),
+        account: Some(0),
+        request: invite(),
+        hop: hop.clone(),
+        flow: None,
+    };
+    let each = Duration::from_millis(1500);
+    let delivery = Delivery {
+        urgent: Some(each),
+        silence: Some(each),
+        ..Delivery::default()
+    };
+    let mut client = ClientRequest::new(outgoing, hop.unwrap(), delivery, &env, now);
+    let remote = SERVER.parse().unwrap();
+    let transport = Transport::Tcp;
+    let address = Target {
+        transport,
+        address: remote,
+    };
+    resolve(&mut client, &[address], &env, now);
+    client.next_attempt(&mut env, now).unwrap();
+    let connection = crate::ids::ConnectionId(1);
+    client.handle_sent(Flow::Tcp { connection, remote }, 1, true, now);
+    assert_eq!(client.deadline(), Some(now + each));
+    // It opens late, and says nothing.
+    client.handle_connected(now + Duration::from_millis(1400));
+    assert_eq!(client.deadline(), Some(now + Duration::from_secs(2)));
+}
