@@ -387,7 +387,8 @@ impl Call {
         }
     }
 
-    /// Checks chose a way for its media, which the far end is offered where it was told another.
+    /// Checks chose a way for its media, which the far end is offered where its description names
+    /// another.
     pub(crate) fn confirm_path(&mut self, path: ChosenPath, turn: &mut Turn<'_>) {
         if let Some(established) = self.state.changeable_mut() {
             established.confirm_path(path);

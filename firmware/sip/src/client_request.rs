@@ -449,7 +449,8 @@ impl ClientRequest {
             PasswordTrust::InRealm(realm) => Some(realm.as_str()),
             PasswordTrust::No => {
                 tracing::warn!(
-                    "{asker} asks for a password and is not the server of account {}: none is given",
+                    "{asker} asks for a password and is not the server of account {}: none is \
+                     given",
                     config.user
                 );
                 return Step::Finish;
@@ -534,7 +535,7 @@ impl ClientRequest {
             {
                 let server = self.current.map(|attempt| attempt.target.address);
                 let server = server.map_or_else(|| "the server".to_owned(), |a| a.to_string());
-                Step::Overtake(408, format!("{server} found nobody in time"))
+                Step::Overtake(408, format!("{server} found no one in time"))
             }
             (_, Some(State::Proceeding)) => {
                 self.cancel = Cancel::Wanted;

@@ -108,7 +108,7 @@ impl Candidate {
 }
 
 impl Candidate {
-    /// One that only checks told this phone of (RFC 8445 section 7.2.5.3.1).
+    /// One that only checks brought to light (RFC 8445 section 7.2.5.3.1).
     pub(crate) fn peer_reflexive(foundation: String, component: u8, address: SocketAddr) -> Self {
         Self {
             foundation,

@@ -1,5 +1,5 @@
-//! The addresses of a call's sockets are asked for while its number is dialled: no server that takes
-//! its time, or is silent, makes a call wait.
+//! The addresses of a call's sockets are asked for while its number is dialled: no server that is
+//! slow or silent makes a call wait.
 //!
 //! ```text
 //! lift ─▶ sockets ─▶ STUN, TURN asked ─ digits ─ last key ─▶ INVITE
@@ -72,7 +72,7 @@ fn what_was_asked_for_no_call_is_given_back() {
     world.run(ms(100));
     world.hang_up(l);
     world.run(secs(1));
-    // The next call begins anew.
+    // The next call begins again.
     world.lift(l);
     world.run(secs(40));
     world.quiet();

@@ -262,7 +262,8 @@ impl Control {
         }
     }
 
-    /// Tells the far end of an established call which way was chosen, where it was told another.
+    /// Tells the far end of an established call which way was chosen, where its description
+    /// names another.
     pub(super) fn confirm_path(&mut self, call: CallId, now: Instant) {
         let record = self.calls.alive(call).filter(|call| call.is_established());
         let Some((sip, Some(stream))) = record.map(|record| (record.sip, record.stream)) else {

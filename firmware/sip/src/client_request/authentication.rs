@@ -34,8 +34,8 @@ pub(super) enum Answer {
 
 impl Authentication {
     /// Puts the credentials a challenge asks for into the request. The caller has made sure that
-    /// the asking server is one of the account's, or may ask in this `realm`. `proven`: the account's
-    /// own took this password before.
+    /// the asking server is one of the account's, or may ask in this `realm`. `proven`: the
+    /// account's own took this password before.
     pub(super) fn answer(
         &mut self,
         response: &Response,

@@ -13,7 +13,7 @@ use crate::timer::TIMER_C;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
     Nothing,
-    /// 100 Trying: a server has it. Nobody was found by it yet.
+    /// 100 Trying: a server has it. No one was found by it yet.
     Trying,
     /// 180, 183 or the like.
     Progress,
@@ -87,7 +87,7 @@ impl ClientRequest {
         (code == 482 || (500..600).contains(&code)) && self.overtaken.iter().any(tries)
     }
 
-    /// Whether the address under way has found nobody yet: it is silent, or tries.
+    /// Whether the address under way has found no one yet: it is silent, or tries.
     pub(crate) fn has_no_progress(&self) -> bool {
         self.heard != Heard::Progress
     }

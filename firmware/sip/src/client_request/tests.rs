@@ -298,7 +298,7 @@ fn silence_is_limited_while_another_address_is_left() {
     client.handle_overtaken();
     sent(&mut client, &mut env, 2, now);
     assert_eq!(client.deadline(), None, "the last one has time");
-    // A provisional response is enough; one that finds nobody is waited for a while.
+    // A provisional response is enough; one that finds no one is waited for a while.
     let (mut other, ..) = under_way();
     answer(&mut other, &mut env, &registration, 100, &[], now);
     assert_eq!(other.deadline(), Some(now + Duration::from_secs(12)));

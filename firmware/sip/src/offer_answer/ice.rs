@@ -92,7 +92,7 @@ impl Session {
         for (component, address) in [(1, path.local.0), (2, path.local.1)] {
             let known = |c: &Candidate| c.component == component && c.address == address;
             if !ice.candidates.iter().any(known) {
-                // The far end's checks told it to us (section 7.2.5.3.1 of RFC 8445).
+                // Only checks brought it to light (RFC 8445 section 7.2.5.3.1).
                 let foundation = format!("p{component}");
                 ice.candidates
                     .push(Candidate::peer_reflexive(foundation, component, address));

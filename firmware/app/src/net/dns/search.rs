@@ -49,8 +49,8 @@ pub(crate) enum SearchError {
     NoAddress(String),
     /// The same, where only one family could be of use.
     #[error(
-        "DNS knows no {usable} address of {host}, and this phone has no {other}; check the name, or \
-         the network"
+        "DNS knows no {usable} address of {host}, and this phone has no {other}; check the name, \
+         or the network"
     )]
     NoAddressOf {
         host: String,
