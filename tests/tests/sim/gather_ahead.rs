@@ -31,11 +31,15 @@ fn invite_leaves_with_the_last_key_whatever_servers_do() {
         let mut world = World::new("gathered while dialling", 31 + index as u64);
         let l = world.phone(Setup::default().toml("network", servers));
         let r = world.phone(Setup::default());
+        // The way to a TURN server over TCP is known by then.
+        world.run(secs(2));
         world.lift(l);
         world.run(ms(1700));
-        world.press(l, &number_of(r));
+        let number = number_of(r);
+        let (first, last) = number.split_at(number.len() - 1);
+        world.press(l, first);
         let pressed = world.now().as_secs_f64();
-        world.press(l, "#");
+        world.press(l, last);
         world.run(secs(1));
         let waited = invite_after(&world, l, pressed).unwrap();
         assert!(waited <= 0.2, "{servers}: {waited} s");
