@@ -31,8 +31,6 @@ fn invite_leaves_with_the_last_key_whatever_servers_do() {
         let mut world = World::new("gathered while dialling", 31 + index as u64);
         let l = world.phone(Setup::default().toml("network", servers));
         let r = world.phone(Setup::default());
-        // The way to a TURN server over TCP is known by then.
-        world.run(secs(2));
         world.lift(l);
         world.run(ms(1700));
         let number = number_of(r);

@@ -84,6 +84,8 @@ impl Control {
             (PreparedSockets::None, true) => {
                 let stream = self.streams.next_id();
                 self.prepared_sockets = PreparedSockets::Requested(stream);
+                // The way to a TURN server is there before they are.
+                self.look_up_servers(now);
                 self.outbox.push(Output::OpenMedia(stream));
             }
             (PreparedSockets::Open(stream, _), false) => {
