@@ -23,7 +23,7 @@ const MAX_HOSTS: usize = 256;
 /// A host that is no server may open as many sockets at once as it may hold, and then one each:
 const OPENS_EVERY: Duration = Duration::from_millis(500);
 
-/// The hosts that are no strangers, as the user agent told last.
+/// The hosts that are no strangers, as the user agent said last.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known(Arc<Mutex<KnownHosts>>);
 
