@@ -11,7 +11,7 @@ mod pretend;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use control::api::{ActionError, UserAction};
@@ -24,6 +24,8 @@ use testkit::signal::Source;
 
 use crate::card::{Card, CardSetup, Turn};
 
+/// Where TCP leads to in this network: nothing comes back.
+const NO_TCP: Option<SocketAddr> = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9));
 /// Media events and outputs of one turn; more means two parts that answer each other for ever.
 const MAX_OUTPUTS: usize = 10_000;
 /// Where TLS is spoken.
@@ -532,8 +534,7 @@ impl SimPhone {
                     self.lookups
                         .push_back((now + self.lookup_delay, lookup.id, targets));
                 }
-                // No TCP in this network.
-                Output::TurnLink(link) => self.control.handle_turn_link(link.id, None),
+                Output::TurnLink(link) => self.control.handle_turn_link(link.id, NO_TCP),
                 Output::OpenMedia(stream) => {
                     let opened = self.ports.open(stream);
                     self.control

@@ -385,6 +385,7 @@ impl Driver {
             board.feed_watchdog(now);
         }
         self.network.check_clock(&mut self.control, now);
+        self.network.publish_known(&self.control);
         self.sound.handle_tick(&mut self.control, now);
         self.sound.report_to(&mut self.control);
         self.report_hardware();

@@ -19,7 +19,7 @@ pub(crate) mod fetch;
 pub(crate) mod local;
 pub(crate) mod mdns;
 pub(crate) mod ports;
-mod slots;
+pub(crate) mod slots;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod turn_link;

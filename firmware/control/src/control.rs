@@ -386,6 +386,12 @@ impl Control {
         self.drain(now);
     }
 
+    /// The hosts for whose connections room is kept.
+    #[must_use]
+    pub fn known_hosts(&self) -> sip::KnownHosts {
+        self.agent.known_hosts()
+    }
+
     /// Our own addresses changed: accounts register again, calls are re-invited.
     pub fn handle_local_addresses(&mut self, local: sip::LocalAddresses, now: Instant) {
         self.voice.set_address(&local);

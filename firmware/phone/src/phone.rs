@@ -31,7 +31,7 @@ use types::{Country, Key};
 use crate::call::{CallState, Calls};
 use crate::dial_plan::{DialPlan, Dialled};
 use crate::features::Features;
-use crate::input::{CallId, Input, PickUp};
+use crate::input::{AccountId, CallId, Input, PickUp};
 use crate::note::{BarredNumber, DialError, Note};
 use crate::output::{Output, Tone};
 use crate::route::Lines;
@@ -258,6 +258,11 @@ impl Phone {
     /// What the phone is doing.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// The account that the next number goes by, unless the number says otherwise.
+    pub fn next_account(&self) -> Option<AccountId> {
+        self.lines.next_account()
     }
 
     /// The handset is lifted.

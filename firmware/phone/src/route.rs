@@ -81,9 +81,12 @@ impl Lines {
         if !is_address(address) {
             return None;
         }
-        let host = address.rsplit_once('@')?.1;
-        let host = &host[..host.find([';', '?', '>']).unwrap_or(host.len())];
-        let same = |(_, domain): &(usize, &String)| host.eq_ignore_ascii_case(domain);
+        let (host, port) = host_and_port(address.rsplit_once('@')?.1);
+        let same = |(_, domain): &(usize, &String)| {
+            let (own, own_port) = host_and_port(domain);
+            let default = |port: Option<&str>| port.unwrap_or(DEFAULT_PORT).to_owned();
+            host.eq_ignore_ascii_case(own) && (port.is_none() || default(port) == default(own_port))
+        };
         let found = self.domains.iter().enumerate().find(same)?;
         Some(AccountId(found.0))
     }
@@ -103,6 +106,12 @@ impl Lines {
     #[cfg(test)]
     pub(crate) fn chosen(&self) -> Option<AccountId> {
         self.chosen
+    }
+
+    /// The account that a number goes by unless it says otherwise.
+    pub(crate) fn next_account(&self) -> Option<AccountId> {
+        let chosen = self.chosen.filter(|chosen| self.by(*chosen, "").is_ok());
+        chosen.or_else(|| self.usable().next())
     }
 
     /// Calls by this account withhold its number.
@@ -187,6 +196,20 @@ impl Lines {
         routes.extend(unusable.map(|(index, _)| to(number, Some(AccountId(index)))));
         routes
     }
+}
+
+/// Port of SIP where none is said.
+const DEFAULT_PORT: &str = "5060";
+
+/// Host, without the dot of the root, and port of what follows the `@` of an address.
+fn host_and_port(text: &str) -> (&str, Option<&str>) {
+    let text = &text[..text.find([';', '?', '>']).unwrap_or(text.len())];
+    let end = text.find(']').unwrap_or_default();
+    let (host, port) = match text[end..].split_once(':') {
+        Some((_, port)) => (&text[..text.len() - port.len() - 1], Some(port)),
+        None => (text, None),
+    };
+    (host.trim_end_matches('.'), port)
 }
 
 /// A SIP address rather than a number.

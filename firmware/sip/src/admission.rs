@@ -69,6 +69,11 @@ pub struct AllowedCaller {
 
 impl AllowedCaller {
     pub(crate) fn matches(&self, ip: IpAddr, user: Option<&str>) -> bool {
+        self.is_at(ip) && self.user.as_deref().is_none_or(|own| user == Some(own))
+    }
+
+    /// Whether the address is in its network.
+    pub(crate) fn is_at(&self, ip: IpAddr) -> bool {
         let bits = |ip: IpAddr| match ip.to_canonical() {
             IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, true),
             IpAddr::V6(v6) => (v6.to_bits(), false),
@@ -76,7 +81,7 @@ impl AllowedCaller {
         let ((own, own_v4), (theirs, theirs_v4)) = (bits(self.network), bits(ip));
         let ignored = 128_u32.saturating_sub(u32::from(self.prefix));
         let same = (own ^ theirs).checked_shr(ignored).unwrap_or_default() == 0;
-        own_v4 == theirs_v4 && same && self.user.as_deref().is_none_or(|own| user == Some(own))
+        own_v4 == theirs_v4 && same
     }
 }
 
@@ -213,6 +218,11 @@ impl Admission {
             all: Used::new(now),
             calls: Vec::new(),
         }
+    }
+
+    /// The owner's list of direct callers.
+    pub(crate) fn listed(&self) -> &[AllowedCaller] {
+        &self.listed
     }
 
     /// Whether anyone may call.

@@ -25,6 +25,7 @@ use crate::digest::verifier::Verifier;
 use crate::env::Env;
 use crate::events::Subscription;
 use crate::keepalive::KeepaliveStep;
+use crate::known_hosts::KnownHosts;
 use crate::local_addresses::LocalAddresses;
 use crate::registration::Registration;
 use crate::requests::{NO_ADDRESS, Outcome, Requests};
@@ -281,6 +282,16 @@ impl UserAgent {
         call.into_iter().flat_map(Call::signalling_hosts)
     }
 
+    /// The hosts for whose connections room is kept.
+    #[must_use]
+    pub fn known_hosts(&self) -> KnownHosts {
+        KnownHosts {
+            servers: self.shared.registrations.server_addresses().collect(),
+            listed: self.admission.listed().to_vec(),
+            accepted: self.shared.transport.connections.accepted_hosts(),
+        }
+    }
+
     /// Our own addresses, as they are now.
     pub fn local_addresses(&self) -> &LocalAddresses {
         &self.shared.env.addresses
@@ -419,9 +430,10 @@ impl UserAgent {
         names: Vec<String>,
         now: Instant,
     ) {
+        let standing = self.known_hosts().standing(remote.ip());
         match self
             .shared
-            .accept_connection(connection, remote, transport, names, now)
+            .accept_connection(connection, remote, transport, names, standing, now)
         {
             Ok(None) => {}
             Ok(Some(displaced)) => self.close_connection(displaced, TOO_MANY, now),

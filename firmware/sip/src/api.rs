@@ -14,6 +14,7 @@ use crate::digest::Hash;
 use crate::events::{MessageSummary, WatchedState};
 use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId};
 use crate::local_addresses::LocalAddresses;
+use crate::locate::Service;
 use crate::media_security::MediaSecurity;
 use crate::offer_answer::Negotiated;
 use crate::text_message::MAX_TEXT;
@@ -225,6 +226,8 @@ pub struct Lookup {
     pub port: Option<u16>,
     /// Transport, if one was given: then NAPTR is skipped.
     pub transport: Option<Transport>,
+    /// What its server is for.
+    pub service: Service,
 }
 
 /// Who ended a call.

@@ -42,6 +42,7 @@ use crate::action::{Action, InviteIds, Reply, Turn};
 use crate::api::{EndReason, EndedBy, Event, InviteOptions};
 use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
+use crate::ice::ChosenPath;
 use crate::identity::shown;
 use crate::ids::{CallHandle, TransactionId};
 use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
@@ -382,6 +383,15 @@ impl Call {
             calling.session.move_to(media);
         } else if let Some(established) = self.state.changeable_mut() {
             established.move_media(media);
+            self.send_change(turn);
+        }
+    }
+
+    /// Checks chose a way for its media, which the far end is offered where its description names
+    /// another.
+    pub(crate) fn confirm_path(&mut self, path: ChosenPath, turn: &mut Turn<'_>) {
+        if let Some(established) = self.state.changeable_mut() {
+            established.confirm_path(path);
             self.send_change(turn);
         }
     }

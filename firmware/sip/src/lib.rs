@@ -90,6 +90,7 @@ pub mod ice;
 mod identity;
 mod ids;
 mod keepalive;
+mod known_hosts;
 mod local_addresses;
 mod locate;
 pub mod media_security;
@@ -126,5 +127,7 @@ pub use agent::{
 };
 pub use connections::host_of;
 pub use events::{MessageSummary, WatchedState};
+pub use known_hosts::{HostStanding, KnownHosts};
 pub use local_addresses::{Families, LocalAddresses, Route, is_public};
+pub use locate::Service;
 pub use udp_keepalive::KeepaliveMode;

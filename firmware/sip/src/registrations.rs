@@ -65,6 +65,20 @@ impl Registrations {
         all.any(|registration| registration.servers().has_address(ip))
     }
 
+    /// Whether this is a REGISTER that its server led elsewhere.
+    pub(crate) fn redirects(&self, purpose: Purpose) -> bool {
+        let Purpose::Register(account) = purpose else {
+            return false;
+        };
+        self.get(account).is_some_and(Registration::is_redirected)
+    }
+
+    /// The addresses of all accounts' servers.
+    pub(crate) fn server_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        let all = self.all.iter();
+        all.flat_map(|registration| registration.servers().addresses().iter().copied())
+    }
+
     /// Whether any registration needs this connection.
     pub(crate) fn needs(&self, connection: ConnectionId) -> bool {
         let mut all = self.all.iter();
@@ -217,6 +231,9 @@ impl Registrations {
             known.handle_overload(server.target, retry_after, now);
         }
         if let Some(registration) = self.get_mut(account) {
+            if matches!(response.code(), 401 | 407) {
+                registration.handle_challenge(response);
+            }
             registration.handle_answer_of(server);
         }
     }

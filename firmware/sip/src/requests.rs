@@ -7,6 +7,7 @@
 //!            └── Step ◀── response, timeout, failure of the way ──▶ Delivered, Notice, Failure
 //! ```
 
+mod cancelling;
 mod client_transactions;
 mod outcome;
 mod overtaking;
@@ -23,7 +24,7 @@ use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, LookupId, RequestId};
-use crate::locate::Hop;
+use crate::locate::{Hop, Service};
 use crate::message::{Method, Response};
 use crate::shared::{Shared, Waiter};
 use crate::transaction::client::{Client, State};
@@ -177,7 +178,9 @@ impl Requests {
         let config = &shared.env.config;
         let mut delivery = shared.registrations.delivery(&outgoing, &hop, config);
         delivery.urgent = urgency.map(|urgency| urgency.each);
-        delivery.silence = if purpose.asks_presence() {
+        // Where the server was redirected to, others may have been named, and the account's own
+        // server is asked again after it.
+        delivery.silence = if purpose.asks_presence() || shared.registrations.redirects(purpose) {
             Some(ASKED_SILENCE)
         } else {
             urgency.and_then(|urgency| urgency.last)
@@ -256,7 +259,7 @@ impl Requests {
                 self.notices.push_back(Notice::Renumbered(purpose, cseq));
                 let prepared = self.prepare(id, shared, now, ClientRequest::same_attempt);
                 if !prepared.is_some_and(|prepared| self.send_prepared(id, prepared, shared, now)) {
-                    self.give_up(id, 503, "it cannot be sent".to_owned(), shared);
+                    self.give_up(id, 503, "it cannot be sent".to_owned(), shared, now);
                 }
             }
             Step::TryNext(code, reason) => self.try_next(id, code, reason, shared, now),
@@ -271,8 +274,11 @@ impl Requests {
                 self.try_next(id, code, reason, shared, now);
                 self.notices.push_back(Notice::ServerSilent);
             }
-            Step::Fail(code, reason) => self.give_up(id, code, reason, shared),
-            Step::Finish | Step::Forget => self.forget(id, shared),
+            Step::Fail(code, reason) => self.give_up(id, code, reason, shared, now),
+            Step::Finish | Step::Forget => {
+                self.cancel_overtaken(id, shared, now);
+                self.forget(id, shared);
+            }
         }
     }
 
@@ -295,7 +301,7 @@ impl Requests {
                     .is_loopback()
                     && !prepared.remote.ip().is_loopback()
                 {
-                    return self.give_up(id, 503, NO_ADDRESS.to_owned(), shared);
+                    return self.give_up(id, 503, NO_ADDRESS.to_owned(), shared, now);
                 }
                 if self.send_prepared(id, prepared, shared, now) {
                     return;
@@ -306,7 +312,10 @@ impl Requests {
                 .get_mut(&id)
                 .and_then(ClientRequest::next_lookup);
             let Some(hop) = next else {
-                return self.give_up(id, code, reason, shared);
+                if !self.fall_back(id, shared, now) {
+                    self.give_up(id, code, reason, shared, now);
+                }
+                return;
             };
             match hop.numeric() {
                 Some(target) => self.learn_targets(id, Ok(&[target]), shared, now),
@@ -325,12 +334,21 @@ impl Requests {
             host: hop.host.to_string(),
             port: hop.port,
             transport: hop.transport,
+            service: Service::Sip,
         }));
     }
 
-    fn give_up(&mut self, id: RequestId, code: u16, reason: String, shared: &mut Shared) {
+    fn give_up(
+        &mut self,
+        id: RequestId,
+        code: u16,
+        reason: String,
+        shared: &mut Shared,
+        now: Instant,
+    ) {
         if let Some(request) = self.requests.get(&id) {
             let purpose = request.purpose();
+            self.cancel_overtaken(id, shared, now);
             self.forget(id, shared);
             self.fail(purpose, code, reason);
         }
@@ -509,58 +527,6 @@ impl Requests {
         }
         self.on_step(id, step, shared, now);
         self.notices.push_back(Notice::ServerSilent);
-    }
-
-    /// No outcome of an INVITE is wanted any more: CANCEL as soon as allowed.
-    pub(crate) fn cancel(&mut self, id: RequestId, shared: &mut Shared, now: Instant) {
-        let Some(request) = self.requests.get_mut(&id) else {
-            return;
-        };
-        let state = request
-            .transaction()
-            .and_then(|t| self.clients.get(t))
-            .map(|entry| entry.machine.state());
-        let step = request.cancel(state);
-        self.on_step(id, step, shared, now);
-    }
-
-    /// INVITEs that no one wants any more are not sent again: one that was lost needs no CANCEL.
-    pub(crate) fn stop_sending_cancelled(&mut self, shared: &mut Shared) {
-        let unwanted = self
-            .requests
-            .values()
-            .filter(|request| request.wants_cancel());
-        let transactions: Vec<_> = unwanted.filter_map(ClientRequest::transaction).collect();
-        for transaction in transactions {
-            if let Some(entry) = self.clients.get_mut(transaction) {
-                entry.machine.stop_sending();
-            }
-            self.schedule_client(transaction, shared);
-        }
-    }
-
-    /// Cancels the INVITEs that still wait for their first provisional response.
-    pub(crate) fn cancel_unheard(&mut self, shared: &mut Shared, now: Instant) {
-        let unheard = self
-            .requests
-            .iter()
-            .filter(|(_, request)| request.wants_cancel());
-        let ids: Vec<RequestId> = unheard.map(|(id, _)| *id).collect();
-        for id in ids {
-            self.send_cancel(id, shared, now);
-        }
-    }
-
-    fn send_cancel(&mut self, id: RequestId, shared: &mut Shared, now: Instant) {
-        let Some(request) = self.requests.get_mut(&id) else {
-            return;
-        };
-        request.handle_cancel_sent(now);
-        let transaction = request.transaction();
-        self.schedule_request(id, shared);
-        if let Some(transaction) = transaction {
-            self.cancel_transaction(transaction, shared, now);
-        }
     }
 
     /// Sends the ACK of a 2xx in the dialog it made.

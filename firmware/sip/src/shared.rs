@@ -18,6 +18,7 @@ use crate::env::Env;
 use crate::flow::{Flow, Transport};
 use crate::ids::{CallHandle, ConnectionId, RequestId, TransactionId};
 use crate::keepalive::KeepaliveStep;
+use crate::known_hosts::HostStanding;
 use crate::media_security::MediaSecurity;
 use crate::message::Via;
 use crate::registration::{Registration, RegistrationAction};
@@ -158,18 +159,19 @@ impl Shared {
         step
     }
 
-    /// Another host opened a connection; the one it displaces, where there was no room.
+    /// Another host, of this standing, opened a connection; the one it displaces, where there was
+    /// no room.
     pub(crate) fn accept_connection(
         &mut self,
         id: ConnectionId,
         remote: SocketAddr,
         transport: Transport,
         names: Vec<String>,
+        standing: HostStanding,
         now: Instant,
     ) -> Result<Option<ConnectionId>, Full> {
-        let known = self.registrations.has_server(remote.ip());
         let connections = &mut self.transport.connections;
-        let accepted = connections.handle_accepted(id, remote, transport, names, known, now);
+        let accepted = connections.handle_accepted(id, remote, transport, names, standing, now);
         match accepted {
             Ok(None) => {}
             Ok(Some(_)) | Err(Full) => self.drop_message(),

@@ -26,6 +26,7 @@ use crate::bundle::trace::Trace;
 use crate::net::address::canonical;
 use crate::net::dns::{Dns, Machine, last_good};
 use crate::net::local::Snapshot;
+use crate::net::slots::Known;
 use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
 use crate::net::turn_link::TurnLink;
@@ -64,6 +65,8 @@ pub(super) struct Network {
     udp: Option<UdpSocket>,
     /// What waits to be written on each connection.
     connections: HashMap<sip::ConnectionId, mpsc::Sender<Vec<u8>>>,
+    /// Who is no stranger to the listeners.
+    known: Known,
     tls: Tls,
     /// What waits for the certificates to trust, while those are read.
     awaiting_anchors: Option<Vec<AwaitingAnchors>>,
@@ -124,6 +127,7 @@ impl Network {
             tls_port: listens.then_some(config.tls.sip_port_tls),
             udp: None,
             connections: HashMap::new(),
+            known: Known::default(),
             clock: Watch::new(now, system, trust),
             tls,
             awaiting_anchors: None,
@@ -239,8 +243,13 @@ impl Network {
         let socket = udp::bind(SocketAddr::new(self.bind, port), self.sip_dscp).map_err(wrong)?;
         let address = socket.local_addr().map_err(wrong)?;
         let port = address.port();
-        tcp::listen(address, self.sip_dscp, self.events.clone())
-            .map_err(|source| refused("TCP", port, source))?;
+        tcp::listen(
+            address,
+            self.sip_dscp,
+            self.known.clone(),
+            self.events.clone(),
+        )
+        .map_err(|source| refused("TCP", port, source))?;
         self.udp = Some(socket);
         self.sip_port = port;
         self.addresses = self.addresses.clone().with_port(port);
@@ -266,13 +275,19 @@ impl Network {
         match self.tls.server() {
             Ok(server) => {
                 let (dscp, pins) = (self.sip_dscp, self.tls.pins().to_vec());
-                tls::connection::listen(address, dscp, server, pins, self.events.clone()).map_err(
-                    |source| BindError {
-                        transport: "TLS",
-                        address,
-                        source,
-                    },
-                )?;
+                tls::connection::listen(
+                    address,
+                    dscp,
+                    server,
+                    pins,
+                    self.known.clone(),
+                    self.events.clone(),
+                )
+                .map_err(|source| BindError {
+                    transport: "TLS",
+                    address,
+                    source,
+                })?;
                 tracing::info!("SIP over TLS on {address}");
             }
             Err(why) => tracing::error!("no SIP over TLS on {address}: {why}"),
@@ -343,7 +358,10 @@ impl Network {
                 Some(fault) if targets.is_empty() => {
                     control.handle_lookup_failed(id, &fault.to_string(), now);
                 }
-                Some(_) | None => control.handle_lookup(id, &targets, now),
+                Some(_) | None => {
+                    control.handle_lookup(id, &targets, now);
+                    self.publish_known(control);
+                }
             },
             NetworkEvent::Changed(change) => self.handle_change(change, control, now),
             NetworkEvent::LastGood(text) => self.keep_last_good(text),
@@ -441,6 +459,11 @@ impl Network {
                 );
             }
         });
+    }
+
+    /// Tells the listeners who is no stranger.
+    pub(super) fn publish_known(&self, control: &Control) {
+        self.known.set(control.known_hosts());
     }
 
     /// Whether the system's clock was set since the last call.

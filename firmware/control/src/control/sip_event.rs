@@ -294,6 +294,8 @@ impl Control {
         self.agree_dtls(id, now);
         self.update_phone(id, CallUpdate::Answered, now);
         self.report_hold_by_peer(id, now);
+        // Checks may have ended while it rang.
+        self.confirm_path(id, now);
     }
 
     fn media_changed(&mut self, call: sip::CallHandle, media: Negotiated, now: Instant) {

@@ -8,6 +8,7 @@ use crate::action::Reply;
 use crate::api::{EndReason, InviteError, InviteOptions, SendError, TransferError};
 use crate::call::Call;
 use crate::calls::Dialled;
+use crate::ice::ChosenPath;
 use crate::ids::{AccountId, CallHandle, MessageId};
 use crate::message::Uri;
 use crate::offer_answer::LocalMedia;
@@ -59,6 +60,13 @@ impl UserAgent {
         let call = self.place_call(dialled, now);
         self.finish_turn(now);
         call
+    }
+
+    /// Checks of an established call chose a way, and this end leads them: where that is another
+    /// than was described, the far end gets an updated offer (RFC 8839 section 4.4).
+    pub fn confirm_path(&mut self, call: CallHandle, path: ChosenPath, now: Instant) {
+        self.on_call(call, now, |call, turn| call.confirm_path(path, turn));
+        self.finish_turn(now);
     }
 
     /// Sends 180 for an incoming call.

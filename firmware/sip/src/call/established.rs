@@ -16,6 +16,7 @@ use crate::action::{Action, OutgoingRequest, Purpose, Reply, Turn};
 use crate::api::Event;
 use crate::capabilities::add_capabilities;
 use crate::dialog::Dialog;
+use crate::ice::ChosenPath;
 use crate::ids::{CallHandle, RequestId, TransactionId};
 use crate::media_security::Protection;
 use crate::message::{Headers, Method, NameAddr, Request, Response};
@@ -159,6 +160,13 @@ impl Established {
     pub(super) fn move_media(&mut self, media: &LocalMedia) {
         self.session.move_to(media);
         self.refresh();
+    }
+
+    /// Checks chose another way than was described: the far end is offered it.
+    pub(super) fn confirm_path(&mut self, path: ChosenPath) {
+        if self.session.choose_path(path) {
+            self.refresh();
+        }
     }
 
     /// Asks for new keys, where the session descriptions carry them; a DTLS handshake makes keys of

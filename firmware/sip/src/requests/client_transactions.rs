@@ -68,7 +68,10 @@ impl Requests {
         let mut delivered = None;
         if todo.deliver {
             match owner {
-                Some(owner) if !overtaken || self.take_back(owner, transaction, shared) => {
+                Some(owner)
+                    if !overtaken
+                        || self.take_back(owner, transaction, response.code(), shared) =>
+                {
                     delivered = self.on_response(owner, transaction, response, shared, now);
                 }
                 Some(_) | None if overtaken => {
@@ -105,6 +108,9 @@ impl Requests {
         let delivers = matches!(step, Step::Deliver | Step::Finish);
         if let (Purpose::Register(account), Some(choice)) = (purpose, choice) {
             registrations.handle_registrar_answer(account, response, choice, env, now);
+        }
+        if matches!(purpose, Purpose::Invite(_)) && (101..300).contains(&response.code()) {
+            self.cancel_overtaken(id, shared, now);
         }
         self.on_step(id, step, shared, now);
         delivers.then_some(Delivered { purpose, id })
@@ -174,9 +180,12 @@ impl Requests {
         shared: &mut Shared,
         now: Instant,
     ) {
-        let Some(entry) = self.clients.get(transaction) else {
+        let Some(entry) = self.clients.get_mut(transaction) else {
             return;
         };
+        if !entry.machine.cancel(now) {
+            return;
+        }
         let (request, flow) = (cancel_of(&entry.request), entry.flow);
         let via = request.headers.top_via().ok();
         let Some(branch) = via.as_ref().and_then(|via| via.branch()) else {
@@ -192,6 +201,7 @@ impl Requests {
             owner: None,
             overtaken: false,
         };
+        self.schedule_client(transaction, shared);
         if let Some(transaction) = self.clients.insert(key, entry) {
             self.schedule_client(transaction, shared);
             shared.transport.send(flow, bytes, now);

@@ -3,13 +3,15 @@
 //!
 //! ```text
 //! no answer for 3.5 s ─▶ overtake ─▶ next address ─┬ answers ─▶ on_late_answer for the first one
-//!                                                  └ silent, the first one answers ─▶ take_back
+//! 100 alone for 12 s  ─▶    │                     ├ silent, the first one answers ─▶ take_back
+//!                            │                     └ fails, the first one tries ───▶ fall_back
 //! 180 of an overtaken INVITE ─▶ CANCEL        200 ─▶ ACK, BYE        refusals: acknowledged by the transaction
 //! ```
 
 use std::time::Instant;
 
 use crate::action::{OutgoingRequest, Purpose, Turn};
+use crate::client_request::ClientRequest;
 use crate::dialog::Dialog;
 use crate::ids::{RequestId, TransactionId};
 use crate::message::{Method, Response};
@@ -53,23 +55,32 @@ impl Requests {
         self.schedule_client(transaction, shared);
     }
 
-    /// An overtaken address answers: whether it does so before the one under way.
+    /// An overtaken address answers with this status: whether it does so before the one under way.
+    /// Where that one tries, only what leads on counts.
     pub(super) fn take_back(
         &mut self,
         id: RequestId,
         transaction: TransactionId,
+        code: u16,
         shared: &mut Shared,
     ) -> bool {
         let Some(request) = self.requests.get_mut(&id) else {
             return false;
         };
         let under_way = request.transaction();
-        let silent = under_way
+        let state = under_way
             .and_then(|t| self.clients.get(t))
-            .is_some_and(|entry| entry.machine.state() == State::Calling);
-        if !silent || !request.take_back(transaction) {
+            .map(|entry| entry.machine.state());
+        let counts = match state {
+            // `None`: the name of the next server is being looked up.
+            Some(State::Calling) | None => true,
+            Some(State::Proceeding) => request.has_no_progress() && (101..300).contains(&code),
+            Some(State::Completed | State::Accepted | State::Done) => false,
+        };
+        if !counts || !request.take_back(transaction) {
             return false;
         }
+        self.lookups.retain(|_, owner| *owner != id);
         let later = under_way.and_then(|t| self.clients.get_mut(t));
         if let Some(entry) = later {
             entry.overtaken = true;
@@ -83,6 +94,42 @@ impl Requests {
         }
         self.schedule_request(id, shared);
         true
+    }
+
+    /// Nothing is left to be tried: whether an overtaken address that tries is waited for.
+    pub(super) fn fall_back(&mut self, id: RequestId, shared: &mut Shared, now: Instant) -> bool {
+        let Some(request) = self.requests.get_mut(&id) else {
+            return false;
+        };
+        let tries = |transaction: &TransactionId| {
+            let entry = self.clients.get(*transaction);
+            entry.is_some_and(|entry| entry.machine.state() == State::Proceeding)
+        };
+        let Some(transaction) = request.overtaken().find(tries) else {
+            return false;
+        };
+        if !request.fall_back(transaction, now) {
+            return false;
+        }
+        if let Some(entry) = self.clients.get_mut(transaction) {
+            entry.overtaken = false;
+        }
+        self.schedule_request(id, shared);
+        true
+    }
+
+    /// A request has found somebody, or its outcome is not wanted: overtaken addresses that try
+    /// stop.
+    pub(super) fn cancel_overtaken(&mut self, id: RequestId, shared: &mut Shared, now: Instant) {
+        let Some(request) = self.requests.get(&id) else {
+            return;
+        };
+        for transaction in request.overtaken().collect::<Vec<_>>() {
+            let entry = self.clients.get(transaction);
+            if entry.is_some_and(|entry| entry.machine.state() == State::Proceeding) {
+                self.cancel_transaction(transaction, shared, now);
+            }
+        }
     }
 
     /// A response to a request that went another way meanwhile.
@@ -100,7 +147,13 @@ impl Requests {
             return;
         }
         if response.is_provisional() {
-            return self.cancel_transaction(transaction, shared, now);
+            // One that tries is kept until another has found somebody.
+            let owner = entry.owner.and_then(|owner| self.requests.get(&owner));
+            let waits = owner.is_some_and(ClientRequest::has_no_progress);
+            if !waits || response.code() > 100 {
+                self.cancel_transaction(transaction, shared, now);
+            }
+            return;
         }
         if !response.is_success() {
             return;
