@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use types::{Codec, Transport};
 
 use crate::admission::{AllowedCaller, DirectCallers};
+use crate::call::SessionIntervals;
 use crate::digest::Hash;
 use crate::events::{MessageSummary, WatchedState};
 use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId, PublicationId};
@@ -159,9 +160,8 @@ pub struct AgentConfig {
     pub codecs: Vec<Codec>,
     /// What is wanted of the encryption of direct calls.
     pub media_security: MediaSecurity,
-    /// Longest time between two signs that the far end is still in the call (RFC 4028), in
-    /// seconds; `None`: not asked for, though kept where the far end asks.
-    pub session_expires_s: Option<u32>,
+    /// Session timers (RFC 4028).
+    pub session_intervals: SessionIntervals,
     /// Whom this phone watches, and who may watch it.
     pub events: EventSettings,
     /// Our SIP addresses: what goes into Via and Contact until rport and the flow say better. They
@@ -190,7 +190,7 @@ impl AgentConfig {
             auto_answer: false,
             codecs: Vec::new(),
             media_security: MediaSecurity::default(),
-            session_expires_s: None,
+            session_intervals: SessionIntervals::default(),
             events: EventSettings::default(),
             local,
             tls_port: 5061,

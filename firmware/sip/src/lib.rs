@@ -21,7 +21,6 @@
 //!     direct_calls: true,
 //!     direct_callers: DirectCallers::Everyone,
 //!     codecs: vec![Codec::Pcmu],
-//!     session_expires_s: Some(1800),
 //!     ..AgentConfig::new(local.into(), [seed; 32])
 //! };
 //! let media = |port| LocalMedia {
@@ -118,6 +117,7 @@ pub use agent::{
     MessageWaiting, PublicationId, RegistrationAttempt, RemoteAction, SendError, Target, Transmit,
     Transport, UserAgent, Watched,
 };
+pub use call::SessionIntervals;
 pub use connections::host_of;
 pub use events::{MessageSummary, WatchedState};
 pub use local_addresses::{Families, LocalAddresses, Route, is_public};

@@ -112,13 +112,13 @@ impl UserAgent {
         let registration = account.and_then(|account| self.registrations.get(account));
         let trusted = registration.is_some_and(|found| found.servers().has_address(host));
         if let Ok(from) = request.headers.from()
-            && !request.body.is_empty()
+            && let Some(text) = text_of(request).filter(|text| !text.is_empty())
         {
             self.events.push_back(Event::Message {
                 account: account.map(AccountId),
                 from: party(&request.headers, trusted, &from),
                 address: from.uri.to_string(),
-                text: text_of(request),
+                text,
             });
         }
         let reply = Reply::new(200).with_capabilities();

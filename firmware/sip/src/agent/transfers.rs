@@ -42,7 +42,8 @@ impl UserAgent {
         } else {
             self.hang_up(consulted, None, now);
         }
-        let transfer = Transfer::asking(target.answered.then_some(consulted), &name, now);
+        let replaced = target.answered.then_some(consulted);
+        let transfer = Transfer::asking(replaced, &target.uri, &name, now);
         self.on_call(held, now, |call, turn| {
             call.start_transfer(transfer, Some(&target.uri), turn);
         });
@@ -66,7 +67,7 @@ impl UserAgent {
             Uri::Sip(uri) if secure => Uri::Sip(uri.secured()),
             uri => uri,
         };
-        let transfer = Transfer::asking(None, target, now);
+        let transfer = Transfer::asking(None, &uri, target, now);
         self.on_call(held, now, |call, turn| {
             call.start_transfer(transfer, Some(&uri), turn);
         });
