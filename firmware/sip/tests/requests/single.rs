@@ -423,3 +423,35 @@ fn lines_that_lost_their_carriage_returns_are_read() {
     assert_eq!(code(&bare[..bare.len() - 17]), 400);
     assert_eq!(code(&body[..body.len() - 17]), 400);
 }
+
+#[test]
+fn info_of_a_package_is_refused_with_what_is_taken() {
+    // RFC 6086 section 4.2.2; without a package it is one of the kinds that are older.
+    let mut world = World::with_listed_peer();
+    let (_, ok) = crate::world::answered(&mut world);
+    world.send(crate::PEER, 0, crate::world::ack(&ok));
+    let digit = "Content-Type: application/dtmf-relay\r\n";
+    for (number, extra, code) in [
+        (2, "Info-Package: conference\r\n".to_owned(), 469),
+        (3, format!("Info-Package: dtmf\r\n{digit}"), 469),
+        (4, digit.to_owned(), 200),
+        (
+            5,
+            "Content-Type: application/media_control+xml\r\n".to_owned(),
+            415,
+        ),
+    ] {
+        let mut info = crate::world::inside(&ok, "INFO", number);
+        info.body = "Signal=5\r\n".into();
+        info.extra.clone_from(&extra);
+        world.send(crate::PEER, 0, info.text());
+        let response = world.response(code);
+        let taken = response.headers.get("Recv-Info");
+        assert_eq!(taken, (code == 469).then_some(""), "{extra}");
+    }
+    let digits = world.events(0).into_iter().filter_map(|event| match event {
+        Event::Digit { digit, .. } => Some(digit),
+        _ => None,
+    });
+    assert_eq!(digits.collect::<String>(), "5");
+}
