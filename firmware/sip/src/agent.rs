@@ -491,7 +491,7 @@ impl UserAgent {
         self.shutting_down = true;
         self.end_all(now);
         self.stop_subscriptions(now);
-        self.withdraw_publications(now);
+        self.remove_publications(now);
         self.on_registrations(now, Registration::unregister);
         self.stop_sending_cancelled();
         self.finish_turn(now);

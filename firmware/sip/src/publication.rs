@@ -1,5 +1,5 @@
 //! Event state that this phone publishes (RFC 3903): sent once as a report, or kept at the server
-//! until it is withdrawn.
+//! until it is removed.
 //!
 //! ```text
 //! publish ─▶ PUBLISH ─┬ 2xx, a report ─▶ done
@@ -52,7 +52,7 @@ pub struct EventState {
     /// The body, at most 8192 bytes.
     pub body: Vec<u8>,
     /// `false`: a report, over when the server has it. `true`: state the server keeps, refreshed
-    /// until it is withdrawn.
+    /// until it is removed.
     pub is_kept: bool,
 }
 
@@ -234,7 +234,7 @@ impl Publication {
     }
 
     /// It is not wanted any more.
-    fn withdraw(&mut self, now: Instant) {
+    fn remove(&mut self, now: Instant) {
         self.is_wanted = false;
         if matches!(self.phase, Phase::Due(_)) {
             self.phase = match self.entity_tag {
@@ -309,7 +309,7 @@ impl Publication {
             (_, _) if !self.is_kept => Phase::Over,
             (_, None) if !self.is_wanted => Phase::Over,
             (_, Some(_)) if !self.is_wanted || self.is_changed => Phase::Due(now),
-            // Without a name it cannot be refreshed: it is published anew in time.
+            // Without a name it cannot be refreshed: it is published again in time.
             (_, _) => {
                 self.is_changed = self.entity_tag.is_none();
                 Phase::Due(now + refresh_after(lifetime, tokens))
@@ -408,17 +408,17 @@ impl Publications {
     }
 
     /// Takes one back.
-    pub(crate) fn withdraw(&mut self, id: PublicationId, now: Instant) {
+    pub(crate) fn remove(&mut self, id: PublicationId, now: Instant) {
         if let Some(publication) = self.by_id.get_mut(&id) {
-            publication.withdraw(now);
+            publication.remove(now);
         }
         self.forget_over();
     }
 
     /// The phone goes: what is kept is taken back, and no report is tried again.
-    pub(crate) fn withdraw_all(&mut self, now: Instant) {
+    pub(crate) fn remove_all(&mut self, now: Instant) {
         for publication in self.by_id.values_mut() {
-            publication.withdraw(now);
+            publication.remove(now);
         }
         self.forget_over();
     }

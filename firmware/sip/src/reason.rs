@@ -132,7 +132,7 @@ mod tests {
             ("SIP;cause=2000", false),
             ("SIP;text=\"cause=200\"", false),
             ("SIP;text=\"Call completed elsewhere\"", true),
-            ("SIP;cause=480;text=\"nobody elsewhere\"", false),
+            ("SIP;cause=480;text=\"no one elsewhere\"", false),
             ("X;text=\"Answered elsewhere\"", false),
             ("Q.850;cause=200", false),
         ] {

@@ -118,7 +118,7 @@ fn state_is_refreshed_changed_and_removed() {
     assert_eq!(&modified.body[..], b"two");
     take(&mut world, &modified, "e3", "120");
     world.run_ms(50);
-    world.with(0, |alice, now| alice.withdraw_publication(id, now));
+    world.with(0, |alice, now| alice.remove_publication(id, now));
     let removal = world.request(&Method::Publish);
     assert_eq!(header(&removal, "SIP-If-Match"), Some("e3"));
     assert_eq!(header(&removal, "Expires"), Some("0"));

@@ -36,8 +36,8 @@ impl UserAgent {
     }
 
     /// Takes state that is kept back from the server, or gives up a report.
-    pub fn withdraw_publication(&mut self, id: PublicationId, now: Instant) {
-        self.publications.withdraw(id, now);
+    pub fn remove_publication(&mut self, id: PublicationId, now: Instant) {
+        self.publications.remove(id, now);
         self.send_publications(now);
         self.finish_turn(now);
     }
@@ -91,8 +91,8 @@ impl UserAgent {
     }
 
     /// The phone goes.
-    pub(super) fn withdraw_publications(&mut self, now: Instant) {
-        self.publications.withdraw_all(now);
+    pub(super) fn remove_publications(&mut self, now: Instant) {
+        self.publications.remove_all(now);
         self.send_publications(now);
     }
 

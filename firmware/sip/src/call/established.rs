@@ -268,7 +268,7 @@ impl Established {
             // No answer in the 2xx: nothing was agreed, the session goes on as it was.
             (None, Some(before)) => {
                 self.session = before;
-                if !refreshing {
+                if !refreshing && !self.released {
                     turn.event(Event::HoldFailed { call, code: 488 });
                 }
             }
@@ -325,7 +325,7 @@ impl Established {
             self.retry_at = Some(turn.now + wait);
         } else if std::mem::take(&mut self.refreshing) {
             self.timer.handle_refused(code, turn.now);
-        } else {
+        } else if !self.released {
             turn.event(Event::HoldFailed { call, code });
         }
         ChangeStep::Stay
