@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 use types::{Codec, Transport};
 
 use crate::admission::{AllowedCaller, DirectCallers};
-use crate::call::SessionIntervals;
 use crate::digest::Hash;
 use crate::events::{MessageSummary, WatchedState};
 use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId, PublicationId};
 use crate::local_addresses::LocalAddresses;
 use crate::media_security::MediaSecurity;
 use crate::offer_answer::Negotiated;
-use crate::publication::PublicationRefused;
+use crate::session_intervals::SessionIntervals;
 use crate::text_message::MAX_TEXT;
 use crate::udp_keepalive::KeepaliveMode;
 
@@ -356,7 +355,7 @@ pub enum Event {
         /// Which one.
         publication: PublicationId,
         /// The server has it, or why not.
-        result: Result<(), PublicationRefused>,
+        result: Result<(), MessageError>,
     },
     /// What waits in the mailbox of an account.
     MessagesWaiting {
@@ -548,7 +547,7 @@ pub enum TransferError {
     Clear,
 }
 
-/// Why a text message was not taken.
+/// Why a text message, or what is published, was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code} {reason}")]
 pub struct MessageError {

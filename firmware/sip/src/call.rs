@@ -31,7 +31,7 @@ mod transfer;
 pub(crate) use calling::Route;
 pub(crate) use established::{ChangeRefused, refused_offer};
 pub(crate) use in_dialog::InDialog;
-pub use session_timer::SessionIntervals;
+pub(crate) use session_timer::check_interval;
 
 use std::net::IpAddr;
 use std::time::Instant;

@@ -101,6 +101,7 @@ mod request_check;
 pub mod sdes;
 mod sdp;
 mod session_body;
+mod session_intervals;
 pub mod stream;
 mod text_message;
 mod timer;
@@ -117,9 +118,9 @@ pub use agent::{
     MessageWaiting, PublicationId, RegistrationAttempt, RemoteAction, SendError, Target, Transmit,
     Transport, UserAgent, Watched,
 };
-pub use call::SessionIntervals;
 pub use connections::host_of;
 pub use events::{MessageSummary, WatchedState};
 pub use local_addresses::{Families, LocalAddresses, Route, is_public};
-pub use publication::{EventState, PublicationRefused, PublishError};
+pub use publication::{EventState, PublishError};
+pub use session_intervals::SessionIntervals;
 pub use udp_keepalive::KeepaliveMode;

@@ -70,16 +70,6 @@ pub enum PublishError {
     Target(#[from] InviteError),
 }
 
-/// Why a server did not take a publication.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code} {reason}")]
-pub struct PublicationRefused {
-    /// Status code, or the one that stands for silence.
-    pub code: u16,
-    /// What the server says, or what failed on the way.
-    pub reason: String,
-}
-
 /// What the final status of a PUBLISH means to whoever asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {

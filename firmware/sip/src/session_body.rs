@@ -2,10 +2,11 @@
 //! RFC 5621).
 
 use crate::message::{MediaType, Request, Response};
-use crate::text_message::CONTENT_TYPE;
 
 /// What a session description is.
 const SDP: &str = "application/sdp";
+/// What a text is.
+pub(crate) const TEXT: &str = "text/plain";
 
 /// The SDP of a request.
 pub(crate) fn session_body(request: &Request) -> Option<Vec<u8>> {
@@ -14,11 +15,7 @@ pub(crate) fn session_body(request: &Request) -> Option<Vec<u8>> {
 
 /// The text of a request.
 pub(crate) fn text_body(request: &Request) -> Option<Vec<u8>> {
-    part_of(
-        CONTENT_TYPE,
-        &request.headers.content_type().ok()??,
-        &request.body,
-    )
+    part_of(TEXT, &request.headers.content_type().ok()??, &request.body)
 }
 
 /// The SDP of a response.

@@ -7,13 +7,13 @@
 
 use crate::env::Env;
 use crate::message::{CSeq, Method, NameAddr, Request, Uri};
-use crate::session_body::text_body;
+use crate::session_body::{TEXT, text_body};
 
 /// Longest text that is sent, in bytes: with its headers it fits into a datagram (section 8 allows
 /// 1300 for the whole request).
 pub(crate) const MAX_TEXT: usize = 700;
 /// The only content this phone reads and writes.
-pub(crate) const CONTENT_TYPE: &str = "text/plain";
+pub(crate) const CONTENT_TYPE: &str = TEXT;
 
 /// A text about to be sent.
 pub(crate) struct TextMessage<'a> {

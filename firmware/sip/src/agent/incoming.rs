@@ -17,7 +17,7 @@ use std::time::Instant;
 use crate::action::{Reply, Turn};
 use crate::admission::{Decision, Origin};
 use crate::api::Event;
-use crate::call::{Call, InDialog, refused_offer};
+use crate::call::{Call, InDialog, check_interval, refused_offer};
 use crate::capabilities::ALLOW;
 use crate::dialog::Dialog;
 use crate::events::ALLOW_EVENTS;
@@ -336,7 +336,7 @@ impl UserAgent {
         if !self.may_auto_answer(account) && requires_auto_answer(request) {
             return Err(Reply::refusal(403).with_reason("Automatic Answer Forbidden"));
         }
-        self.env.config.session_intervals.check(request)?;
+        check_interval(self.env.config.session_intervals, request)?;
         if let Some(offer) = session_body(request) {
             self.check_offer(account, &offer, flow)?;
         }

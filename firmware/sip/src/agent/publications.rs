@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use crate::action::{OutgoingRequest, Purpose};
-use crate::api::Event;
+use crate::api::{Event, MessageError};
 use crate::ids::{AccountId, PublicationId};
 use crate::message::{NameAddr, SipUri, reason_phrase};
-use crate::publication::{self, EventState, PublicationRefused, PublishError};
+use crate::publication::{self, EventState, PublishError};
 
 use super::requests::Outcome;
 use super::{InviteError, UserAgent, Waiter};
@@ -118,7 +118,7 @@ impl UserAgent {
         let result = match result {
             publication::Outcome::Silent => None,
             publication::Outcome::Published => Some(Ok(())),
-            publication::Outcome::Refused => Some(Err(PublicationRefused {
+            publication::Outcome::Refused => Some(Err(MessageError {
                 code,
                 reason: reason.to_owned(),
             })),

@@ -27,7 +27,7 @@ use crate::transfer::ReferRequest;
 
 use super::ack_wait::{AckWait, Sent};
 use super::reliable::ReliableProvisional;
-use super::session_timer::{SessionStep, SessionTimer};
+use super::session_timer::{SessionStep, SessionTimer, check_interval};
 
 /// Longest Retry-After, in seconds, after which a change of the session is tried again by itself,
 /// and how often.
@@ -359,7 +359,7 @@ impl Established {
         request: &Request,
         turn: &mut Turn<'_>,
     ) {
-        if let Err(reply) = turn.env.config.session_intervals.check(request) {
+        if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
             return turn.respond(transaction, reply);
         }
         self.dialog.refresh(&request.headers);
@@ -406,7 +406,7 @@ impl Established {
         offer: &[u8],
         turn: &mut Turn<'_>,
     ) {
-        if let Err(reply) = turn.env.config.session_intervals.check(request) {
+        if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
             return turn.respond(transaction, reply);
         }
         self.dialog.refresh(&request.headers);
@@ -465,7 +465,7 @@ impl Established {
         request: &Request,
         turn: &mut Turn<'_>,
     ) {
-        if let Err(reply) = turn.env.config.session_intervals.check(request) {
+        if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
             return turn.respond(transaction, reply);
         }
         self.dialog.refresh(&request.headers);

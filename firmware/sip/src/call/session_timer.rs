@@ -13,11 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::action::Reply;
 use crate::message::{Headers, Method, Request, Response};
+use crate::session_intervals::{MAX_SE_S, MIN_SE_S, SessionIntervals};
 
-/// Smallest interval any phone may insist on, in seconds (section 4).
-const MIN_SE_S: u32 = 90;
-/// Largest interval that a 422 or a Min-SE can make us ask for, in seconds.
-const MAX_SE_S: u32 = 86_400;
 /// Shortest interval that is kept to where the far end insists, in seconds.
 const FLOOR_S: u32 = 20;
 /// How often a 422 is answered by a longer interval.
@@ -48,41 +45,13 @@ pub(super) enum SessionStep {
     Expired,
 }
 
-/// What the owner wants of session timers, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SessionIntervals {
-    /// Longest time between two signs that the far end is still in the call; `None`: not asked
-    /// for, though kept where the far end asks.
-    pub wanted_s: Option<u32>,
-    /// It is wanted of callers that do not ask for it, too.
-    pub of_callers: bool,
-    /// Shortest interval taken (Min-SE); 90 at least.
-    pub min_s: u32,
-}
-
-impl Default for SessionIntervals {
-    fn default() -> Self {
-        Self {
-            wanted_s: None,
-            of_callers: false,
-            min_s: MIN_SE_S,
+/// A request whose interval is too small for us: 422 (section 9).
+pub(crate) fn check_interval(intervals: SessionIntervals, request: &Request) -> Result<(), Reply> {
+    match request.headers.number("Session-Expires") {
+        Some(interval) if interval < intervals.min() => {
+            Err(Reply::refusal(422).with("Min-SE", intervals.min()))
         }
-    }
-}
-
-impl SessionIntervals {
-    fn min(self) -> u32 {
-        self.min_s.clamp(MIN_SE_S, MAX_SE_S)
-    }
-
-    /// A request whose interval is too small for us: 422 (section 9).
-    pub(crate) fn check(self, request: &Request) -> Result<(), Reply> {
-        match request.headers.number("Session-Expires") {
-            Some(interval) if interval < self.min() => {
-                Err(Reply::refusal(422).with("Min-SE", self.min()))
-            }
-            Some(_) | None => Ok(()),
-        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -361,7 +330,7 @@ mod tests {
     fn small_interval_is_refused() {
         for (value, refused) in [("30", true), ("89;refresher=uac", true), ("90", false)] {
             let request = invite(&format!("Session-Expires: {value}\r\n"));
-            let found = intervals(None, MIN_SE_S).check(&request);
+            let found = check_interval(intervals(None, MIN_SE_S), &request);
             assert_eq!(found.is_err(), refused, "{value}");
             if let Err(reply) = found {
                 assert_eq!(
@@ -370,7 +339,7 @@ mod tests {
                 );
             }
         }
-        assert!(intervals(None, MIN_SE_S).check(&invite("")).is_ok());
+        assert!(check_interval(intervals(None, MIN_SE_S), &invite("")).is_ok());
     }
 
     #[test]
@@ -449,12 +418,14 @@ mod tests {
     #[test]
     fn smallest_interval_is_the_owners() {
         let small = invite("Session-Expires: 1800\r\n");
-        let refused = intervals(None, 2000).check(&small).err().map(|reply| {
-            let min = reply.headers.number("Min-SE");
-            (reply.code, min)
-        });
+        let refused = check_interval(intervals(None, 2000), &small)
+            .err()
+            .map(|reply| {
+                let min = reply.headers.number("Min-SE");
+                (reply.code, min)
+            });
         assert_eq!(refused, Some((422, Some(2000))));
-        assert!(intervals(None, 1800).check(&small).is_ok());
+        assert!(check_interval(intervals(None, 1800), &small).is_ok());
         let session = SessionTimer::new(intervals(Some(300), 600));
         assert_eq!(written(&session), (Some("600".into()), Some(600)));
     }
