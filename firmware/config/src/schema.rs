@@ -182,6 +182,17 @@ pub enum MessageWaiting {
     Off,
 }
 
+/// When this phone asks for a session timer (RFC 4028).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionTimer {
+    /// Never; one that the far end asks for is kept.
+    Answer,
+    /// In the calls it places.
+    Offer,
+    /// In all calls.
+    Always,
+}
+
 /// `[[account]]`: one line at a registrar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
@@ -417,8 +428,12 @@ pub struct Call {
     pub watched_by: Vec<DirectCaller>,
     /// Seconds an outgoing call may ring before it is given up.
     pub no_answer_s: u32,
+    /// When a session timer is asked for.
+    pub session_timer: SessionTimer,
     /// Longest time between two signs of the far end in the signalling (RFC 4028), in seconds.
     pub session_timer_s: u32,
+    /// Shortest such time that a far end may ask for, in seconds.
+    pub session_timer_min_s: u32,
     /// Callers hear this phone's line before it is answered (183 with a session description).
     pub early_media: bool,
     /// Seconds sound is sent in a call without any RTP or RTCP from where it goes; 0: no limit.

@@ -14,7 +14,7 @@ use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::events::{ALLOW_EVENTS, ServedId};
 use crate::flow::Flow;
-use crate::ids::{CallHandle, MessageId, RequestId, TransactionId};
+use crate::ids::{CallHandle, MessageId, PublicationId, RequestId, TransactionId};
 use crate::locate::{Hop, HopError};
 use crate::message::{Headers, Method, NameAddr, Request, Response, SipUri};
 
@@ -50,6 +50,8 @@ pub(crate) enum Purpose {
     Keepalive(usize),
     /// A text message outside of calls.
     Message(MessageId),
+    /// What this phone publishes.
+    Publish(PublicationId),
     /// SUBSCRIBE of a subscription: which, and in the dialog of which notifier (0: in none yet).
     Subscribe(usize, u32),
     /// The NOTIFY to a watcher.
@@ -69,6 +71,7 @@ impl Purpose {
                 | Self::Probe(_)
                 | Self::Keepalive(_)
                 | Self::Message(_)
+                | Self::Publish(_)
                 | Self::Subscribe(_, 0)
         )
     }
@@ -77,7 +80,11 @@ impl Purpose {
     pub(crate) fn may_go_elsewhere(self) -> bool {
         matches!(
             self,
-            Self::Register(_) | Self::Invite(_) | Self::Message(_) | Self::Subscribe(_, 0)
+            Self::Register(_)
+                | Self::Invite(_)
+                | Self::Message(_)
+                | Self::Publish(_)
+                | Self::Subscribe(_, 0)
         )
     }
 

@@ -27,6 +27,7 @@ use crate::events::Subscription;
 use crate::keepalive::KeepaliveStep;
 use crate::known_hosts::KnownHosts;
 use crate::local_addresses::LocalAddresses;
+use crate::publication::Publications;
 use crate::registration::Registration;
 use crate::requests::{NO_ADDRESS, Outcome, Requests};
 use crate::server_transactions::ServerTransactions;
@@ -37,7 +38,7 @@ use crate::unsolicited::Unsolicited;
 
 pub use crate::api::*;
 pub use crate::flow::{Flow, Target, Transmit, Transport};
-pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId};
+pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId, PublicationId};
 pub use crate::registration::RegistrationAttempt;
 
 /// How often one deadline may come back due within one turn: an object has few timers, and fires
@@ -59,6 +60,7 @@ pub struct UserAgent {
     servers: ServerTransactions,
     subscriptions: Subscriptions,
     unsolicited: Unsolicited,
+    publications: Publications,
     shutting_down: bool,
 }
 
@@ -80,6 +82,7 @@ impl UserAgent {
             servers,
             subscriptions,
             unsolicited,
+            publications: Publications::default(),
             shutting_down: false,
         }
     }
@@ -230,6 +233,8 @@ impl UserAgent {
             .served_mut()
             .end_all(&self.shared.env, now);
         self.send_all(last, now);
+        self.publications.remove_all(now);
+        self.send_publications(now);
         self.on_registrations(now, Registration::unregister);
         self.requests.stop_sending_cancelled(&mut self.shared);
         self.finish_turn(now);
@@ -395,6 +400,7 @@ impl UserAgent {
             }
             // What is due is sent at the end of the turn.
             Waiter::Served => {}
+            Waiter::Publications => self.send_publications(now),
         }
     }
 

@@ -21,7 +21,6 @@
 //!     direct_calls: true,
 //!     direct_callers: DirectCallers::Everyone,
 //!     codecs: vec![Codec::Pcmu],
-//!     session_expires_s: Some(1800),
 //!     ..AgentConfig::new(local.into(), [seed; 32])
 //! };
 //! let media = |port| LocalMedia {
@@ -96,6 +95,7 @@ mod locate;
 pub mod media_security;
 pub mod message;
 pub mod offer_answer;
+mod publication;
 mod reachability;
 mod reason;
 mod registration;
@@ -106,6 +106,7 @@ pub mod sdes;
 mod sdp;
 mod server_transactions;
 mod session_body;
+mod session_intervals;
 mod shared;
 pub mod stream;
 mod subscriptions;
@@ -122,12 +123,14 @@ pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
     AccountConfig, AccountEvents, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason,
     EndedBy, Event, EventSettings, Flow, InviteOptions, Lookup, LookupId, MessageError, MessageId,
-    MessageWaiting, RegistrationAttempt, RemoteAction, SendError, Target, Transmit, Transport,
-    UserAgent, Watched,
+    MessageWaiting, PublicationId, RegistrationAttempt, RemoteAction, SendError, Target, Transmit,
+    Transport, UserAgent, Watched,
 };
 pub use connections::host_of;
 pub use events::{MessageSummary, WatchedState};
 pub use known_hosts::{HostStanding, KnownHosts};
 pub use local_addresses::{Families, LocalAddresses, Route, is_public};
 pub use locate::Service;
+pub use publication::{EventState, PublishError};
+pub use session_intervals::SessionIntervals;
 pub use udp_keepalive::KeepaliveMode;

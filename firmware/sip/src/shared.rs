@@ -48,6 +48,8 @@ pub(crate) enum Waiter {
     Subscription(usize),
     /// Those who watch this phone.
     Served,
+    /// What this phone publishes.
+    Publications,
 }
 
 /// What the tables share.

@@ -8,7 +8,7 @@ use types::{Country, DtmfMethod, Transport};
 use super::{
     Account, Actions, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control,
     Dial, DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting,
-    Network, Phone, Pin, RingSound, Secret, Security, Tls, Update,
+    Network, Phone, Pin, RingSound, Secret, Security, SessionTimer, Tls, Update,
 };
 use crate::codes::Codes;
 
@@ -61,7 +61,9 @@ pub(crate) fn blank() -> Config {
             direct_from: Vec::new(),
             watched_by: Vec::new(),
             no_answer_s: 0,
+            session_timer: SessionTimer::Offer,
             session_timer_s: 0,
+            session_timer_min_s: 0,
             early_media: false,
             media_timeout_s: 0,
             flash: Flash::Off,

@@ -13,6 +13,7 @@ use crate::flow::Flow;
 use crate::ids::{AccountId, CallHandle, RequestId, TransactionId};
 use crate::registration::{Registration, RegistrationAction};
 use crate::registrations::Binding;
+use crate::shared::Waiter;
 use crate::stream::PING;
 
 use super::UserAgent;
@@ -216,6 +217,16 @@ impl UserAgent {
         let env = &mut self.shared.env;
         let actions = self.subscriptions.turn(index, env, turn);
         self.execute_subscription(index, actions, now);
+    }
+
+    /// Sends the PUBLISH requests that are due.
+    pub(super) fn send_publications(&mut self, now: Instant) {
+        while let Some(request) = self.publications.poll_request(&mut self.shared, now) {
+            self.send_all([request], now);
+        }
+        let deadline = self.publications.deadline();
+        let deadlines = &mut self.shared.deadlines;
+        deadlines.set(Waiter::Publications, deadline);
     }
 
     /// Does what a subscription wants done.

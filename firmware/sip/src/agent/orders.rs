@@ -9,9 +9,10 @@ use crate::api::{EndReason, InviteError, InviteOptions, SendError, TransferError
 use crate::call::Call;
 use crate::calls::Dialled;
 use crate::ice::ChosenPath;
-use crate::ids::{AccountId, CallHandle, MessageId};
+use crate::ids::{AccountId, CallHandle, MessageId, PublicationId};
 use crate::message::Uri;
 use crate::offer_answer::LocalMedia;
+use crate::publication::{EventState, PublishError};
 use crate::transfer::{ReferOrder, Transfer};
 
 use super::{UserAgent, text_messages};
@@ -206,12 +207,47 @@ impl UserAgent {
         now: Instant,
     ) -> Result<(), TransferError> {
         let uri = self.calls.blind_target(held, target, &self.shared)?;
-        let transfer = Transfer::asking(None, target, now);
+        let transfer = Transfer::asking(None, &uri, target, now);
         self.on_call(held, now, |call, turn| {
             call.start_transfer(transfer, Some(&uri), turn);
         });
         self.finish_turn(now);
         Ok(())
+    }
+
+    /// Publishes event state (RFC 3903), a report of call quality, say (RFC 6035);
+    /// [`Event::Published`](crate::agent::Event::Published) says what came of it, and of state that
+    /// is kept again whenever that changes. It goes by the account's servers, and without an
+    /// account where its target says.
+    pub fn publish(
+        &mut self,
+        account: Option<AccountId>,
+        state: EventState,
+        now: Instant,
+    ) -> Result<PublicationId, PublishError> {
+        if self.shutting_down {
+            return Err(PublishError::TooMany);
+        }
+        let (account, shared) = (account.map(|account| account.0), &mut self.shared);
+        let id = self.publications.publish(account, state, shared, now);
+        self.send_publications(now);
+        self.finish_turn(now);
+        id
+    }
+
+    /// Gives state that is kept another body. Whether it is one, and the body is short enough.
+    pub fn change_publication(&mut self, id: PublicationId, body: Vec<u8>, now: Instant) -> bool {
+        let found = self.publications.change(id, body, now);
+        self.send_publications(now);
+        self.finish_turn(now);
+        found
+    }
+
+    /// Takes state that is kept back from the server, or gives up a report.
+    pub fn remove_publication(&mut self, id: PublicationId, now: Instant) {
+        self.publications.remove(id, now);
+        self.send_publications(now);
+        self.finish_turn(now);
     }
 
     /// Sends a flash by INFO (application/hook-flash), where telephone-event was not negotiated.

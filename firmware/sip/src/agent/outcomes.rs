@@ -97,6 +97,12 @@ impl UserAgent {
                 let event = text_messages::sent(message, outcome);
                 self.shared.events.push_back(event);
             }
+            (Purpose::Publish(id), _) => {
+                let shared = &mut self.shared;
+                let event = self.publications.handle_response(id, outcome, shared, now);
+                self.shared.events.extend(event);
+                self.send_publications(now);
+            }
             (Purpose::Probe(account), _) => {
                 self.on_registration(account, now, |registration, env| {
                     registration.handle_probe(code, env, now)
@@ -153,6 +159,7 @@ impl UserAgent {
                 self.subscriptions.handle_renumbered(index, leg, cseq);
             }
             Purpose::Served(id) => self.subscriptions.served_mut().handle_renumbered(id, cseq),
+            Purpose::Publish(id) => self.publications.handle_renumbered(id, cseq),
             Purpose::Ack(_)
             | Purpose::Probe(_)
             | Purpose::Keepalive(_)

@@ -69,10 +69,11 @@ pub(super) fn sent(message: MessageId, outcome: Outcome<'_>) -> Event {
 /// A message came in; none where it says nothing.
 pub(super) fn received(account: Option<usize>, trusted: bool, request: &Request) -> Option<Event> {
     let from = request.headers.from().ok()?;
-    (!request.body.is_empty()).then(|| Event::Message {
+    let text = text_of(request).filter(|text| !text.is_empty())?;
+    Some(Event::Message {
         account: account.map(AccountId),
         from: party(&request.headers, trusted, &from),
         address: from.uri.to_string(),
-        text: text_of(request),
+        text,
     })
 }

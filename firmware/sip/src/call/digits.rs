@@ -67,6 +67,11 @@ impl Call {
     /// INFO: digits, or nothing to do.
     pub(super) fn handle_info(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
         let request = asked.request;
+        // RFC 6086 section 4.2.2: this phone takes no package, and says so.
+        if request.headers.get("Info-Package").is_some() {
+            let reply = Reply::refusal(469).with("Recv-Info", "");
+            return turn.respond(asked.transaction, reply);
+        }
         if request.body.is_empty() {
             return turn.respond(asked.transaction, Reply::new(200));
         }

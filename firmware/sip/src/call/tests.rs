@@ -136,8 +136,8 @@ impl Desk {
 
     fn transferring() -> Self {
         let mut desk = Self::up();
-        let transfer = Transfer::asking(Some(CONSULTED), "carol", desk.now);
         let target = Uri::parse("sip:carol@192.0.2.20").unwrap();
+        let transfer = Transfer::asking(Some(CONSULTED), &target, "carol", desk.now);
         let did = desk.act(|call, turn| call.start_transfer(transfer, Some(&target), turn));
         assert_eq!(did, "Ended REFER");
         desk
@@ -463,8 +463,8 @@ fn transferring_and_every_event() {
         &[
             (Do::HangUp, "BYE → Over"),
             (Do::Bye, "200 Hurry → Over"),
-            (Do::Reinvite, "500"),
-            (Do::UpdateOffer, "500"),
+            (Do::Reinvite, "200"),
+            (Do::UpdateOffer, "200"),
             (Do::Update, "200"),
             (Do::Info, "200 Digit"),
             (Do::Options, "200"),

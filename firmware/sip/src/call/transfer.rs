@@ -90,23 +90,30 @@ impl Call {
         let State::Up(mut established) = self.finish(EndedBy::Local, None, &reason, turn) else {
             return;
         };
-        established.clear_wanted();
-        if let Some(target) = target {
-            let request = refer(&mut established.dialog, target, self.account, turn.env);
-            turn.send(OutgoingRequest::in_dialog(
-                &established.dialog,
-                Purpose::Refer(self.handle),
-                self.account,
-                request,
-            ));
-        }
+        established.release_owner();
         self.state = State::Transferring(established, transfer);
+        if let Some(target) = target {
+            self.send_refer(target, turn);
+        }
+    }
+
+    fn send_refer(&mut self, target: &Uri, turn: &mut Turn<'_>) {
+        let State::Transferring(established, _) = &mut self.state else {
+            return;
+        };
+        let request = refer(&mut established.dialog, target, self.account, turn.env);
+        turn.send(OutgoingRequest::in_dialog(
+            &established.dialog,
+            Purpose::Refer(self.handle),
+            self.account,
+            request,
+        ));
     }
 
     /// The REFER of ours got its final status.
     pub(crate) fn handle_refer_outcome(&mut self, code: u16, turn: &mut Turn<'_>) {
         if let State::Transferring(_, transfer) = &mut self.state {
-            let step = transfer.handle_refer_outcome(code);
+            let step = transfer.handle_refer_outcome(code, turn.now);
             self.on_transfer_step(step, turn);
         }
     }
@@ -125,6 +132,7 @@ impl Call {
         };
         match step {
             TransferStep::Wait => {}
+            TransferStep::Again(target) => self.send_refer(&target, turn),
             TransferStep::NotReplaced => self.hang_up(None, turn),
             TransferStep::Done(result) => {
                 let consulted = transfer.consulted();

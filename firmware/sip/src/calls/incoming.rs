@@ -54,7 +54,7 @@ impl Calls {
         if !may_auto_answer(account, shared) && requires_auto_answer(request) {
             return Err(Reply::refusal(403).with_reason("Automatic Answer Forbidden"));
         }
-        check_interval(request)?;
+        check_interval(shared.env.config.session_intervals, request)?;
         if let Some(offer) = session_body(request) {
             check_offer(account, &offer, flow, shared)?;
         }

@@ -47,7 +47,7 @@ impl Calls {
         let name = to.peer();
         let answered = target.answered;
         Ok(TransferPlan {
-            held: Transfer::asking(answered.then_some(consulted), name, now),
+            held: Transfer::asking(answered.then_some(consulted), &target.uri, name, now),
             target: target.uri,
             consulted: answered.then(|| Transfer::consulted_call(name, now)),
         })
