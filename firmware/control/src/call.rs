@@ -458,6 +458,7 @@ mod tests {
             ptime_ms: 20,
             opus: types::OpusFormat::default(),
             comfort_noise: false,
+            rtcp_xr: types::RtcpXr::default(),
             direction: types::Direction::SendRecv,
             protection: Protection::Sdes {
                 send: key(1),

@@ -224,6 +224,10 @@ impl Control {
                 },
                 identity.card,
                 (now, identity.ntp),
+                media::dtmf::Timing {
+                    shortest_ms: config.call.dtmf_ms,
+                    gap_ms: config.call.dtmf_gap_ms,
+                },
             ),
             awaiting_sockets: Vec::new(),
             prepared_sockets: PreparedSockets::default(),

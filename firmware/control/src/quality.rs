@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use media::StreamStats;
 use serde::Serialize;
 
-use crate::status::round;
+use crate::status::{MetricsStatus, round};
 
 /// Seconds kept.
 const SECONDS: usize = 60;
@@ -38,7 +38,7 @@ pub struct QualitySecond {
     pub sent_level_db: f64,
     /// Level received, dBm0.
     pub received_level_db: f64,
-    /// Estimated listening quality of this second, 1 to 4.5.
+    /// Estimated conversational quality of this second, 1 to 4.5.
     pub mos: f64,
 }
 
@@ -78,6 +78,10 @@ pub struct QualityReport {
     pub codec: &'static str,
     /// The whole call.
     pub summary: QualitySummary,
+    /// How this end receives the far end.
+    pub metrics: MetricsStatus,
+    /// How the far end says it receives this one; none where it does not (RTCP XR).
+    pub far_metrics: Option<MetricsStatus>,
     /// Its last seconds, the oldest first.
     pub seconds: Vec<QualitySecond>,
 }
@@ -160,6 +164,8 @@ impl Quality {
                 mean_mos: round(mean(self.mos_sum) as f32, 100.0),
                 worst_mos: round(self.worst_mos as f32, 100.0),
             },
+            metrics: (&self.last.metrics).into(),
+            far_metrics: self.last.far_metrics.as_ref().map(Into::into),
             seconds: self.seconds.iter().cloned().collect(),
         })
     }

@@ -12,6 +12,7 @@
 //! played, the delay has grown by the wait, and is worked off by stretching. Only when a later
 //! packet shows that one is lost, the made-up sound counts as its.
 
+pub(crate) mod bursts;
 mod gap;
 mod loss;
 mod noise;
@@ -28,6 +29,7 @@ use crate::jitter::store::{Head, Inserted, Kind, Store};
 use crate::stretch::{SoundLine, samples};
 use crate::time::after_ms;
 
+use bursts::Bursts;
 use loss::LossMemory;
 use noise::ComfortNoise;
 use slack::Slack;
@@ -89,6 +91,7 @@ pub(crate) struct Playout {
     frame_ms: f64,
     delay_ms: f64,
     loss: LossMemory,
+    bursts: Bursts,
     noise: ComfortNoise,
     counts: Counts,
     played_first: bool,
@@ -119,6 +122,7 @@ impl Playout {
             frame_ms: 20.0,
             delay_ms: 0.0,
             loss: LossMemory::new(),
+            bursts: Bursts::default(),
             noise: ComfortNoise::new(),
             counts: Counts::default(),
             played_first: false,
@@ -150,6 +154,11 @@ impl Playout {
     /// What was counted.
     pub(crate) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Where packets were missing.
+    pub(crate) fn bursts(&self) -> &Bursts {
+        &self.bursts
     }
 
     /// Whether any packet was played yet.
@@ -442,6 +451,8 @@ impl Playout {
         let decoded = decoder.decode(self.store.payload(), &mut self.frame);
         self.store.pop();
         self.loss.packet(lost);
+        let missing = u64::try_from(lost).unwrap_or(0);
+        self.bursts.packet(missing, self.frame_ms);
         let Ok(n) = decoded else {
             // Undecodable is as good as lost: the next packet's timestamp shows the gap.
             let frame = samples(self.frame_ms, self.line.rate());

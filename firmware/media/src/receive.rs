@@ -18,6 +18,7 @@ use crate::codec::Decoder;
 use crate::dtmf;
 use crate::jitter::store::{Head, Inserted, Kind, MAX_PAYLOAD};
 use crate::level::LevelMeter;
+use crate::playout::bursts::Bursts;
 use crate::playout::{Counts, Playout};
 use crate::resample::Pull;
 use crate::rtcp::Jitter;
@@ -497,6 +498,20 @@ impl Receive {
 
     pub(crate) fn counts(&self) -> Counts {
         self.playout.counts()
+    }
+
+    pub(crate) fn bursts(&self) -> &Bursts {
+        self.playout.bursts()
+    }
+
+    /// The delay the jitter buffer aims at, in ms.
+    pub(crate) fn target_ms(&self) -> f64 {
+        self.playout.target_ms()
+    }
+
+    /// The far source's SSRC.
+    pub(crate) fn ssrc(&self) -> Option<u32> {
+        self.ssrc
     }
 
     pub(crate) fn jitter_ms(&self) -> f32 {

@@ -9,7 +9,7 @@ use types::{Codec, Key};
 
 use crate::codec::opus::bitrate_for_rate;
 use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
-use crate::dtmf;
+use crate::dtmf::{self, MIN_INBAND_MS};
 use crate::level::LevelMeter;
 use crate::outbox::Outbox;
 use crate::packet::{Destination, PacketKind};
@@ -30,10 +30,22 @@ const FEC_BITRATE: u32 = 40_000;
 const LOSS_KEPT: f32 = 0.7;
 /// Level of in-band digits, dBm0 for both frequencies together (ITU-T Q.23 and Q.24 ask −3 to −27).
 const INBAND_DBM0: f32 = -8.0;
-/// Shortest in-band digit, in ms.
-const INBAND_MIN_MS: f64 = 80.0;
 /// Presses that may wait for their turn in-band.
 const INBAND_QUEUE: usize = 32;
+
+/// The digit that is sent as a tone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum InbandDigit {
+    None,
+    /// The event, how long it lasts so far in ms, and whether its key is released.
+    Sounds {
+        event: u8,
+        ms: f64,
+        released: bool,
+    },
+    /// The pause after it: ms to go.
+    Gap(f64),
+}
 
 /// The way out of one stream.
 pub(crate) struct Route<'a> {
@@ -57,7 +69,8 @@ pub(crate) struct Send {
     /// Where silence is not sent.
     silence: Option<SilenceDetector>,
     inband: ToneGenerator,
-    inband_down: Option<(u8, f64, bool)>,
+    inband_digit: InbandDigit,
+    timing: dtmf::Timing,
     inband_waiting: heapless::Deque<(u8, bool), INBAND_QUEUE>,
     marker: bool,
     /// Fraction of a sample that skipped silence still has to count.
@@ -110,11 +123,12 @@ impl Send {
             rtp: Sender::new(config.ssrc, config.first_sequence, config.first_timestamp),
             payload_type: config.send_payload,
             event_payload,
-            events: dtmf::Sender::new(event_hz, clock, ptime),
+            events: dtmf::Sender::new(event_hz, clock, ptime).with_timing(config.dtmf),
             silence: (config.comfort_noise && config.codec != Codec::Opus)
                 .then(SilenceDetector::new),
             inband: ToneGenerator::new(rate),
-            inband_down: None,
+            inband_digit: InbandDigit::None,
+            timing: config.dtmf,
             inband_waiting: heapless::Deque::new(),
             marker: true,
             skip_remainder: 0,
@@ -186,9 +200,13 @@ impl Send {
         if down {
             return event <= 15 && self.inband_waiting.push_back((event, false)).is_ok();
         }
-        match &mut self.inband_down {
-            Some((active, _, released)) if *active == event && !*released => *released = true,
-            Some(_) | None => {
+        match &mut self.inband_digit {
+            InbandDigit::Sounds {
+                event: active,
+                released,
+                ..
+            } if *active == event && !*released => *released = true,
+            InbandDigit::Sounds { .. } | InbandDigit::Gap(_) | InbandDigit::None => {
                 if let Some(waiting) = self
                     .inband_waiting
                     .iter_mut()
@@ -331,20 +349,39 @@ impl Send {
     /// Without telephone-event a key is heard as its two frequencies, in place of the microphone.
     fn play_inband_dtmf(&mut self) {
         let ms = self.frame.len() as f64 * 1000.0 / f64::from(self.encoder.rate_hz());
-        if let Some((event, length, released)) = self.inband_down {
-            let length = length + ms;
-            if released && length >= INBAND_MIN_MS {
-                self.inband.stop();
-                self.inband_down = None;
-            } else {
-                self.inband_down = Some((event, length, released));
+        match self.inband_digit {
+            InbandDigit::Sounds {
+                event,
+                ms: before,
+                released,
+            } => {
+                let lasted = before + ms;
+                let shortest_ms = self.timing.shortest_ms.map_or(MIN_INBAND_MS, u32::from);
+                self.inband_digit = if released && lasted >= f64::from(shortest_ms) {
+                    self.inband.stop();
+                    InbandDigit::Gap(f64::from(self.timing.gap_ms))
+                } else {
+                    InbandDigit::Sounds {
+                        event,
+                        ms: lasted,
+                        released,
+                    }
+                };
             }
-        } else if !self.inband.is_active()
-            && let Some((event, released)) = self.inband_waiting.pop_front()
-            && let Some(key) = Key::from_event(event)
-        {
-            self.inband.start(dtmf::tone(key, INBAND_DBM0));
-            self.inband_down = Some((event, 0.0, released));
+            InbandDigit::Gap(left) if left > ms => self.inband_digit = InbandDigit::Gap(left - ms),
+            InbandDigit::Gap(_) | InbandDigit::None => {
+                self.inband_digit = InbandDigit::None;
+                if let Some((event, released)) = self.inband_waiting.pop_front()
+                    && let Some(key) = Key::from_event(event)
+                {
+                    self.inband.start(dtmf::tone(key, INBAND_DBM0));
+                    self.inband_digit = InbandDigit::Sounds {
+                        event,
+                        ms: 0.0,
+                        released,
+                    };
+                }
+            }
         }
         if self.inband.is_active() {
             self.inband.render(&mut self.frame);

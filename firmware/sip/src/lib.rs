@@ -32,6 +32,7 @@
 //!     dtmf: true,
 //!     opus: Default::default(),
 //!     comfort_noise: false,
+//!     rtcp_xr: false,
 //!     media_security: Default::default(),
 //!     ice: None,
 //!     owner_moves: false,

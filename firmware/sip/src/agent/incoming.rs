@@ -384,6 +384,7 @@ impl UserAgent {
             dtmf: true,
             opus: types::OpusFormat::default(),
             comfort_noise: false,
+            rtcp_xr: false,
             media_security: account
                 .map_or(&config.media_security, |account| &account.media_security)
                 .clone(),

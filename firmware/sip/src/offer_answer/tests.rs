@@ -21,6 +21,7 @@ fn local(codecs: &[Codec]) -> LocalMedia {
             ..OpusFormat::default()
         },
         comfort_noise: false,
+        rtcp_xr: false,
         media_security: MediaSecurity::default(),
         ice: None,
         owner_moves: false,
