@@ -14,7 +14,7 @@ use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::events::ServedId;
 use crate::flow::Flow;
-use crate::ids::{CallHandle, MessageId, RequestId, TransactionId};
+use crate::ids::{CallHandle, MessageId, PublicationId, RequestId, TransactionId};
 use crate::locate::{Hop, HopError};
 use crate::message::{Headers, Method, NameAddr, Request, Response, SipUri};
 
@@ -50,6 +50,8 @@ pub(crate) enum Purpose {
     Keepalive(usize),
     /// A text message outside of calls.
     Message(MessageId),
+    /// What this phone publishes.
+    Publish(PublicationId),
     /// SUBSCRIBE of a subscription: which, and in the dialog of which notifier (0: in none yet).
     Subscribe(usize, u32),
     /// The NOTIFY to a watcher.

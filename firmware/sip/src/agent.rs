@@ -19,6 +19,7 @@ mod network;
 mod outcomes;
 mod overtaking;
 mod placing;
+mod publications;
 mod registrations;
 mod requests;
 mod responses;
@@ -40,6 +41,7 @@ use crate::events::{ServedSubscriptions, Subscription};
 use crate::media_security::MediaSecurity;
 use crate::message::Message;
 use crate::offer_answer::LocalMedia;
+use crate::publication::Publications;
 use crate::registration::Registration;
 pub use crate::registration::RegistrationAttempt;
 use crate::stream::{Frame, PONG};
@@ -50,9 +52,8 @@ use crate::transport::TransportLayer;
 
 pub use crate::api::*;
 pub use crate::flow::{Flow, Target, Transmit, Transport};
-pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId};
+pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId, PublicationId};
 use crate::ids::{RequestId, TransactionId};
-use crate::local_addresses::LocalAddresses;
 use placing::Urgency;
 use requests::{Failure, Outcome};
 
@@ -85,6 +86,8 @@ pub(crate) enum Waiter {
     Subscription(usize),
     /// Those who watch this phone.
     Served,
+    /// What this phone publishes.
+    Publications,
 }
 
 /// The SIP user agent.
@@ -112,6 +115,7 @@ pub struct UserAgent {
     watching: Vec<Subscription>,
     /// Those who watch this phone.
     served: ServedSubscriptions,
+    publications: Publications,
     ended: EndedDialogs,
     pub(crate) registrations: Vec<Registration>,
     /// Salt of the tags in answers that no transaction remembers.
@@ -152,6 +156,7 @@ impl UserAgent {
             check_sync: Verifier::new(env.tokens.word(32), now),
             watching: subscriptions::configured(&env),
             served: ServedSubscriptions::default(),
+            publications: Publications::default(),
             env,
             events: VecDeque::new(),
             deadlines,
@@ -489,6 +494,7 @@ impl UserAgent {
         self.shutting_down = true;
         self.end_all(now);
         self.stop_subscriptions(now);
+        self.withdraw_publications(now);
         self.on_registrations(now, Registration::unregister);
         self.stop_sending_cancelled();
         self.finish_turn(now);
@@ -530,6 +536,7 @@ impl UserAgent {
                 Waiter::Subscription(index) => self.subscription_timeout(index, now),
                 // What is due is sent at the end of the turn.
                 Waiter::Served => {}
+                Waiter::Publications => self.send_publications(now),
             }
             self.finish_turn(now);
         }
@@ -557,11 +564,6 @@ impl UserAgent {
     pub fn signalling_hosts(&self, call: CallHandle) -> impl Iterator<Item = IpAddr> {
         let call = self.calls.get(&call);
         call.into_iter().flat_map(Call::signalling_hosts)
-    }
-
-    /// Our own addresses, as they are now.
-    pub fn local_addresses(&self) -> &LocalAddresses {
-        &self.env.addresses
     }
 
     /// The host an established call's requests come from.

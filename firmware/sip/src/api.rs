@@ -12,10 +12,11 @@ use types::{Codec, Transport};
 use crate::admission::{AllowedCaller, DirectCallers};
 use crate::digest::Hash;
 use crate::events::{MessageSummary, WatchedState};
-use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId};
+use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId, PublicationId};
 use crate::local_addresses::LocalAddresses;
 use crate::media_security::MediaSecurity;
 use crate::offer_answer::Negotiated;
+use crate::publication::PublicationRefused;
 use crate::text_message::MAX_TEXT;
 use crate::udp_keepalive::KeepaliveMode;
 
@@ -348,6 +349,14 @@ pub enum Event {
         message: MessageId,
         /// It was taken, by its receiver or by a server for it; or the refusal.
         result: Result<(), MessageError>,
+    },
+    /// What came of what is published ([`publish`](crate::UserAgent::publish)); of state that is
+    /// kept again whenever that changes.
+    Published {
+        /// Which one.
+        publication: PublicationId,
+        /// The server has it, or why not.
+        result: Result<(), PublicationRefused>,
     },
     /// What waits in the mailbox of an account.
     MessagesWaiting {

@@ -95,6 +95,7 @@ mod locate;
 pub mod media_security;
 pub mod message;
 pub mod offer_answer;
+mod publication;
 mod reachability;
 mod reason;
 mod registration;
@@ -115,10 +116,11 @@ pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
     AccountConfig, AccountEvents, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason,
     EndedBy, Event, EventSettings, Flow, InviteOptions, Lookup, LookupId, MessageError, MessageId,
-    MessageWaiting, RegistrationAttempt, RemoteAction, SendError, Target, Transmit, Transport,
-    UserAgent, Watched,
+    MessageWaiting, PublicationId, RegistrationAttempt, RemoteAction, SendError, Target, Transmit,
+    Transport, UserAgent, Watched,
 };
 pub use connections::host_of;
 pub use events::{MessageSummary, WatchedState};
 pub use local_addresses::{Families, LocalAddresses, Route, is_public};
+pub use publication::{EventState, PublicationRefused, PublishError};
 pub use udp_keepalive::KeepaliveMode;

@@ -176,6 +176,11 @@ impl Control {
                 text,
             } => self.on_message(account, &from, &address, &text, now),
             sip::Event::MessageSent { message, result } => self.on_message_sent(message, result),
+            sip::Event::Published { result, .. } => {
+                if let Err(refused) = result {
+                    tracing::warn!("what this phone publishes is not taken: {refused}");
+                }
+            }
             sip::Event::MessagesWaiting { account, summary } => {
                 self.on_messages_waiting(account, &summary, now);
             }

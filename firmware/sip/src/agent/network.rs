@@ -7,6 +7,11 @@ use crate::local_addresses::LocalAddresses;
 use super::UserAgent;
 
 impl UserAgent {
+    /// Our own addresses, as they are now.
+    pub fn local_addresses(&self) -> &LocalAddresses {
+        &self.env.addresses
+    }
+
     /// The phone's own addresses changed (link up, DHCP, roaming): accounts register again, calls
     /// are re-invited.
     pub fn handle_local_addresses(&mut self, addresses: LocalAddresses, now: Instant) {

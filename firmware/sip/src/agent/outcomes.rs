@@ -96,6 +96,7 @@ impl UserAgent {
                 }
             }
             (Purpose::Message(message), _) => self.on_message_outcome(message, outcome),
+            (Purpose::Publish(id), _) => self.on_publish_outcome(id, outcome, now),
             (Purpose::Probe(account), _) => self.on_probe_outcome(account, outcome.code(), now),
             (Purpose::Ack(_) | Purpose::Prack(_) | Purpose::None, _) => {}
         }
@@ -134,6 +135,7 @@ impl UserAgent {
                 }
             }
             Purpose::Served(id) => self.served.handle_renumbered(id, cseq),
+            Purpose::Publish(id) => self.publications.handle_renumbered(id, cseq),
             Purpose::Ack(_)
             | Purpose::Probe(_)
             | Purpose::Keepalive(_)

@@ -107,13 +107,17 @@ impl UserAgent {
             | Purpose::Refer(_)
             | Purpose::Notify(_)
             | Purpose::Message(_)
+            | Purpose::Publish(_)
             | Purpose::Subscribe(..)
             | Purpose::Served(_)
             | Purpose::Ack(_)
             | Purpose::None => None,
         };
         let account = match outgoing.purpose {
-            Purpose::Invite(_) | Purpose::Message(_) | Purpose::Subscribe(_, 0) => outgoing.account,
+            Purpose::Invite(_)
+            | Purpose::Message(_)
+            | Purpose::Publish(_)
+            | Purpose::Subscribe(_, 0) => outgoing.account,
             Purpose::Register(account) => Some(account),
             Purpose::Probe(_)
             | Purpose::Keepalive(_)

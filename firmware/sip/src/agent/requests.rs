@@ -56,6 +56,7 @@ impl UserAgent {
             | Purpose::Probe(_)
             | Purpose::Keepalive(_)
             | Purpose::Message(_)
+            | Purpose::Publish(_)
             | Purpose::Subscribe(_, 0) => true,
             Purpose::Reinvite(_)
             | Purpose::Refresh(_)
@@ -310,6 +311,7 @@ impl UserAgent {
             | Purpose::Keepalive(_)
             | Purpose::CheckPeer(_)
             | Purpose::Message(_)
+            | Purpose::Publish(_)
             | Purpose::Subscribe(..)
             | Purpose::Served(_)
             | Purpose::None => {}
