@@ -48,6 +48,7 @@ mod media_sockets;
 mod messages;
 mod output;
 mod phone_output;
+mod quality_report;
 mod report;
 mod sip_event;
 #[cfg(test)]

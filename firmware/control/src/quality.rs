@@ -12,6 +12,8 @@ use serde::Serialize;
 
 use crate::status::{MetricsStatus, round};
 
+pub(crate) mod vq_report;
+
 /// Seconds kept.
 const SECONDS: usize = 60;
 
@@ -135,6 +137,16 @@ impl Quality {
             self.seconds.pop_front();
         }
         self.seconds.push_back(second);
+    }
+
+    /// Seconds of sound so far.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.count
+    }
+
+    /// Interarrival jitter in ms: now, and the most there was.
+    pub(crate) fn jitter_ms(&self) -> (f64, f64) {
+        (f64::from(self.last.jitter_ms), self.most_jitter)
     }
 
     /// As it is given out; `None`: nothing was heard yet.

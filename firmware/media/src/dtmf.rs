@@ -3,8 +3,11 @@
 //! ```text
 //! press, release ─▶ Sender queue ─▶ tick each ptime ─▶ event packets in place of sound
 //! event packets ─▶ Receiver ─▶ each key once
+//! decoded sound ─▶ Detector ─▶ each key once, where the far end has no events
 //! key ─▶ tone() ─▶ ToneGenerator (key tone in the ear, or in-band digits)
 //! ```
+
+pub(crate) mod detector;
 
 use heapless::Deque;
 use types::Key;

@@ -24,6 +24,7 @@ use std::time::Instant;
 use crate::codec::Decoder;
 use crate::conceal::Concealer;
 use crate::drift::Slip;
+use crate::dtmf::detector::Detector;
 use crate::jitter::Delay;
 use crate::jitter::store::{Head, Inserted, Kind, Store};
 use crate::stretch::{SoundLine, samples};
@@ -92,6 +93,10 @@ pub(crate) struct Playout {
     delay_ms: f64,
     loss: LossMemory,
     bursts: Bursts,
+    /// Listens where digits come as tones.
+    digits: Detector,
+    listens: bool,
+    digit: Option<u8>,
     noise: ComfortNoise,
     counts: Counts,
     played_first: bool,
@@ -123,6 +128,9 @@ impl Playout {
             delay_ms: 0.0,
             loss: LossMemory::new(),
             bursts: Bursts::default(),
+            digits: Detector::new(),
+            listens: false,
+            digit: None,
             noise: ComfortNoise::new(),
             counts: Counts::default(),
             played_first: false,
@@ -154,6 +162,16 @@ impl Playout {
     /// What was counted.
     pub(crate) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Whether digits are to be heard in the sound.
+    pub(crate) fn listen_for_digits(&mut self, listens: bool) {
+        self.listens = listens;
+    }
+
+    /// The digit heard last, once.
+    pub(crate) fn take_digit(&mut self) -> Option<u8> {
+        self.digit.take()
     }
 
     /// Where packets were missing.
@@ -462,6 +480,11 @@ impl Playout {
             self.counts.concealed_ms += self.ms(made);
             return;
         };
+        if self.listens {
+            // As it was sent: not yet stretched, nor made up.
+            let digit = self.digits.push(&self.frame[..n], self.line.rate());
+            self.digit = digit.or(self.digit);
+        }
         self.frame_ms = self.ms(n);
         self.next_timestamp = head.timestamp + self.samples_to_ticks(n);
         self.pausing = false;

@@ -37,6 +37,8 @@ pub struct StreamStats {
     pub mos: f32,
     /// The same for the last second alone.
     pub mos_now: f32,
+    /// SSRC of what is sent.
+    pub ssrc: u32,
     /// How this end receives, as extended reports say it (RFC 3611 section 4.7).
     pub metrics: VoipMetrics,
     /// How the far end receives us, where it says so.

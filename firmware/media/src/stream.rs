@@ -455,6 +455,11 @@ impl Stream {
         );
     }
 
+    /// The digit whose tone was heard, once.
+    pub(crate) fn take_inband_digit(&mut self) -> Option<u8> {
+        self.receive.take_inband_digit()
+    }
+
     /// `true` once: the first packet was played.
     pub(crate) fn first_sound(&mut self) -> bool {
         if self.first_sound_reported || !self.receive.played_first() {
@@ -505,6 +510,7 @@ impl Stream {
             remote_loss: self.remote_loss,
             mos: self.rating(self.missing().share(), true).mos(),
             mos_now: self.mos_now,
+            ssrc: self.config.ssrc,
             metrics: self.voip_metrics(),
             far_metrics: self.far_metrics,
             sent_level_dbm0: self.sent_level,

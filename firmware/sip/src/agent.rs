@@ -49,6 +49,7 @@ use crate::timer::Deadlines;
 use crate::transaction::table::{ClientEntry, MAX_CLIENTS, MAX_SERVERS, ServerEntry, Table};
 use crate::transfer::{EndedDialogs, ReferOrder, ReferSubscriptions};
 use crate::transport::TransportLayer;
+pub use publications::DialogIdentity;
 
 pub use crate::api::*;
 pub use crate::flow::{Flow, Target, Transmit, Transport};

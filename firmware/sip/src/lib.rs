@@ -114,10 +114,10 @@ mod udp_keepalive;
 
 pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
-    AccountConfig, AccountEvents, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason,
-    EndedBy, Event, EventSettings, Flow, InviteOptions, Lookup, LookupId, MessageError, MessageId,
-    MessageWaiting, PublicationId, RegistrationAttempt, RemoteAction, SendError, Target, Transmit,
-    Transport, UserAgent, Watched,
+    AccountConfig, AccountEvents, AccountId, AgentConfig, CallHandle, ConnectionId, DialogIdentity,
+    EndReason, EndedBy, Event, EventSettings, Flow, InviteOptions, Lookup, LookupId, MessageError,
+    MessageId, MessageWaiting, PublicationId, RegistrationAttempt, RemoteAction, SendError, Target,
+    Transmit, Transport, UserAgent, Watched,
 };
 pub use connections::host_of;
 pub use events::{MessageSummary, WatchedState};

@@ -4,14 +4,63 @@ use std::time::Instant;
 
 use crate::action::{OutgoingRequest, Purpose};
 use crate::api::Event;
-use crate::ids::{AccountId, PublicationId};
+use crate::ids::{AccountId, CallHandle, PublicationId};
 use crate::message::{NameAddr, SipUri, reason_phrase};
 use crate::publication::{self, EventState, PublicationRefused, PublishError};
 
 use super::requests::Outcome;
 use super::{InviteError, UserAgent, Waiter};
 
+/// Who talks to whom in a call: what a report of it names (RFC 6035 section 4.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialogIdentity {
+    /// Call-ID.
+    pub call_id: String,
+    /// This end, name and address, without parameters.
+    pub local: String,
+    /// Its domain.
+    pub local_domain: String,
+    /// Its tag.
+    pub local_tag: String,
+    /// The far end, as `local`.
+    pub remote: String,
+    /// Its domain.
+    pub remote_domain: String,
+    /// Its tag.
+    pub remote_tag: String,
+}
+
+/// Name and address, domain, tag.
+fn party(address: &NameAddr) -> (String, String, String) {
+    let bare = NameAddr {
+        params: Default::default(),
+        ..address.clone()
+    };
+    let domain = address.uri.as_sip().map(|uri| uri.host().to_string());
+    (
+        bare.to_string(),
+        domain.unwrap_or_else(|| "unknown".to_owned()),
+        address.tag().unwrap_or_default().to_owned(),
+    )
+}
+
 impl UserAgent {
+    /// Who talks to whom in an established call.
+    pub fn dialog_identity(&self, call: CallHandle) -> Option<DialogIdentity> {
+        let dialog = self.calls.get(&call)?.dialog()?;
+        let (local, local_domain, local_tag) = party(&dialog.local);
+        let (remote, remote_domain, remote_tag) = party(&dialog.remote);
+        Some(DialogIdentity {
+            call_id: dialog.call_id.clone(),
+            local,
+            local_domain,
+            local_tag,
+            remote,
+            remote_domain,
+            remote_tag,
+        })
+    }
+
     /// Publishes event state (RFC 3903), a report of call quality, say (RFC 6035);
     /// [`Event::Published`] says what came of it, and of state that is kept again whenever that
     /// changes. It goes by the account's servers, and without an account where its target says.

@@ -3,6 +3,7 @@
 use types::Codec;
 
 use super::*;
+use crate::media_security::MediaSecurity;
 use crate::media_security::table::Profile;
 
 mod alternatives;
