@@ -123,6 +123,14 @@ pub enum Request {
     Refresh,
     /// Write the support bundle to this file.
     Bundle(PathBuf),
+    /// Capture the headers of RTP and RTCP, no sound and no keys, for so many seconds, into this
+    /// file.
+    Capture {
+        /// The file, pcap.
+        file: PathBuf,
+        /// 1 to 900.
+        seconds: u32,
+    },
     /// Orderly shutdown.
     Quit,
 }
@@ -262,6 +270,10 @@ impl Reply {
     }
 }
 
+/// Longest capture, and what it is where nothing is said, in seconds.
+const MAX_CAPTURE_S: u32 = 900;
+const DEFAULT_CAPTURE_S: u32 = 30;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonLine {
@@ -271,6 +283,7 @@ struct JsonLine {
     to: Option<String>,
     call: Option<u32>,
     file: Option<PathBuf>,
+    seconds: Option<u32>,
     key: Option<String>,
     on: Option<bool>,
     of: Option<String>,
@@ -279,7 +292,7 @@ struct JsonLine {
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 24] = [
+pub const COMMANDS: [&str; 25] = [
     "lift",
     "hang-up",
     "press",
@@ -303,6 +316,7 @@ pub const COMMANDS: [&str; 24] = [
     "events",
     "refresh",
     "bundle",
+    "capture",
     "quit",
 ];
 
@@ -387,6 +401,17 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
                 missing: "file",
                 example: r#"{"cmd":"bundle","file":"/tmp/offhook-support.tar.gz"}"#,
             }),
+        "capture" => {
+            let seconds = line.seconds.unwrap_or(DEFAULT_CAPTURE_S);
+            line.file
+                .filter(|file| file.is_absolute() && (1..=MAX_CAPTURE_S).contains(&seconds))
+                .map(|file| Request::Capture { file, seconds })
+                .ok_or(ProtocolError::Missing {
+                    command: "capture",
+                    missing: "file, or seconds from 1 to 900",
+                    example: r#"{"cmd":"capture","file":"/tmp/rtp.pcap","seconds":30}"#,
+                })
+        }
         "status" => Ok(Request::Status),
         "stats" => Ok(Request::Stats),
         "events" => Ok(Request::Events),
@@ -496,6 +521,13 @@ mod tests {
             (
                 r#"{"cmd":"bundle","file":"/tmp/b"}"#,
                 Request::Bundle("/tmp/b".into()),
+            ),
+            (
+                r#"{"cmd":"capture","file":"/tmp/c","seconds":9}"#,
+                Request::Capture {
+                    file: "/tmp/c".into(),
+                    seconds: 9,
+                },
             ),
             (r#"{"cmd":"quit"}"#, Request::Quit),
         ];

@@ -455,6 +455,14 @@ impl Engine {
         }
     }
 
+    /// A period of the card began more than one period late: the board has not the time, and what
+    /// may cost less costs less from now on.
+    pub fn handle_late_period(&mut self) {
+        for stream in self.streams.iter_mut().flatten() {
+            stream.late_period();
+        }
+    }
+
     /// A packet that must leave; call until `None` after each `process`.
     pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
         self.outbox.pop()

@@ -8,6 +8,7 @@
 use types::{Codec, Key};
 
 use crate::codec::opus::bitrate_for_rate;
+use crate::codec::opus_control::OpusControl;
 use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
 use crate::dtmf::{self, MIN_INBAND_MS};
 use crate::level::LevelMeter;
@@ -26,8 +27,6 @@ use crate::tone::ToneGenerator;
 /// unless it is set for 10 % loss, and then the sound suffers; PESQ-WB of speech clean / with 5 %
 /// lost: 24 kbit/s 4.24 / 3.28, 32 kbit/s 4.18 / 3.97, 40 kbit/s 4.33 / 4.15.
 const FEC_BITRATE: u32 = 40_000;
-/// How much of the loss once reported is still believed at the next report.
-const LOSS_KEPT: f32 = 0.7;
 /// Level of in-band digits, dBm0 for both frequencies together (ITU-T Q.23 and Q.24 ask −3 to −27).
 const INBAND_DBM0: f32 = -8.0;
 /// Presses that may wait for their turn in-band.
@@ -80,21 +79,20 @@ pub(crate) struct Send {
     /// Packets sent, and of them those of the streams before this one.
     sent: u64,
     sent_before: u64,
-    /// The far end's loss, as the encoder knows it.
-    loss: f32,
+    /// How Opus follows network and board.
+    control: OpusControl,
 }
 
 impl Send {
     pub(crate) fn new(config: &StreamConfig) -> Result<Self, StreamError> {
+        let bitrate = config
+            .opus_bitrate
+            .unwrap_or_else(|| default_bitrate(config));
         let options = EncoderOptions {
             card_rate_hz: config.card_rate_hz,
             fec: config.opus_fec,
             dtx: config.opus_dtx,
-            bitrate: Some(
-                config
-                    .opus_bitrate
-                    .unwrap_or_else(|| default_bitrate(config)),
-            ),
+            bitrate: Some(bitrate),
             band: config.opus_band,
         };
         let encoder = Encoder::new(config.codec, options).map_err(|error| StreamError::Codec {
@@ -137,7 +135,7 @@ impl Send {
             encoder,
             sent: 0,
             sent_before: 0,
-            loss: 0.0,
+            control: OpusControl::new(bitrate),
         })
     }
 
@@ -145,7 +143,8 @@ impl Send {
     pub(crate) fn continue_from(&mut self, old: &Send) {
         self.rtp = old.rtp;
         (self.sent, self.sent_before) = (old.sent, old.sent_before);
-        self.loss = old.loss;
+        self.control.continue_from(&old.control);
+        self.encoder.adapt(self.control.settings());
     }
 
     /// A source of its own, that counts on from what was sent in the call before.
@@ -178,13 +177,21 @@ impl Send {
         }
     }
 
-    /// The far end loses this share of our packets. A calm report of five seconds does not mean
-    /// that the loss is over: raised at once, lowered slowly; and never more than 10 %, because
-    /// beyond it the copies cost the sound more than they save (measured).
+    /// The far end loses this share of our packets.
     pub(crate) fn set_loss(&mut self, share: f32) {
-        self.loss = share.max(self.loss * LOSS_KEPT);
-        self.encoder
-            .set_loss_percent((self.loss * 100.0).clamp(0.0, 10.0) as u8);
+        self.encoder.adapt(self.control.on_report(share));
+    }
+
+    /// A period of the card began too late.
+    pub(crate) fn late_period(&mut self) {
+        self.encoder.adapt(self.control.on_late_period());
+    }
+
+    /// A second is over.
+    pub(crate) fn second(&mut self) {
+        if let Some(settings) = self.control.on_second() {
+            self.encoder.adapt(settings);
+        }
     }
 
     /// A key goes down or up. `false`: dropped, too many wait.

@@ -478,12 +478,18 @@ impl Stream {
         self.send.skip(usize::try_from(frames).unwrap_or(0));
     }
 
+    /// A period of the card began too late: the board has not the time.
+    pub(crate) fn late_period(&mut self) {
+        self.send.late_period();
+    }
+
     /// A second is over: levels are of this second.
     pub(crate) fn second(&mut self) {
         let missing = self.missing();
         let share = missing.since(&self.missing_before).share();
         self.mos_now = self.rating(share, true).mos();
         self.missing_before = missing;
+        self.send.second();
         self.sent_level = self.send.take_level();
         self.received_level = self.receive.take_level();
         self.speech_level.second(self.received_level);
