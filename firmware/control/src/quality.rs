@@ -34,6 +34,8 @@ pub struct QualitySecond {
     pub jitter_ms: f64,
     /// Playout delay of the jitter buffer in ms.
     pub delay_ms: f64,
+    /// Delay the jitter buffer aims at in ms.
+    pub buffer_ms: f64,
     /// Round trip by RTCP in ms; 0: not known.
     pub round_trip_ms: f64,
     /// Level sent, dBm0.
@@ -117,6 +119,7 @@ impl Quality {
             concealed_ms: stats.concealed_ms.saturating_sub(last.concealed_ms),
             jitter_ms: round(stats.jitter_ms, 100.0),
             delay_ms: round(stats.delay_ms, 10.0),
+            buffer_ms: f64::from(stats.metrics.buffer_nominal_ms),
             round_trip_ms: stats.round_trip_ms.map_or(0.0, |ms| round(ms, 100.0)),
             sent_level_db: round(stats.sent_level_dbm0, 10.0),
             received_level_db: round(stats.received_level_dbm0, 10.0),

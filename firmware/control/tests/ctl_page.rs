@@ -289,6 +289,7 @@ fn every_field_of_quality_is_documented() {
                 concealed_ms: 0,
                 jitter_ms: 1.0,
                 delay_ms: 20.0,
+                buffer_ms: 20.0,
                 round_trip_ms: 2.0,
                 sent_level_db: -20.0,
                 received_level_db: -20.0,

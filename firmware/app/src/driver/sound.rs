@@ -68,6 +68,7 @@ impl Sound {
             high_pass: config.board.audio.high_pass,
             noise_suppression: config.board.audio.noise_suppression,
             gain_control: config.board.audio.gain_control,
+            noise_gate: config.board.audio.noise_gate,
         };
         let engine = with_voice_processor(with_echo_canceller(engine, echo), voice);
         card.set_format(engine.config().rate_hz, engine.config().period_frames);

@@ -57,7 +57,8 @@ impl Bursts {
     /// A packet of `ms` is played, and `missing` before it were not.
     pub(crate) fn packet(&mut self, missing: u64, ms: f64) {
         if missing > 0 {
-            if self.since.packets >= GMIN {
+            // What precedes the first of all is a gap, however short.
+            if self.since.packets >= GMIN || self.open.packets == 0 {
                 self.close();
             } else {
                 self.open.add(&std::mem::take(&mut self.since));

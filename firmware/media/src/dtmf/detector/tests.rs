@@ -251,3 +251,20 @@ fn single_tones_and_noise_are_no_digits() {
         .collect();
     assert_eq!(hear(&sound, 8_000), []);
 }
+
+/// Talk-off: recorded speech, all there is, at its own rate.
+#[test]
+fn speech_is_no_digit() {
+    for name in ["m1_8k.wav", "f1_8k.wav", "m1_16k.wav", "f1_16k.wav"] {
+        let Some(said) =
+            testkit::data::read_wav("speech_is_no_digit", &format!("speech/core/{name}"))
+        else {
+            return;
+        };
+        let rate_hz = if name.contains("16k") { 16_000 } else { 8_000 };
+        for gain in [0.1, 1.0, 3.0] {
+            let said: Vec<i16> = said.iter().map(|&x| (f32::from(x) * gain) as i16).collect();
+            assert_eq!(hear(&said, rate_hz), [], "{name} × {gain}");
+        }
+    }
+}
