@@ -14,7 +14,9 @@ use crate::ctl::client::{Client, ClientError};
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 110.0;
 const LEFT: f64 = 60.0;
-const TOP: f64 = 92.0;
+const TOP: f64 = 110.0;
+/// Letters of a line that fit beside each other.
+const LINE: usize = 110;
 const BETWEEN: f64 = 46.0;
 
 /// One field of the drawing.
@@ -84,23 +86,28 @@ fn seconds(report: &Value) -> &[Value] {
     report["seconds"].as_array().map_or(&[], Vec::as_slice)
 }
 
-fn heading(report: &Value) -> String {
+/// Which call, and how it sounded.
+fn heading(report: &Value) -> (String, String) {
     let text = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
     let whole = |key: &str| number(&report["summary"][key]);
-    format!(
-        "call {} with {}, {}: {} s, MOS {:.2} (worst second {:.2}), {} lost and {} late of {}, \
-         delay {:.1} ms (most {:.1})",
-        report["call"],
-        text("peer"),
-        text("codec"),
-        whole("seconds"),
-        whole("mean_mos"),
-        whole("worst_mos"),
-        whole("lost"),
-        whole("late"),
-        whole("received") + whole("lost"),
-        whole("mean_delay_ms"),
-        whole("most_delay_ms"),
+    (
+        format!(
+            "call {} with {}, {}: {} s",
+            report["call"],
+            text("peer"),
+            text("codec"),
+            whole("seconds"),
+        ),
+        format!(
+            "MOS {:.2} (worst second {:.2}), {} lost and {} late of {}, delay {:.1} ms (most {:.1})",
+            whole("mean_mos"),
+            whole("worst_mos"),
+            whole("lost"),
+            whole("late"),
+            whole("received") + whole("lost"),
+            whole("mean_delay_ms"),
+            whole("most_delay_ms"),
+        ),
     )
 }
 
@@ -139,7 +146,8 @@ fn both_ends(report: &Value) -> Vec<String> {
 
 /// A line a second, with the quality as a bar.
 fn to_text(report: &Value) -> String {
-    let mut out = heading(report);
+    let (call, figures) = heading(report);
+    let mut out = format!("{call}, {figures}");
     for line in both_ends(report) {
         out.push('\n');
         out.push_str(&line);
@@ -179,6 +187,7 @@ fn escape(text: &str) -> String {
 
 fn to_svg(report: &Value) -> String {
     let all = seconds(report);
+    let (call, figures) = heading(report);
     let height = TOP + FIELDS.len() as f64 * (HEIGHT + BETWEEN);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" \
@@ -186,15 +195,16 @@ fn to_svg(report: &Value) -> String {
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
          <text x=\"8\" y=\"20\">{}</text>\n",
         LEFT + WIDTH + 20.0,
-        escape(&heading(report)),
+        escape(&call.chars().take(LINE).collect::<String>()),
     );
-    for (n, line) in both_ends(report).iter().enumerate() {
+    let lines = std::iter::once(figures).chain(both_ends(report));
+    for (n, line) in lines.enumerate() {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
             "<text x=\"8\" y=\"{}\">{}</text>",
             38.0 + 18.0 * n as f64,
-            escape(line)
+            escape(&line)
         );
     }
     for (n, field) in FIELDS.iter().enumerate() {
@@ -219,14 +229,16 @@ fn draw_field(out: &mut String, field: &Field, all: &[Value], top: f64) {
         "<rect x=\"{LEFT}\" y=\"{top}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"none\" \
          stroke=\"#999\"/>\n\
          <text x=\"{LEFT}\" y=\"{}\">{}</text>\n\
-         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{most:.0}</text>\n\
-         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{least:.0}</text>\n",
+         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n\
+         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n",
         top - 8.0,
         field.title,
         LEFT - 6.0,
         top + 10.0,
+        (most * 10.0).round() / 10.0,
         LEFT - 6.0,
         top + HEIGHT,
+        (least * 10.0).round() / 10.0,
     );
     let mut name_at = LEFT + WIDTH;
     for (key, colour, name) in field.curves.iter().rev() {

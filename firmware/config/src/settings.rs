@@ -81,7 +81,7 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (
         Section::Quality,
         "quality",
-        "What is measured of a call's sound, and who is told. `offhook report` shows it, too.",
+        "What is measured of a call's sound, and who gets it. `offhook report` shows it, too.",
     ),
     (
         Section::Encryption,

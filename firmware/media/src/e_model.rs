@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! codec, loss, its burstiness ─▶ Ie,eff ─┐
-//! one-way delay ─▶ Id ───────────────────┴▶ R = Ro − Id − Ie,eff ─▶ Rx = R, or R / 1.29 ─▶ MOS (Annex B; Annex A of G.107.1)
+//! one-way delay ─▶ Id ───────────────────┴▶ R = Ro − Id − Ie,eff ─▶ R, or R / 1.29 ─▶ MOS
 //! ```
 //!
 //! Each codec is rated on the scale of its own band, as desk phones and collectors do: 4.4 is the

@@ -455,21 +455,6 @@ impl UserAgent {
         result
     }
 
-    /// Sends a flash by INFO (application/hook-flash), where telephone-event was not negotiated.
-    pub fn send_info_flash(&mut self, call: CallHandle, now: Instant) {
-        self.on_call(call, now, Call::send_flash);
-        self.finish_turn(now);
-    }
-
-    /// Sends a digit by INFO (application/dtmf-relay), where telephone-event was not negotiated.
-    /// `length_ms` is what it says of how long the key was down.
-    pub fn send_info_digit(&mut self, call: CallHandle, digit: char, length_ms: u16, now: Instant) {
-        self.on_call(call, now, |call, turn| {
-            call.send_digit(digit, length_ms, turn);
-        });
-        self.finish_turn(now);
-    }
-
     /// Registers all accounts again, now (link up, `ctl register`).
     pub fn register(&mut self, now: Instant) {
         if !self.shutting_down {

@@ -1,4 +1,4 @@
-//! RTCP of the far end (RFC 3550), extended reports (RFC 3611) among it: what is read from it is finite.
+//! RTCP of the far end (RFC 3550), extended reports (RFC 3611) among it: what is read is finite.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

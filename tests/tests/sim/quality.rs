@@ -23,14 +23,17 @@ fn each_end_knows_how_the_other_hears_it() {
             let own_figures = &own["metrics"];
             assert_eq!(own_figures["loss"], 0.0, "{own}");
             assert!(own_figures["mos_lq"].as_f64().unwrap() > 4.3, "{own}");
-            let told = &far["far_metrics"];
-            assert_eq!(told.is_null(), !wanted, "{far}");
+            let reported = &far["far_metrics"];
+            assert_eq!(reported.is_null(), !wanted, "{far}");
             if wanted {
                 // As of its last report.
                 let near = |key: &str, slack: f64| {
                     let of = |value: &Value| value[key].as_f64().unwrap();
-                    let (told, own) = (of(told), of(own_figures));
-                    assert!((told - own).abs() <= slack, "{key}: {told} against {own}");
+                    let (reported, own) = (of(reported), of(own_figures));
+                    assert!(
+                        (reported - own).abs() <= slack,
+                        "{key}: {reported} against {own}"
+                    );
                 };
                 near("r", 1.0);
                 near("mos_lq", 0.1);

@@ -1,4 +1,4 @@
-/// `[quality]`: what is measured of a call's sound, and who is told.
+/// `[quality]`: what is measured of a call's sound, and who gets it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quality {
     /// RTCP XR (RFC 3611) is asked for and sent.

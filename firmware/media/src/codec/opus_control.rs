@@ -13,7 +13,7 @@
 /// How much of the loss once reported is still believed at the next report: a calm one of five
 /// seconds does not mean that the loss is over.
 const LOSS_KEPT: f32 = 0.7;
-/// Most loss libopus is told of, in per cent: beyond it the copies cost the sound more than they
+/// Most loss that is set in libopus: beyond it the copies cost the sound more than they
 /// save (measured).
 const MOST_LOSS: f32 = 0.10;
 /// Reports in a row with more loss than that which mean a way that is full.

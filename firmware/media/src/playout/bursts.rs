@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_burst_ratio_tells_runs_from_chance() {
+    fn burst_ratio_of_runs_and_of_chance() {
         // Every tenth alone: runs of 1, by chance they would be 1 / 0.9.
         assert!((of(&"x.........".repeat(50)).ratio() - 1.0).abs() < 0.01);
         // Runs of 5 at the same loss.

@@ -205,7 +205,10 @@ fn the_gate_takes_the_room_away_and_leaves_the_talk() {
         let out = run(GATE, RATE, &heard);
         let before = dbm0(&out[SECOND..2 * SECOND - SECOND / 10]);
         let after = dbm0(&out[clean.len() - SECOND..]);
-        for (what, level) in [("before", before), ("after", after)] {
+        // A louder room takes some seconds to be known.
+        let known = fan_dbm0 < -55.0;
+        let levels = [("before", before, known), ("after", after, true)];
+        for (what, level, _) in levels.into_iter().filter(|(.., known)| *known) {
             // The noise of the gate and what is left of the room: neither the fan nor silence.
             assert!(
                 (-76.0..fan_dbm0 - 6.0).contains(&level),
