@@ -99,7 +99,8 @@ fn heading(report: &Value) -> (String, String) {
             whole("seconds"),
         ),
         format!(
-            "MOS {:.2} (worst second {:.2}), {} lost and {} late of {}, delay {:.1} ms (most {:.1})",
+            "MOS {:.2} (worst second {:.2}), {} lost and {} late of {}, delay {:.1} ms (most \
+             {:.1})",
             whole("mean_mos"),
             whole("worst_mos"),
             whole("lost"),
@@ -278,7 +279,8 @@ mod tests {
             .map(|s| {
                 json!({
                     "s": s, "received": 50, "lost": if s == 3 { 20 } else { 0 }, "late": 0,
-                    "concealed_ms": 0, "jitter_ms": 1.5, "delay_ms": 21.0, "buffer_ms": 20.0, "round_trip_ms": 3.0,
+                    "concealed_ms": 0, "jitter_ms": 1.5, "delay_ms": 21.0,
+                    "buffer_ms": 20.0, "round_trip_ms": 3.0,
                     "sent_level_db": -20.0, "received_level_db": -24.5,
                     "mos": if s == 3 { 2.1 } else { 4.3 },
                 })
