@@ -19,6 +19,8 @@ struct Digit {
     at: f32,
 }
 
+const NOTHING: [u8; 0] = [];
+
 const PLAIN: Digit = Digit {
     event: 5,
     off: (0.0, 0.0),
@@ -206,7 +208,7 @@ fn beyond_the_limits_nothing_is_heard() {
                     ms,
                     ..beyond
                 };
-                assert_eq!(digit.heard(8_000, 7), [], "{n}: {digit:?}");
+                assert_eq!(digit.heard(8_000, 7), NOTHING, "{n}: {digit:?}");
             }
         }
     }
@@ -243,13 +245,13 @@ fn single_tones_and_noise_are_no_digits() {
         let sound: Vec<i16> = (0..8_000)
             .map(|n| (8_000.0 * (TAU * hz as f32 * n as f32 / 8_000.0).sin()) as i16)
             .collect();
-        assert_eq!(hear(&sound, 8_000), [], "{hz} Hz");
+        assert_eq!(hear(&sound, 8_000), NOTHING, "{hz} Hz");
     }
     let mut noise = Noise(9);
     let sound: Vec<i16> = (0..480_000)
         .map(|_| (3_000.0 * noise.next()) as i16)
         .collect();
-    assert_eq!(hear(&sound, 8_000), []);
+    assert_eq!(hear(&sound, 8_000), NOTHING);
 }
 
 /// Talk-off: recorded speech, all there is, at its own rate.
@@ -264,7 +266,7 @@ fn speech_is_no_digit() {
         let rate_hz = if name.contains("16k") { 16_000 } else { 8_000 };
         for gain in [0.1, 1.0, 3.0] {
             let said: Vec<i16> = said.iter().map(|&x| (f32::from(x) * gain) as i16).collect();
-            assert_eq!(hear(&said, rate_hz), [], "{name} × {gain}");
+            assert_eq!(hear(&said, rate_hz), NOTHING, "{name} × {gain}");
         }
     }
 }
