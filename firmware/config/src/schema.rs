@@ -28,8 +28,10 @@ use std::path::PathBuf;
 
 use types::{Codec, Country, DtmfMethod, EncryptionPolicy, Language, OpusBand, Transport};
 
+mod quality;
 mod system;
 
+pub use quality::Quality;
 pub use system::{Ipv4Config, Ipv6Config, Link, Provision, System, Update, Wifi, WifiSecurity};
 
 use crate::codes::Codes;
@@ -49,6 +51,8 @@ pub struct Config {
     pub call: Call,
     /// `[codecs]`
     pub codecs: Codecs,
+    /// `[quality]`
+    pub quality: Quality,
     /// `[encryption]`
     pub encryption: Encryption,
     /// `[tls]` and `[[tls.pin]]`
@@ -473,6 +477,10 @@ pub struct Call {
     pub key_tones: bool,
     /// How digits are sent.
     pub dtmf: DtmfMethod,
+    /// Shortest digit in ms; `None`: what suits how it is sent.
+    pub dtmf_ms: Option<u16>,
+    /// Shortest pause between two digits in ms.
+    pub dtmf_gap_ms: u16,
     /// Seconds of congestion tone after the far end hung up, before the howler.
     pub howler_after_s: u32,
     /// Seconds of howler before silence.

@@ -26,6 +26,7 @@ mod codes;
 mod hardware;
 mod network;
 mod phone;
+mod quality;
 mod security;
 
 /// A section of the file.
@@ -37,6 +38,7 @@ pub(crate) enum Section {
     Dial,
     Call,
     Codecs,
+    Quality,
     Encryption,
     Tls,
     TlsPin,
@@ -76,6 +78,11 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Dial, "dial", "From keys to numbers."),
     (Section::Call, "call", "How calls behave."),
     (Section::Codecs, "codecs", "How sound is coded."),
+    (
+        Section::Quality,
+        "quality",
+        "What is measured of a call's sound, and who gets it. `offhook report` shows it, too.",
+    ),
     (
         Section::Encryption,
         "encryption",
@@ -337,6 +344,7 @@ const fn setting(
 /// Every key, by section, in the order of the example.
 const TABLES: &[&[Setting]] = &[
     phone::SETTINGS,
+    quality::SETTINGS,
     network::SETTINGS,
     account::SETTINGS,
     security::SETTINGS,

@@ -123,6 +123,14 @@ pub enum Request {
     Refresh,
     /// Write the support bundle to this file.
     Bundle(PathBuf),
+    /// Capture the headers of RTP and RTCP, no sound and no keys, for so many seconds, into this
+    /// file.
+    Capture {
+        /// The file, pcap.
+        file: PathBuf,
+        /// 1 to 900.
+        seconds: u32,
+    },
     /// Orderly shutdown.
     Quit,
 }
@@ -262,6 +270,10 @@ impl Reply {
     }
 }
 
+/// Longest capture, and what it is where nothing is said, in seconds.
+const MAX_CAPTURE_S: u32 = 900;
+const DEFAULT_CAPTURE_S: u32 = 30;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonLine {
@@ -271,6 +283,7 @@ struct JsonLine {
     to: Option<String>,
     call: Option<u32>,
     file: Option<PathBuf>,
+    seconds: Option<u32>,
     key: Option<String>,
     on: Option<bool>,
     of: Option<String>,
@@ -279,7 +292,7 @@ struct JsonLine {
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 24] = [
+pub const COMMANDS: [&str; 25] = [
     "lift",
     "hang-up",
     "press",
@@ -303,6 +316,7 @@ pub const COMMANDS: [&str; 24] = [
     "events",
     "refresh",
     "bundle",
+    "capture",
     "quit",
 ];
 
@@ -343,6 +357,14 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
             let file = line.file.filter(|file| file.is_absolute());
             needed(file, "bundle", "file").map(Request::Bundle)
         }
+        "capture" => {
+            let seconds = line.seconds.unwrap_or(DEFAULT_CAPTURE_S);
+            let file = line
+                .file
+                .filter(|file| file.is_absolute() && (1..=MAX_CAPTURE_S).contains(&seconds));
+            needed(file, "capture", "file, or seconds from 1 to 900")
+                .map(|file| Request::Capture { file, seconds })
+        }
         "status" => Ok(Request::Status),
         "stats" => Ok(Request::Stats),
         "events" => Ok(Request::Events),
@@ -353,7 +375,7 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
 }
 
 /// Commands that need something, each as it is written.
-const EXAMPLES: [(&str, &str); 10] = [
+const EXAMPLES: [(&str, &str); 11] = [
     ("press", r#"{"cmd":"press","keys":"123#"}"#),
     ("rotary", r#"{"cmd":"rotary","digits":"112"}"#),
     ("mute", r#"{"cmd":"mute","on":true}"#),
@@ -364,6 +386,10 @@ const EXAMPLES: [(&str, &str); 10] = [
     (
         "bundle",
         r#"{"cmd":"bundle","file":"/tmp/offhook-support.tar.gz"}"#,
+    ),
+    (
+        "capture",
+        r#"{"cmd":"capture","file":"/tmp/rtp.pcap","seconds":30}"#,
     ),
     ("key", r#"{"cmd":"key","key":"mute"}"#),
     ("volume", r#"{"cmd":"volume","of":"earpiece","db":-6}"#),
@@ -475,6 +501,13 @@ mod tests {
             (
                 r#"{"cmd":"bundle","file":"/tmp/b"}"#,
                 Request::Bundle("/tmp/b".into()),
+            ),
+            (
+                r#"{"cmd":"capture","file":"/tmp/c","seconds":9}"#,
+                Request::Capture {
+                    file: "/tmp/c".into(),
+                    seconds: 9,
+                },
             ),
             (r#"{"cmd":"quit"}"#, Request::Quit),
         ];

@@ -48,6 +48,7 @@ mod media_sockets;
 mod messages;
 mod output;
 mod phone_output;
+mod quality_report;
 mod report;
 mod sip_event;
 #[cfg(test)]
@@ -224,6 +225,10 @@ impl Control {
                 },
                 identity.card,
                 (now, identity.ntp),
+                media::dtmf::Timing {
+                    shortest_ms: config.call.dtmf_ms,
+                    gap_ms: config.call.dtmf_gap_ms,
+                },
             ),
             awaiting_sockets: Vec::new(),
             prepared_sockets: PreparedSockets::default(),

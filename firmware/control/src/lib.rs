@@ -96,8 +96,8 @@ pub use media_addresses::MediaAddresses;
 pub use quality::{QualityReport, QualitySecond, QualitySummary};
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
-    IoCounters, MailboxStatus, MessageStatus, PeerStatus, RtpStatus, SoundStatus, Stats, Status,
-    TableStats, UNVERIFIED_TLS, WatchedStatus,
+    IoCounters, MailboxStatus, MessageStatus, MetricsStatus, PeerStatus, RtpStatus, SoundStatus,
+    Stats, Status, TableStats, UNVERIFIED_TLS, WatchedStatus,
 };
 pub use transmit::Transmit;
 pub use types::BoardEvent;

@@ -109,12 +109,15 @@ pub enum Event {
     Retired(Box<Stream>),
     /// A clip was played or cut short; drop it on the control thread.
     Spoken(Box<Clip>),
-    /// The far end pressed a key (RFC 4733), reported once at its first packet.
+    /// The far end pressed a key, reported once: at its first packet (RFC 4733), or when its tone
+    /// is clear.
     Digit {
         /// Which stream.
         id: StreamId,
         /// Event code.
         event: u8,
+        /// It came as a tone, from a far end without telephone-event.
+        inband: bool,
     },
     /// Figures of a stream, about once a second and at its end.
     Stats {

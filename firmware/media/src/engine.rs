@@ -308,7 +308,11 @@ impl Engine {
         let Some(stream) = self.find(id) else { return };
         match stream.packet(from, kind, packet, arrival) {
             FarEvent::Nothing => {}
-            FarEvent::Digit(event) => self.emit(Event::Digit { id, event }),
+            FarEvent::Digit(event) => self.emit(Event::Digit {
+                id,
+                event,
+                inband: false,
+            }),
             FarEvent::Bye => self.emit(Event::Bye(id)),
         }
     }
@@ -338,9 +342,17 @@ impl Engine {
                 continue;
             };
             self.audible[index] = stream.render(&mut self.received[index], now, card_ppm);
+            let id = stream.config().id;
+            let digit = stream.take_inband_digit();
             if stream.first_sound() {
-                let id = stream.config().id;
                 self.emit(Event::FirstSound(id));
+            }
+            if let Some(event) = digit {
+                self.emit(Event::Digit {
+                    id,
+                    event,
+                    inband: true,
+                });
             }
         }
     }
@@ -440,6 +452,14 @@ impl Engine {
         self.microphone.handle_discontinuity();
         for stream in self.streams.iter_mut().flatten() {
             stream.realign(frames);
+        }
+    }
+
+    /// A period of the card began more than one period late: the board has not the time, and what
+    /// may cost less costs less from now on.
+    pub fn handle_late_period(&mut self) {
+        for stream in self.streams.iter_mut().flatten() {
+            stream.late_period();
         }
     }
 

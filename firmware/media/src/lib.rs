@@ -67,6 +67,7 @@ mod command;
 mod conceal;
 mod drift;
 pub mod dtmf;
+mod e_model;
 mod echo;
 pub mod engine;
 mod gain;

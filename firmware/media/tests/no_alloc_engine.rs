@@ -80,6 +80,7 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
             high_pass: true,
             noise_suppression: true,
             gain_control: true,
+            noise_gate: true,
         },
         rate,
         frames,

@@ -21,6 +21,7 @@ use crate::admission::Admission;
 use crate::call::Call;
 use crate::calls::Calls;
 use crate::connections::Full;
+use crate::dialog_identity::DialogIdentity;
 use crate::digest::verifier::Verifier;
 use crate::env::Env;
 use crate::events::Subscription;
@@ -300,6 +301,11 @@ impl UserAgent {
     /// Our own addresses, as they are now.
     pub fn local_addresses(&self) -> &LocalAddresses {
         &self.shared.env.addresses
+    }
+
+    /// Who talks to whom in an established call.
+    pub fn dialog_identity(&self, call: CallHandle) -> Option<DialogIdentity> {
+        self.calls.get(call)?.dialog().map(DialogIdentity::of)
     }
 
     /// The host an established call's requests come from.

@@ -31,6 +31,7 @@
 //!     dtmf: true,
 //!     opus: Default::default(),
 //!     comfort_noise: false,
+//!     rtcp_xr: false,
 //!     media_security: Default::default(),
 //!     ice: None,
 //!     owner_moves: false,
@@ -80,6 +81,7 @@ mod capabilities;
 mod client_request;
 mod connections;
 mod dialog;
+mod dialog_identity;
 pub mod digest;
 mod env;
 mod events;
@@ -127,6 +129,7 @@ pub use agent::{
     Transport, UserAgent, Watched,
 };
 pub use connections::host_of;
+pub use dialog_identity::DialogIdentity;
 pub use events::{MessageSummary, WatchedState};
 pub use known_hosts::{HostStanding, KnownHosts};
 pub use local_addresses::{Families, LocalAddresses, Route, is_public};

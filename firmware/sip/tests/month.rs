@@ -58,6 +58,7 @@ fn media(address: SocketAddr) -> LocalMedia {
         dtmf: true,
         opus: types::OpusFormat::default(),
         comfort_noise: false,
+        rtcp_xr: false,
         media_security: sip::media_security::MediaSecurity::default(),
         ice: None,
         owner_moves: false,

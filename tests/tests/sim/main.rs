@@ -30,6 +30,7 @@ mod hostile;
 mod ice;
 mod media_timeout;
 mod monkey;
+mod quality;
 mod races;
 mod registration;
 mod sound;

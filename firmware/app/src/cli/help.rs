@@ -222,6 +222,8 @@ pub(crate) const COMMANDS: &[Page] = &[
                   server say\n\
                   bundle [FILE]           support bundle without secrets, ./offhook-support.tar.gz \
                   unless named\n\
+                  capture FILE [SECONDS]  headers of RTP and RTCP, no sound and no keys, as pcap; \
+                  30 s unless given\n\
                   idle                    exit code 0: no one is on the phone. 3: it is in use. 1: \
                   no phone answers\n\
                   quit                    orderly shutdown",

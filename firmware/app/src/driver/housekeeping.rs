@@ -14,7 +14,7 @@ use std::time::Instant;
 use board::{Board, BoardEvent, files};
 use control::Status;
 use phone::Maintenance;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::event::DriverEvent;
 use super::provisioning::{Outcome, Provisioning};
@@ -375,6 +375,21 @@ impl Housekeeping {
                 Err(error) => tracing::error!("support bundle: {error}"),
             }
         });
+    }
+
+    /// Writes captured headers to a file, once they are there; the future ends when that is done.
+    pub(super) fn capture_to_file(
+        &self,
+        headers: oneshot::Receiver<Vec<u8>>,
+        file: PathBuf,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send + 'static {
+        let storage = self.storage.clone();
+        async move {
+            let bytes = headers.await.map_err(|_| StorageError::Ended)?;
+            storage
+                .run_aside(move |files| files.write_atomic(&file, &bytes))
+                .await
+        }
     }
 
     /// Writes the support bundle to a file, which may lie elsewhere than on a card that hangs; the

@@ -60,6 +60,28 @@ impl Driver {
                 });
                 return;
             }
+            Request::Capture { file, seconds } => {
+                let length = Duration::from_secs(seconds.into());
+                match self.sound.capture_headers(length) {
+                    None => line(api::Reply::refused("a capture is under way")),
+                    Some(headers) => {
+                        let written = self.housekeeping.capture_to_file(headers, file.clone());
+                        tokio::spawn(async move {
+                            let reply = match written.await {
+                                Ok(()) => api::Reply::written(file),
+                                Err(error) => {
+                                    api::Reply::refused(format!("{}: {error}", file.display()))
+                                }
+                            };
+                            // The client may have closed its connection.
+                            let _ = asked
+                                .reply
+                                .send(Reply::Line(reply.to_json(), Duration::ZERO));
+                        });
+                        return;
+                    }
+                }
+            }
             Request::Refresh => {
                 self.housekeeping.refresh(now);
                 line(api::Reply::done())

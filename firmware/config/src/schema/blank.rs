@@ -8,7 +8,7 @@ use types::{Country, DtmfMethod, Transport};
 use super::{
     Account, Actions, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control,
     Dial, DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting,
-    Network, Phone, Pin, RingSound, Secret, Security, SessionTimer, Tls, Update,
+    Network, Phone, Pin, Quality, RingSound, Secret, Security, SessionTimer, Tls, Update,
 };
 use crate::codes::Codes;
 
@@ -83,6 +83,8 @@ pub(crate) fn blank() -> Config {
             transfer_on_hangup: false,
             key_tones: false,
             dtmf: DtmfMethod::Auto,
+            dtmf_ms: None,
+            dtmf_gap_ms: 0,
             howler_after_s: 0,
             howler_s: 0,
         },
@@ -92,6 +94,11 @@ pub(crate) fn blank() -> Config {
             opus_bitrate: None,
             opus_band: None,
             dtx: false,
+        },
+        quality: Quality {
+            rtcp_xr: false,
+            collector: None,
+            interval_s: None,
         },
         encryption: Encryption {
             mode: None,

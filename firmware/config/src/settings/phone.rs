@@ -318,6 +318,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         "How the digits of a call are sent. `rfc4733`: as events beside the sound; `info`: by \
          SIP; `inband`: as tones in the sound. `auto`: events where the far end knows them, else \
          by SIP, and as tones where it refuses that."),
+    setting(Section::Call, "dtmf_ms", ValueKind::Number(40, 1000),
+        WhenUnset::Means("50 as an event, 80 as a tone"), "120",
+        |c, v| c.call.dtmf_ms = Some(v.number() as u16),
+        "Shortest digit that is sent, in milliseconds. One whose key is held for longer lasts as \
+         long as that."),
+    setting(Section::Call, "dtmf_gap_ms", ValueKind::Number(40, 1000), WhenUnset::Default("50"),
+        "80",
+        |c, v| c.call.dtmf_gap_ms = v.number() as u16,
+        "Shortest pause between two digits, in milliseconds."),
     setting(Section::Call, "howler_after_s", ValueKind::Number(1, 600), WhenUnset::Default("30"),
         "20",
         |c, v| c.call.howler_after_s = v.number() as u32,

@@ -12,6 +12,9 @@ use super::{Control, Output, call_span};
 use crate::note::Note;
 use crate::tones;
 
+/// Length of a digit that INFO names, in ms, where none is set.
+const INFO_MS: u16 = 160;
+
 impl Control {
     pub(super) fn on_phone_output(&mut self, output: phone::Output, now: Instant) {
         match output {
@@ -217,7 +220,9 @@ impl Control {
                 self.outbox.media(Command::Dtmf { id, event, down });
             }
             Some(_) | None if down => {
-                self.agent.send_info_digit(record.sip, key.as_char(), now);
+                let length_ms = self.config.call.dtmf_ms.unwrap_or(INFO_MS);
+                self.agent
+                    .send_info_digit(record.sip, key.as_char(), length_ms, now);
             }
             Some(_) | None => {}
         }

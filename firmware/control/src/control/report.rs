@@ -67,6 +67,8 @@ impl CallRecord {
             remote_loss: s.remote_loss.map(|loss| round(loss, 10_000.0)),
             sent_level_db: round(s.sent_level_dbm0, 10.0),
             received_level_db: round(s.received_level_dbm0, 10.0),
+            metrics: (&s.metrics).into(),
+            far_metrics: s.far_metrics.as_ref().map(Into::into),
         }
     }
 

@@ -289,7 +289,9 @@ impl Control {
         let id = record.id;
         let _span = call_span(id);
         self.agree(id, media, now);
+        let dialog = self.agent.dialog_identity(call);
         if let Some(record) = self.calls.get(id) {
+            record.dialog = dialog;
             record.setup = Some(now.saturating_duration_since(record.began));
             if !peer.is_empty() {
                 record.peer = displayable(peer);

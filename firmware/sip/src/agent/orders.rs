@@ -257,8 +257,11 @@ impl UserAgent {
     }
 
     /// Sends a digit by INFO (application/dtmf-relay), where telephone-event was not negotiated.
-    pub fn send_info_digit(&mut self, call: CallHandle, digit: char, now: Instant) {
-        self.on_call(call, now, |call, turn| call.send_digit(digit, turn));
+    /// `length_ms` is what it says of how long the key was down.
+    pub fn send_info_digit(&mut self, call: CallHandle, digit: char, length_ms: u16, now: Instant) {
+        self.on_call(call, now, |call, turn| {
+            call.send_digit(digit, length_ms, turn);
+        });
         self.finish_turn(now);
     }
 

@@ -220,7 +220,7 @@ impl Desk {
                 None => String::new(),
             },
             Do::Direction => self.act(|call, turn| call.set_direction(Direction::SendOnly, turn)),
-            Do::Digit => self.act(|call, turn| call.send_digit('5', turn)),
+            Do::Digit => self.act(|call, turn| call.send_digit('5', 160, turn)),
             Do::Gone => self.act(|call, turn| call.handle_in_dialog_outcome(481, turn)),
             Do::Ring => self.act(Call::ring),
             Do::Answer => self.act(|call, turn| call.answer(media(), turn)),

@@ -170,6 +170,7 @@ fn check_offer(
         dtmf: true,
         opus: types::OpusFormat::default(),
         comfort_noise: false,
+        rtcp_xr: false,
         media_security: account
             .map_or(&config.media_security, |account| &account.media_security)
             .clone(),

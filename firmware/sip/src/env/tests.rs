@@ -64,6 +64,7 @@ pub(crate) fn media() -> crate::offer_answer::LocalMedia {
         dtmf: true,
         opus: types::OpusFormat::default(),
         comfort_noise: false,
+        rtcp_xr: false,
         media_security: crate::media_security::MediaSecurity::default(),
         ice: None,
         owner_moves: false,

@@ -20,9 +20,14 @@ fn keys_in_a_call_are_sent_as_rfc4733_events() {
     );
     let id = *pair.right.streams.keys().next().unwrap();
     let now = pair.now;
-    pair.right
-        .control
-        .handle_media(Event::Digit { id, event: 11 }, now);
+    pair.right.control.handle_media(
+        Event::Digit {
+            id,
+            event: 11,
+            inband: false,
+        },
+        now,
+    );
     pair.ms(1);
     let digit = pair.right.last_event("digit");
     assert_eq!(
