@@ -52,6 +52,8 @@ pub enum StarCode {
     SpeedDialSet,
     /// Connect the call on hold with a number.
     Transfer,
+    /// Call a number, and connect it and the call on hold.
+    Conference,
     /// Put the call on hold into the PBX's parking place.
     Park,
     /// Take a parked call, or one that rings elsewhere.
@@ -165,6 +167,9 @@ pub const CODES: &[CodeEntry] = &[
         "Stores a number under a speed dial key: the key (one digit), then the number."),
     entry(StarCode::Transfer, "transfer", Argument::Number, same("*85"),
         "Blind transfer: after a flash, connects the call on hold with the number keyed after it."),
+    entry(StarCode::Conference, "conference", Argument::Number, same("*76"),
+        "Conference: after a flash, calls the number keyed after it, and connects all three when \
+         it is answered."),
     entry(StarCode::Park, "park", Argument::None, same("*75"),
         "After a flash, transfers the call on hold to `dial.park`; without that key the code is \
          dialled as a number."),

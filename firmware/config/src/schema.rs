@@ -298,6 +298,8 @@ pub enum FeatureKey {
     RedialList,
     /// Opens the door (`actions.door`).
     Door,
+    /// Connects the call on hold and the one in the hand.
+    Conference,
 }
 
 impl FeatureKey {
@@ -307,14 +309,19 @@ impl FeatureKey {
     pub(crate) const REDIAL_LIST: &'static str = "redial-list";
     /// The name of [`FeatureKey::Door`].
     pub(crate) const DOOR: &'static str = "door";
+    /// The name of [`FeatureKey::Conference`].
+    pub(crate) const CONFERENCE: &'static str = "conference";
 
-    /// `200`, `sip:…`, `*66`, `account:NAME` or `redial-list`.
+    /// `200`, `sip:…`, `*66`, `account:NAME`, or the name of one of the others.
     pub fn from_text(text: &str) -> Self {
         if text == Self::REDIAL_LIST {
             return Self::RedialList;
         }
         if text == Self::DOOR {
             return Self::Door;
+        }
+        if text == Self::CONFERENCE {
+            return Self::Conference;
         }
         match text.strip_prefix(Self::ACCOUNT) {
             Some(name) => Self::Account(name.to_owned()),

@@ -80,6 +80,8 @@ pub(crate) struct Call {
     pub(crate) instead_of: Option<CallId>,
     /// The call on hold for which it was placed: the consultation before a transfer.
     pub(crate) consults: Option<CallId>,
+    /// That call joins when this one is answered.
+    pub(crate) joins: bool,
 }
 
 /// Text from the far end as it may stand in log and history: one line, not longer than a name
@@ -135,6 +137,19 @@ impl Calls {
         let call = self.list.iter_mut().find(|call| call.id == id)?;
         let old = call.instead_of.take()?;
         self.get(old).map(|old| old.id)
+    }
+
+    /// The call that this one was placed for is to join it.
+    pub(crate) fn set_joins(&mut self, id: CallId) {
+        if let Some(call) = self.list.iter_mut().find(|call| call.id == id) {
+            call.joins = call.consults.is_some();
+        }
+    }
+
+    /// The call that is to join this one, once.
+    pub(crate) fn take_joins(&mut self, id: CallId) -> Option<CallId> {
+        let call = self.list.iter_mut().find(|call| call.id == id)?;
+        call.consults.filter(|_| std::mem::take(&mut call.joins))
     }
 
     pub(crate) fn get(&self, id: CallId) -> Option<&Call> {

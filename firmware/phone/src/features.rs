@@ -79,6 +79,7 @@ impl Features {
             | StarCode::AnonymousOnce
             | StarCode::Voicemail
             | StarCode::Transfer
+            | StarCode::Conference
             | StarCode::Park
             | StarCode::PickUp
             | StarCode::Intercom

@@ -440,6 +440,8 @@ stories! {
     call_return
     call_waiting
     conference
+    conference_by_code
+    conference_key
     contact_names
     ctl_verbs
     digit_map_bars

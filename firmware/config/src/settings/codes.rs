@@ -62,6 +62,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Stores a number under a speed dial key: the key (one digit), then the number."),
     code!(Transfer, "transfer", "`*85`", "\"*850\"",
         "Blind transfer: after a flash, connects the call on hold with the number keyed after it."),
+    code!(Conference, "conference", "`*76`", "\"*760\"",
+        "Conference: after a flash, calls the number keyed after it, and connects all three when \
+         it is answered."),
     code!(Park, "park", "`*75`", "\"*750\"",
         "After a flash, transfers the call on hold to `dial.park`; without that key the code is \
          dialled as a number."),

@@ -291,8 +291,10 @@ pub(super) fn feature_keys(
         let fine = match account {
             Some(name) => !name.trim().is_empty() && name.chars().count() <= 64,
             None => {
-                matches!(text, FeatureKey::REDIAL_LIST | FeatureKey::DOOR)
-                    || check_target(text).is_ok()
+                matches!(
+                    text,
+                    FeatureKey::REDIAL_LIST | FeatureKey::DOOR | FeatureKey::CONFERENCE
+                ) || check_target(text).is_ok()
             }
         };
         if fine {

@@ -95,6 +95,7 @@ impl Phone {
                     self.place_plain(&target(&self.targets.pick_up), now);
                 }
             }
+            StarCode::Conference => self.conference_with(number, now),
             StarCode::Transfer => self.blind_transfer(number, now),
             StarCode::Park => self.blind_transfer(&target(&self.targets.park), now),
             StarCode::ForwardAlways | StarCode::ForwardBusy | StarCode::ForwardNoAnswer

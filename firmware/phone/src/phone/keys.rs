@@ -283,6 +283,7 @@ impl Phone {
             forward_at: None,
             instead_of: None,
             consults: self.calls.first(CallState::OnHold),
+            joins: false,
         });
         self.out.push_back(Output::PlaceCall { call: id, to });
         self.enter(State::Calling, self.give_up(emergency, now));

@@ -98,6 +98,7 @@ impl Phone {
             forward_at,
             instead_of: None,
             consults: None,
+            joins: false,
         });
         if self.state != State::Idle {
             self.out.push_back(Output::Ringing(id));
@@ -229,6 +230,7 @@ impl Phone {
                 CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
                     self.progress(id, CallState::Talking, State::Talking, None);
                     self.finish_replacing(id);
+                    self.join_at_answer(id);
                 }
                 CallState::Talking | CallState::OnHold => self.finish_replacing(id),
                 CallState::Ringing | CallState::Waiting => {}
@@ -429,6 +431,7 @@ impl Phone {
             forward_at: None,
             instead_of: Some(old),
             consults: None,
+            joins: false,
         });
         let to = to.to_owned();
         self.out.push_back(Output::Follow { old, call: id, to });
@@ -478,6 +481,7 @@ impl Phone {
             forward_at: None,
             instead_of: was_established.then_some(old),
             consults: None,
+            joins: false,
         });
         self.out.push_back(Output::Answer(id));
         if self.active == Some(old) {
