@@ -235,6 +235,8 @@ pub struct Account {
     pub ring: Option<u8>,
     /// Calls by it withhold its number.
     pub anonymous: bool,
+    /// Its server takes no 302: the phone forwards calls by calling the other number itself.
+    pub forward_by_transfer: bool,
     /// Which numbers exist for it, where that differs from `dial.digit_map`.
     pub digit_map: Option<String>,
     /// How much encryption calls by this account want, where that differs from `[encryption]`.

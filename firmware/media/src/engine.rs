@@ -30,8 +30,9 @@ use crate::stream::{FarEvent, Stream};
 use crate::tone::ToneGenerator;
 use crate::voice::VoiceProcessor;
 
-/// Streams an engine can hold at once.
-pub const MAX_STREAMS: usize = 4;
+/// Streams an engine can hold at once: of three calls of the handset, and of both legs of one that
+/// is forwarded by this phone.
+pub const MAX_STREAMS: usize = 5;
 /// Fixed facts of the sound card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineConfig {

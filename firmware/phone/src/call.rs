@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::input::{Alert, CallId, Encryption};
+use crate::input::{AccountId, Alert, CallId, Encryption};
 use crate::output::Destination;
 
 /// Most calls at once: one talking, one on hold, one waiting.
@@ -65,6 +65,8 @@ pub(crate) struct Call {
     pub(crate) state: CallState,
     /// The far end, for log and history.
     pub(crate) peer: String,
+    /// The account it came or goes by, where that is known.
+    pub(crate) account: Option<AccountId>,
     pub(crate) emergency: bool,
     /// Further routes to try when this one fails before it is answered.
     pub(crate) routes: VecDeque<Destination>,

@@ -31,6 +31,7 @@ use types::{Country, Key};
 use crate::call::{CallState, Calls};
 use crate::dial_plan::{DialPlan, Dialled};
 use crate::features::Features;
+use crate::forwarding::Forwards;
 use crate::input::{CallId, Input, PickUp};
 use crate::note::{BarredNumber, DialError, Note};
 use crate::output::{Output, Tone};
@@ -41,6 +42,7 @@ use crate::state::State;
 mod codes;
 mod feature_keys;
 mod flash;
+mod forward;
 mod hook;
 mod keys;
 mod present;
@@ -125,6 +127,8 @@ pub struct Phone {
     /// The microphone is off by its user's wish.
     mute: bool,
     calls: Calls,
+    /// Callers on their way to another number.
+    forwards: Forwards,
     /// The call of the handset; always one that is in `calls` and not on hold. `Some` in `Calling`,
     /// `Ringback`, `EarlyMedia` and `Talking` only.
     active: Option<CallId>,
@@ -231,6 +235,7 @@ impl Phone {
             speaker: false,
             mute: false,
             calls: Calls::default(),
+            forwards: Forwards::default(),
             active: None,
             digits: String::new(),
             pending: None,
@@ -359,6 +364,7 @@ impl Phone {
             self.remember_at,
             self.menu.map(flash::FlashMenu::until),
             self.next_forward().map(|(at, _)| at),
+            self.forwards.poll_timeout(),
             self.key.and_then(|key| key.until),
             self.speech.next(),
         ]
@@ -394,6 +400,9 @@ impl Phone {
                 self.menu_over();
             } else if let Some((_, call)) = self.next_forward().filter(|(at, _)| *at <= now) {
                 self.forward_unanswered(call, now);
+            } else if due(self.forwards.poll_timeout()) {
+                let steps = self.forwards.handle_timeout(now);
+                self.take_forward_steps(steps);
             } else if self.speech_timeout(now) {
                 // It has done what was due.
             } else if due(self.step) {

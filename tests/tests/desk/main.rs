@@ -26,6 +26,7 @@
 //! | `l is idle` | the phone's state |
 //! | `lamp line of l is on` | a lamp |
 //! | `the server gets INVITE sip:…` | a request that left a phone, as it begins |
+//! | `the server refuses redirections` | a 302 of a called phone becomes 403 for the caller |
 //! | `l remembers missed 102` | the newest call of the history, in the file that is kept, too |
 //! | `ctl l dials 102`, `ctl l answers` … | what `offhook ctl` asks for |
 //! | `5 s pass` | time |
@@ -72,7 +73,13 @@ impl Story {
         let mut world = World::new(&format!("desk {name}"), 1);
         world.add_registrar(&USERS);
         for (index, (user, password)) in USERS.iter().enumerate() {
-            let mut setup = Setup::default().account(user, password);
+            let account = format!("with {} [account] ", NAMES[index]);
+            let account: Vec<&str> = lines(text)
+                .filter_map(|line| line.strip_prefix(&account))
+                .collect();
+            let server = "10.0.0.100";
+            let account = account.join("\n");
+            let mut setup = Setup::default().account_with(user, password, server, &account);
             if !text.contains(&format!("with {} [dial] digit_map", NAMES[index])) {
                 setup = setup.toml("dial", "digit_map = \"[1-9]xx\"");
             }
@@ -84,6 +91,9 @@ impl Story {
                     .strip_prefix('[')
                     .and_then(|rest| rest.split_once("] "))
                     .unwrap_or_else(|| panic!("no section: {line}"));
+                if section == "account" {
+                    continue;
+                }
                 setup = setup.toml(section, toml);
             }
             world.phone(setup);
@@ -103,6 +113,9 @@ impl Story {
         };
         match words[..] {
             ["with", ..] => {}
+            ["the", "server", "refuses", "redirections"] => {
+                self.world.reg().refuses_redirections = true;
+            }
             [length, "s", "pass" | "passes"] => {
                 let length: f64 = length.parse().unwrap_or_else(|_| panic!("{line}"));
                 self.world.run(Duration::from_secs_f64(length));
@@ -449,7 +462,9 @@ stories! {
     feature_keys
     forward_always
     forward_busy
+    forward_by_transfer
     forward_no_answer
+    forward_refused
     hands_free
     history
     hold_reminder

@@ -161,6 +161,7 @@ pub(crate) fn blank_account() -> Account {
         auth_user: None,
         password: Secret::default(),
         digest: DigestPolicy::Any,
+        forward_by_transfer: false,
         display_name: None,
         transport: Transport::Udp,
         registrar: None,
