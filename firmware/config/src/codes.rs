@@ -60,6 +60,8 @@ pub enum StarCode {
     PickUp,
     /// Call a phone that answers by itself.
     Intercom,
+    /// Speak to a paging group.
+    Paging,
     /// Call a service that sends one's own voice back.
     EchoTest,
     /// Hear one's own number.
@@ -83,6 +85,8 @@ pub enum StarCode {
 pub enum Argument {
     /// Nothing.
     None,
+    /// One digit.
+    Digit,
     /// A number.
     Number,
     /// One digit, then a number.
@@ -178,6 +182,9 @@ pub const CODES: &[CodeEntry] = &[
          takes a parked or ringing call; without either key the code is dialled as a number."),
     entry(StarCode::Intercom, "intercom", Argument::Number, same("*80"),
         "Calls a phone and asks it to answer by itself."),
+    entry(StarCode::Paging, "paging", Argument::Digit, same("*58"),
+        "Speaks to every phone of a group of `[paging]`, whose number is keyed after it; without \
+         groups the code is dialled as a number."),
     entry(StarCode::EchoTest, "echo_test", Argument::None, same("*99#"),
         "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as \
          a number."),

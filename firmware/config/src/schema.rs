@@ -14,6 +14,7 @@ mod board;
 mod direct;
 mod encryption;
 mod hardware;
+mod paging;
 
 pub use actions::Actions;
 pub use audio::{AudioSettings, RingSound};
@@ -22,6 +23,7 @@ pub use board::{Audio, Board, EchoCancelling, RingerChoice};
 pub use direct::DirectCaller;
 pub use encryption::Encryption;
 pub use hardware::Hardware;
+pub use paging::Paging;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -77,6 +79,8 @@ pub struct Config {
     pub codes: Codes,
     /// `[actions]`
     pub actions: Actions,
+    /// `[paging]`
+    pub paging: Paging,
 }
 
 /// `[phone]`: who and where this telephone is.

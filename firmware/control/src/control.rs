@@ -32,7 +32,9 @@ use crate::key_script::KeyScript;
 use crate::known_peers::KnownPeers;
 use crate::note::Note;
 use crate::outbox::Outbox;
+use crate::paging::Paging;
 use crate::quality::QualityReport;
+use crate::ring_sounds::RingSounds;
 use crate::status::{AudioStatus, CallStatus, IoCounters};
 use crate::stream_factory::StreamFactory;
 use crate::wall_clock::WallClock;
@@ -47,6 +49,7 @@ mod media_event;
 mod media_sockets;
 mod messages;
 mod output;
+mod pages;
 mod phone_output;
 mod report;
 mod sip_event;
@@ -143,6 +146,8 @@ pub struct Control {
     line_lamp: LineLamp,
     /// The card plays the bell.
     rings_by_sound: bool,
+    ring_sounds: RingSounds,
+    paging: Paging,
     voice: voice::Voice,
     last_call: Option<CallStatus>,
     /// How it sounded.
@@ -233,6 +238,8 @@ impl Control {
                 fault: None,
             },
             rings_by_sound: config.board.ringer == Some(config::schema::RingerChoice::Sound),
+            ring_sounds: RingSounds::new(config),
+            paging: Paging::new(config),
             voice,
             last_call: None,
             last_quality: None,
@@ -314,12 +321,6 @@ impl Control {
     pub fn handle_closed(&mut self, connection: sip::ConnectionId, now: Instant) {
         self.agent.handle_closed(connection, now);
         self.drain(now);
-    }
-
-    /// The board has neither bell nor buzzer: where the configuration names none, the card plays
-    /// the bell.
-    pub fn set_no_ringer(&mut self) {
-        self.rings_by_sound |= self.config.board.ringer.is_none();
     }
 
     /// The star codes that are on.
@@ -478,6 +479,7 @@ impl Control {
             self.dtls.poll_timeout(),
             self.ice.poll_timeout(),
             self.servers.poll_timeout(),
+            self.paging.poll_timeout(),
             drop_at,
         ]
         .into_iter()
@@ -490,7 +492,12 @@ impl Control {
         Tables {
             sip: self.agent.tables(),
             calls: self.calls.len(),
-            streams: self.calls.iter().map(|call| call.in_engine as usize).sum(),
+            streams: self
+                .calls
+                .iter()
+                .map(|call| call.in_engine as usize)
+                .sum::<usize>()
+                + self.paging.len(),
             awaiting_sockets: self.awaiting_sockets.len()
                 + usize::from(self.prepared_sockets.is_pending()),
             keys: self.key_script.len(),
@@ -553,6 +560,7 @@ impl Control {
                 break;
             }
         }
+        self.run_pages(now);
         self.look_up_when_idle();
         self.prepare_sockets(now);
         self.emit_call_changes();

@@ -217,6 +217,7 @@ pub fn stream_config(agreed: &Negotiated, identity: StreamIdentity) -> StreamCon
         media_timeout: identity.media_timeout,
         protection: protection(agreed),
         direction: agreed.direction,
+        ear_only: false,
         ssrc: identity.ssrc,
         first_sequence: identity.first_sequence,
         first_timestamp: identity.first_timestamp,

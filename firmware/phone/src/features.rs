@@ -82,6 +82,7 @@ impl Features {
             | StarCode::Conference
             | StarCode::Park
             | StarCode::PickUp
+            | StarCode::Paging
             | StarCode::Intercom
             | StarCode::EchoTest
             | StarCode::OwnNumber

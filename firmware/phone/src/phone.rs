@@ -106,6 +106,8 @@ pub struct Phone {
     rings: RingRules,
     /// Numbers that star codes call.
     targets: config::schema::Dial,
+    /// Groups that are spoken to.
+    paging: config::schema::Paging,
     /// A digit may follow a flash.
     has_menu: bool,
     /// Words say what tones mean.
@@ -124,6 +126,8 @@ pub struct Phone {
     /// The hands-free key did what lifting does; or, with the handset lifted, it stays on the
     /// loudspeaker when that is put down.
     speaker: bool,
+    /// An announcement is heard in the loudspeaker.
+    paged: bool,
     /// The microphone is off by its user's wish.
     mute: bool,
     calls: Calls,
@@ -211,6 +215,8 @@ impl Phone {
             intercom: Intercom::new(config),
             rings: RingRules::new(config),
             targets: config.dial.clone(),
+            paging: config.paging.clone(),
+            paged: false,
             has_menu: config
                 .call
                 .flash_menu
@@ -275,6 +281,11 @@ impl Phone {
         self.calls.get(call).map(|call| call.state)
     }
 
+    /// An emergency call is placed or established.
+    pub fn in_emergency_call(&self) -> bool {
+        self.calls.iter().any(|call| call.emergency)
+    }
+
     /// The tone in the ear.
     pub fn tone(&self) -> Option<Tone> {
         self.emitted.tone
@@ -323,6 +334,7 @@ impl Phone {
             Input::SetUpWritten(written) => self.on_set_up_written(written, now),
             Input::MessagesWaiting(messages) => self.messages = messages,
             Input::TextMessage => self.missed = true,
+            Input::Paged(paged) => self.paged = paged,
             Input::QuietHours(quiet) => self.quiet.now = quiet,
             Input::PickUpOffered(offered) => self.pick_up = offered,
             Input::RemoteTalk(call) => self.remote_talk(call, now),

@@ -13,8 +13,9 @@
 //! | `l calls 102` | lifts and presses; `l calls 102 and talks`: the far end lifts, too |
 //! | `l hears dial`, `l hears nothing` | the tone in the ear |
 //! | `the ear of l has -13 dBm0` | how loud it is there, within 1 dB; `is silent` |
-//! | `l is not heard by r` | r hears nothing of what l says |
+//! | `l is heard by r`, `l is not heard by r` | whether r hears what l says |
 //! | `l fetches http://…` | a URL of `[actions]` that is requested |
+//! | `l does reboot` | what its appliance was to do, and nothing else since |
 //! | `l keeps "dnd":true` | what is kept over restarts |
 //! | `l says your-number 1 0 1` | the phone's voice, from now on (`de:point`: German) |
 //! | `l has no settings` | as a phone that no one set up |
@@ -45,7 +46,7 @@ use control::api::UserAction;
 use control::speech::vocabulary;
 use control::speech::words::Word;
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
-use phone::{State, VolumeOf};
+use phone::{Maintenance, State, VolumeOf};
 use testkit::measure::level_dbfs;
 use testkit::signal::resample;
 use types::{FunctionKey, Language};
@@ -136,6 +137,22 @@ impl Story {
                 self.world.run(secs(3));
                 let found = self.world.compare(id(phone), id(other), secs(2));
                 assert!(found.correlation < 0.4, "{line}: {found:?}");
+            }
+            [phone, "does", what] => {
+                let wanted = match what {
+                    "self-test" => Maintenance::SelfTest,
+                    "bundle" => Maintenance::Bundle,
+                    "reboot" => Maintenance::Reboot,
+                    "factory-reset" => Maintenance::FactoryReset,
+                    _ => panic!("not understood: {line}"),
+                };
+                let done = std::mem::take(&mut self.world[id(phone)].maintained);
+                assert_eq!(done, [wanted], "{line}");
+            }
+            [phone, "is", "heard", "by", other] => {
+                self.world.run(secs(3));
+                let found = self.world.compare(id(phone), id(other), secs(2));
+                assert!(found.correlation > 0.8, "{line}: {found:?}");
             }
             [phone, "fetches", url] => {
                 let id = id(phone);
@@ -460,6 +477,7 @@ stories! {
     digit_map_bars
     do_not_disturb
     feature_keys
+    flash_to_network
     forward_always
     forward_busy
     forward_by_transfer
@@ -470,14 +488,19 @@ stories! {
     hold_reminder
     intercom_code
     intercom_named
+    maintenance_codes
     missed_call_lamp
     mute_key
     own_number
+    paging
+    paging_in_a_call
+    park_and_pick_up
     quiet_hours
     redial
     redial_list
     reject_anonymous
     ring_in_the_speaker
+    ring_sounds
     screening
     service_codes
     set_up_by_keys

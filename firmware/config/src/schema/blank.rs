@@ -8,7 +8,7 @@ use types::{Country, DtmfMethod, Transport};
 use super::{
     Account, Actions, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control,
     Dial, DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting,
-    Network, Phone, Pin, RingSound, Secret, Security, Tls, Update,
+    Network, Paging, Phone, Pin, RingSound, Secret, Security, Tls, Update,
 };
 use crate::codes::Codes;
 
@@ -120,6 +120,7 @@ pub(crate) fn blank() -> Config {
             ringer_db: 0,
             sidetone_db: None,
             ring_sound: RingSound::default(),
+            ring_sounds: Vec::new(),
             ring_rising: false,
         },
         board: Board {
@@ -140,6 +141,7 @@ pub(crate) fn blank() -> Config {
         update: Update { url: None },
         codes: Codes::default(),
         actions: Actions::default(),
+        paging: Paging::blank(),
     }
 }
 

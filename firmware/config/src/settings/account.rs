@@ -155,7 +155,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     account("forwarding", ValueKind::Choice(&["redirect", "transfer"]),
         WhenUnset::Default("\"redirect\""), "\"transfer\"",
         |a, v| a.forward_by_transfer = v.text() == "transfer",
-        "How calls by this account are forwarded. `redirect`: the server is told the other number \
+        "How calls by this account are forwarded. `redirect`: the server learns the other number \
          (302) and does the rest. `transfer`: for servers that refuse that, the phone calls the \
          other number itself, and when it is answered connects the caller with it (REFER). One \
          call at a time; the number called sees this phone's number."),

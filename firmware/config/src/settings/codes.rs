@@ -73,6 +73,9 @@ pub(super) const SETTINGS: &[Setting] = &[
          takes a parked or ringing call; without either key the code is dialled as a number."),
     code!(Intercom, "intercom", "`*80`", "\"*800\"",
         "Calls a phone and asks it to answer by itself."),
+    code!(Paging, "paging", "`*58`", "\"*580\"",
+        "Speaks to every phone of a group of `[paging]`, whose number is keyed after it; without \
+         groups the code is dialled as a number."),
     code!(EchoTest, "echo_test", "`*99#`", "\"*990#\"",
         "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as \
          a number."),

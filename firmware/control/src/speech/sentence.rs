@@ -119,6 +119,7 @@ fn setting(code: StarCode, number: &str) -> Vec<Word> {
         | StarCode::Conference
         | StarCode::Park
         | StarCode::PickUp
+        | StarCode::Paging
         | StarCode::Intercom
         | StarCode::EchoTest
         | StarCode::OwnNumber
