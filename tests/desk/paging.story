@@ -6,7 +6,7 @@ l lifts
 l presses *582
 l is talking
 lamp hands_free of r is fast
-lamp line of r is off
+lamp in_use of r is off
 l is heard by r
 r is not heard by l
 l is not heard by s
@@ -34,6 +34,7 @@ lamp hands_free of r is off
 l is not heard by r
 # A group that does not exist.
 l hangs up
+2 s pass
 l lifts
 l presses *589
 l hears congestion

@@ -14,10 +14,11 @@ l lifts
 l presses *582
 l is not heard by r
 l hangs up
+2 s pass
 l lifts
 l presses *581
 l is talking
-3 s pass
+l is heard by r in a call
 l is not heard by s
 s is not heard by l
 l hangs up

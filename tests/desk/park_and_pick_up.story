@@ -14,6 +14,7 @@ r and s talk
 l hangs up
 r hangs up
 s hangs up
+2 s pass
 r lifts
 r presses *71
 s rings
@@ -21,6 +22,7 @@ s lifts
 r and s talk
 s hangs up
 r hangs up
+2 s pass
 r lifts
 r presses *99#
 l rings

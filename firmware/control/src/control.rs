@@ -547,6 +547,7 @@ impl Control {
 
     /// Carries values between phone, agent and handshakes until none has more.
     fn drain(&mut self, now: Instant) {
+        self.run_pages(now);
         for _ in 0..MAX_ROUNDS {
             if let Some(output) = self.phone.poll_output() {
                 self.on_phone_output(output, now);
@@ -560,7 +561,6 @@ impl Control {
                 break;
             }
         }
-        self.run_pages(now);
         self.look_up_when_idle();
         self.prepare_sockets(now);
         self.emit_call_changes();

@@ -107,55 +107,98 @@ fn join(socket: &socket2::SockRef<'_>, group: SocketAddr) -> io::Result<()> {
             }
             joined
         }
-        // The kernel's own choice of interface.
-        IpAddr::V6(ip) => socket.join_multicast_v6(&ip, 0),
+        IpAddr::V6(ip) => {
+            let mut joined = socket.join_multicast_v6(&ip, 0);
+            for interface in &nix::net::if_::if_nameindex()? {
+                let here = socket.join_multicast_v6(&ip, interface.index());
+                joined = joined.or(here);
+            }
+            joined
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use testkit::namespace::Namespace;
+    use testkit::skipped;
+
     use super::*;
 
-    #[tokio::test]
-    async fn a_datagram_to_the_group_is_heard_and_one_to_the_host_is_not() {
-        let group: SocketAddr = "239.255.77.1:45004".parse().unwrap();
-        let (events, mut heard) = mpsc::channel(4);
-        start([group], &events);
-        // A machine without a network joins on the loopback only.
-        let Ok(sound) = group_socket(group) else {
-            println!("skipped: no interface takes multicast");
-            return;
-        };
-        let sender = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
-        // Wall clock: real sockets; what does not arrive is a failure after 5 s.
-        let wait = Duration::from_secs(5);
-        let received = tokio::time::timeout(wait, async {
-            loop {
-                let _ = sender.send_to(
-                    b"to the host",
-                    &"127.0.0.1:45004".parse::<SocketAddr>().unwrap().into(),
-                );
-                sender.send_to(b"page", &group.into()).unwrap();
-                let pause = tokio::time::sleep(Duration::from_millis(50));
-                tokio::select! {
-                    event = heard.recv() => break event,
-                    () = pause => {}
-                }
+    const V4: &str = "239.255.77.1:45004";
+    const V6: &str = "[ff15::77]:45006";
+
+    /// Sends until somebody has heard it, 10 s at most.
+    fn speak(there: &Namespace, from: &str, group: &str, over: &std::sync::atomic::AtomicBool) {
+        there.enter();
+        let socket = StdUdpSocket::bind((from, 0)).unwrap();
+        let by = socket2::SockRef::from(&socket);
+        if let Ok(address) = from.parse::<Ipv4Addr>() {
+            by.set_multicast_if_v4(&address).unwrap();
+        } else {
+            let interfaces = nix::net::if_::if_nameindex().unwrap();
+            let cable = interfaces.iter().find(|found| found.name().to_bytes() == b"far");
+            by.set_multicast_if_v6(cable.unwrap().index()).unwrap();
+        }
+        let host = format!("10.77.0.1:{}", group.rsplit(':').next().unwrap());
+        for _ in 0..200 {
+            if over.load(std::sync::atomic::Ordering::Relaxed) {
+                return;
             }
-        });
+            // What is for the host itself, at the same port, is no page.
+            let _ = socket.send_to(b"to the host", &host);
+            socket.send_to(b"page", group).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    #[test]
+    fn a_page_crosses_a_cable_to_both_sockets_of_its_group() {
+        let (Some(here), Some(there)) = (Namespace::new(), Namespace::new()) else {
+            return skipped("paging", "no network namespaces here");
+        };
+        here.cable("near", &there, "far");
+        for (end, interface, host) in [(&here, "near", 1), (&there, "far", 2)] {
+            end.ip(&format!("addr add 10.77.0.{host}/24 dev {interface}"));
+            end.ip(&format!("-6 addr add fd00:77::{host}/64 dev {interface}"));
+        }
+        for (group, from) in [(V4, "10.77.0.2"), (V6, "fd00:77::2")] {
+            let over = std::sync::atomic::AtomicBool::new(false);
+            // Wall clock: real sockets; what does not arrive is a failure after 10 s.
+            std::thread::scope(|scope| {
+                scope.spawn(|| speak(&there, from, group, &over));
+                let hearing = scope.spawn(|| {
+                    here.enter();
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()
+                        .unwrap();
+                    runtime.block_on(hear(group.parse().unwrap()));
+                });
+                let heard = hearing.join();
+                over.store(true, std::sync::atomic::Ordering::Relaxed);
+                assert!(heard.is_ok(), "{group}");
+            });
+        }
+    }
+
+    /// The page reaches the control thread and the audio thread, and nothing else does.
+    async fn hear(group: SocketAddr) {
+        let (events, mut pages) = mpsc::channel(4);
+        start([group], &events);
+        let sound = UdpSocket::from_std(group_socket(group).unwrap()).unwrap();
+        let wait = Duration::from_secs(10);
+        let event = tokio::time::timeout(wait, pages.recv()).await.unwrap();
         let Some(NetworkEvent::Page {
             group: to, bytes, ..
-        }) = received.await.unwrap()
+        }) = event
         else {
             panic!("no page");
         };
         assert_eq!((to, bytes.as_slice()), (group, &b"page"[..]));
         let mut buffer = [0; 32];
-        let length = sound.recv(&mut buffer).unwrap();
-        assert_eq!(
-            &buffer[..length],
-            b"page",
-            "the audio thread's socket hears it, too"
-        );
+        let heard = tokio::time::timeout(wait, sound.recv_from(&mut buffer)).await;
+        let (length, _) = heard.unwrap().unwrap();
+        assert_eq!(&buffer[..length], b"page");
     }
 }
