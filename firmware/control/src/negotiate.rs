@@ -331,6 +331,7 @@ mod tests {
             media_timeout: Duration::from_secs(60),
             protection: media::Protection::Clear,
             direction: Direction::SendRecv,
+            ear_only: false,
             ssrc: 1,
             first_sequence: 2,
             first_timestamp: 3,
