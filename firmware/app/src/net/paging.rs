@@ -1,5 +1,5 @@
-//! Multicast groups of `[paging]`: joined on every interface, and listened to on the control thread;
-//! the sound of a page that is heard goes to the audio thread by a socket of its own.
+//! Multicast groups of `[paging]`: joined on every interface, and listened to on the control
+//! thread; the sound of a page that is heard goes to the audio thread by a socket of its own.
 //!
 //! ```text
 //! groups ─▶ one task each: join (IGMP, MLD), read, at most so many a second ─▶ NetworkEvent::Page ─▶ Control
@@ -21,8 +21,8 @@ use super::{NetworkEvent, local};
 const MAX_DATAGRAM: usize = 1500;
 /// How often the interfaces are looked at: an address that is new has not joined yet.
 const REJOIN: Duration = Duration::from_secs(10);
-/// Datagrams of a group that are looked at in [`WINDOW`]: several pages of 10 ms packets. The kernel
-/// drops what is more, so that a flood costs no more than these.
+/// Datagrams of a group that are looked at in [`WINDOW`]: several pages of 10 ms packets. The
+/// kernel drops what is more, so that a flood costs no more than these.
 const MOST: u32 = 100;
 const WINDOW: Duration = Duration::from_millis(250);
 

@@ -1,5 +1,5 @@
 //! Files that ring, and files that must not: what is refused is refused with one line, quickly, and
-//! without the memory it claims to need.
+//! without the memory it claims to need. Wall clock: what is refused must not keep a core busy.
 
 use std::fs;
 use std::time::Instant;
