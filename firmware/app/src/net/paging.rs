@@ -137,7 +137,9 @@ mod tests {
             by.set_multicast_if_v4(&address).unwrap();
         } else {
             let interfaces = nix::net::if_::if_nameindex().unwrap();
-            let cable = interfaces.iter().find(|found| found.name().to_bytes() == b"far");
+            let cable = interfaces
+                .iter()
+                .find(|found| found.name().to_bytes() == b"far");
             by.set_multicast_if_v6(cable.unwrap().index()).unwrap();
         }
         let host = format!("10.77.0.1:{}", group.rsplit(':').next().unwrap());
