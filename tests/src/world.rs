@@ -317,6 +317,12 @@ impl World {
     fn deliver(&mut self, datagram: Datagram) {
         let now = self.now;
         let ip = datagram.to.ip();
+        if ip.is_multicast() {
+            for phone in &mut self.phones {
+                phone.receive_page(&datagram, &mut self.network, now);
+            }
+            return;
+        }
         if let Some(phone) = self.phones.iter_mut().find(|phone| phone.at.ip() == ip) {
             return phone.receive(datagram, &mut self.network, now);
         }

@@ -21,6 +21,7 @@ mod network;
 mod phone_book;
 mod provisioning;
 mod requests;
+pub(crate) mod ring_files;
 mod service;
 mod sound;
 mod state_dir;
@@ -110,6 +111,8 @@ struct Driver {
     config_note: Option<String>,
     /// What is wrong with the description of the board.
     board_faults: Vec<String>,
+    /// The recordings to ring with; `None`: there is no folder they could be in.
+    rings: Option<ring_files::RingFiles>,
     actions: actions::ActionRequests,
     /// When shutting down must be over.
     shutdown_by: Option<Instant>,
@@ -197,6 +200,10 @@ impl Driver {
             let allow_http = config.provision.allow_http;
             phone_book::start(url, allow_http, trust, own_events.clone());
         }
+        let rings = setup.appliance.as_ref().map(|appliance| {
+            let folder = appliance.paths.folder();
+            ring_files::RingFiles::new(folder, &config, own_events.clone())
+        });
         let service = match Service::start(setup.socket, &request_sender) {
             // Dial tone needs no control socket; another phone on it is another matter.
             Err(error) if on_card && !error.is_in_use() => {
@@ -216,6 +223,7 @@ impl Driver {
             config_note,
             board_faults: setup.board_faults,
             ending: Ending::Quit,
+            rings,
             actions: actions::ActionRequests::new(crate::net::fetch::Trust::load(
                 authority.as_deref(),
             )),
@@ -348,6 +356,7 @@ impl Driver {
                 Ok(count) => tracing::info!("phone book: {count} numbers from the server"),
                 Err(error) => tracing::warn!("phone book: {error}"),
             },
+            DriverEvent::RingClips(clips) => self.control.set_ring_clips(clips),
             DriverEvent::Reverted => self.housekeeping.handle_reverted(),
             DriverEvent::AccountTried { account, findings } => {
                 for finding in &findings {
@@ -388,6 +397,9 @@ impl Driver {
         self.network.publish_known(&self.control);
         self.sound.handle_tick(&mut self.control, now);
         self.sound.report_to(&mut self.control);
+        if let Some(rings) = &mut self.rings {
+            rings.decode_for(self.sound.format().0);
+        }
         self.report_hardware();
         if self.ticks.is_multiple_of(LOOK_EVERY) {
             self.housekeeping.check_image_and_dhcp(now);

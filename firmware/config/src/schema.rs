@@ -14,6 +14,7 @@ mod board;
 mod direct;
 mod encryption;
 mod hardware;
+mod paging;
 
 pub use actions::Actions;
 pub use audio::{AudioSettings, RingSound};
@@ -22,6 +23,7 @@ pub use board::{Audio, Board, EchoCancelling, RingerChoice};
 pub use direct::DirectCaller;
 pub use encryption::Encryption;
 pub use hardware::Hardware;
+pub use paging::Paging;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -81,6 +83,8 @@ pub struct Config {
     pub codes: Codes,
     /// `[actions]`
     pub actions: Actions,
+    /// `[paging]`
+    pub paging: Paging,
 }
 
 /// `[phone]`: who and where this telephone is.
@@ -250,6 +254,8 @@ pub struct Account {
     pub ring: Option<u8>,
     /// Calls by it withhold its number.
     pub anonymous: bool,
+    /// Its server takes no 302: the phone forwards calls by calling the other number itself.
+    pub forward_by_transfer: bool,
     /// Which numbers exist for it, where that differs from `dial.digit_map`.
     pub digit_map: Option<String>,
     /// How much encryption calls by this account want, where that differs from `[encryption]`.
@@ -313,6 +319,8 @@ pub enum FeatureKey {
     RedialList,
     /// Opens the door (`actions.door`).
     Door,
+    /// Connects the call on hold and the one in the hand.
+    Conference,
 }
 
 impl FeatureKey {
@@ -322,14 +330,19 @@ impl FeatureKey {
     pub(crate) const REDIAL_LIST: &'static str = "redial-list";
     /// The name of [`FeatureKey::Door`].
     pub(crate) const DOOR: &'static str = "door";
+    /// The name of [`FeatureKey::Conference`].
+    pub(crate) const CONFERENCE: &'static str = "conference";
 
-    /// `200`, `sip:…`, `*66`, `account:NAME` or `redial-list`.
+    /// `200`, `sip:…`, `*66`, `account:NAME`, or the name of one of the others.
     pub fn from_text(text: &str) -> Self {
         if text == Self::REDIAL_LIST {
             return Self::RedialList;
         }
         if text == Self::DOOR {
             return Self::Door;
+        }
+        if text == Self::CONFERENCE {
+            return Self::Conference;
         }
         match text.strip_prefix(Self::ACCOUNT) {
             Some(name) => Self::Account(name.to_owned()),

@@ -25,6 +25,7 @@ mod board;
 mod codes;
 mod hardware;
 mod network;
+mod paging;
 mod phone;
 mod quality;
 mod security;
@@ -63,6 +64,7 @@ pub(crate) enum Section {
     Update,
     Codes,
     Actions,
+    Paging,
 }
 
 /// Every section in the order of the example, with its path and what it is about.
@@ -197,6 +199,13 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
         "actions",
         "URLs that are requested (HTTP GET) when something happens, for home automation. Without \
          any the phone requests nothing. The answer is ignored.",
+    ),
+    (
+        Section::Paging,
+        "paging",
+        "Announcements to many phones at once, by multicast RTP in clear: whoever is in the \
+         network can speak to the room. Without a group the phone listens to none. A page never \
+         opens the microphone.",
     ),
 ];
 
@@ -354,6 +363,7 @@ const TABLES: &[&[Setting]] = &[
     appliance::SETTINGS,
     codes::SETTINGS,
     actions::SETTINGS,
+    paging::SETTINGS,
 ];
 
 /// Every key.

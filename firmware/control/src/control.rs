@@ -32,7 +32,9 @@ use crate::key_script::KeyScript;
 use crate::known_peers::KnownPeers;
 use crate::note::Note;
 use crate::outbox::Outbox;
+use crate::paging::Paging;
 use crate::quality::QualityReport;
+use crate::ring_sounds::RingSounds;
 use crate::status::{AudioStatus, CallStatus, IoCounters};
 use crate::stream_factory::StreamFactory;
 use crate::wall_clock::WallClock;
@@ -47,6 +49,7 @@ mod media_event;
 mod media_sockets;
 mod messages;
 mod output;
+mod pages;
 mod phone_output;
 mod quality_report;
 mod report;
@@ -144,6 +147,8 @@ pub struct Control {
     line_lamp: LineLamp,
     /// The card plays the bell.
     rings_by_sound: bool,
+    ring_sounds: RingSounds,
+    paging: Paging,
     voice: voice::Voice,
     last_call: Option<CallStatus>,
     /// How it sounded.
@@ -238,6 +243,8 @@ impl Control {
                 fault: None,
             },
             rings_by_sound: config.board.ringer == Some(config::schema::RingerChoice::Sound),
+            ring_sounds: RingSounds::new(config),
+            paging: Paging::new(config),
             voice,
             last_call: None,
             last_quality: None,
@@ -319,12 +326,6 @@ impl Control {
     pub fn handle_closed(&mut self, connection: sip::ConnectionId, now: Instant) {
         self.agent.handle_closed(connection, now);
         self.drain(now);
-    }
-
-    /// The board has neither bell nor buzzer: where the configuration names none, the card plays
-    /// the bell.
-    pub fn set_no_ringer(&mut self) {
-        self.rings_by_sound |= self.config.board.ringer.is_none();
     }
 
     /// The star codes that are on.
@@ -489,6 +490,7 @@ impl Control {
             self.dtls.poll_timeout(),
             self.ice.poll_timeout(),
             self.servers.poll_timeout(),
+            self.paging.poll_timeout(),
             drop_at,
         ]
         .into_iter()
@@ -501,7 +503,12 @@ impl Control {
         Tables {
             sip: self.agent.tables(),
             calls: self.calls.len(),
-            streams: self.calls.iter().map(|call| call.in_engine as usize).sum(),
+            streams: self
+                .calls
+                .iter()
+                .map(|call| call.in_engine as usize)
+                .sum::<usize>()
+                + self.paging.len(),
             awaiting_sockets: self.awaiting_sockets.len()
                 + usize::from(self.prepared_sockets.is_pending()),
             keys: self.key_script.len(),
@@ -551,6 +558,7 @@ impl Control {
 
     /// Carries values between phone, agent and handshakes until none has more.
     fn drain(&mut self, now: Instant) {
+        self.run_pages(now);
         for _ in 0..MAX_ROUNDS {
             if let Some(output) = self.phone.poll_output() {
                 self.on_phone_output(output, now);

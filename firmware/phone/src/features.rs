@@ -79,8 +79,10 @@ impl Features {
             | StarCode::AnonymousOnce
             | StarCode::Voicemail
             | StarCode::Transfer
+            | StarCode::Conference
             | StarCode::Park
             | StarCode::PickUp
+            | StarCode::Paging
             | StarCode::Intercom
             | StarCode::EchoTest
             | StarCode::OwnNumber

@@ -61,6 +61,8 @@ pub enum Input {
     MessagesWaiting(bool),
     /// A text message came: the lamp says so until the handset is lifted, as for a missed call.
     TextMessage,
+    /// An announcement to a paging group is heard (true), or no longer.
+    Paged(bool),
     /// The bell is to be silent at this time of day, or no longer.
     QuietHours(bool),
     /// A call rings at a watched phone and can be taken, or none does any more.

@@ -31,6 +31,7 @@ use types::{Country, Key};
 use crate::call::{CallState, Calls};
 use crate::dial_plan::{DialPlan, Dialled};
 use crate::features::Features;
+use crate::forwarding::Forwards;
 use crate::input::{AccountId, CallId, Input, PickUp};
 use crate::note::{BarredNumber, DialError, Note};
 use crate::output::{Output, Tone};
@@ -41,6 +42,7 @@ use crate::state::State;
 mod codes;
 mod feature_keys;
 mod flash;
+mod forward;
 mod hook;
 mod keys;
 mod present;
@@ -104,6 +106,8 @@ pub struct Phone {
     rings: RingRules,
     /// Numbers that star codes call.
     targets: config::schema::Dial,
+    /// Groups that are spoken to.
+    paging: config::schema::Paging,
     /// A digit may follow a flash.
     has_menu: bool,
     /// Words say what tones mean.
@@ -122,9 +126,13 @@ pub struct Phone {
     /// The hands-free key did what lifting does; or, with the handset lifted, it stays on the
     /// loudspeaker when that is put down.
     speaker: bool,
+    /// An announcement is heard in the loudspeaker.
+    paged: bool,
     /// The microphone is off by its user's wish.
     mute: bool,
     calls: Calls,
+    /// Callers on their way to another number.
+    forwards: Forwards,
     /// The call of the handset; always one that is in `calls` and not on hold. `Some` in `Calling`,
     /// `Ringback`, `EarlyMedia` and `Talking` only.
     active: Option<CallId>,
@@ -207,6 +215,8 @@ impl Phone {
             intercom: Intercom::new(config),
             rings: RingRules::new(config),
             targets: config.dial.clone(),
+            paging: config.paging.clone(),
+            paged: false,
             has_menu: config
                 .call
                 .flash_menu
@@ -231,6 +241,7 @@ impl Phone {
             speaker: false,
             mute: false,
             calls: Calls::default(),
+            forwards: Forwards::default(),
             active: None,
             digits: String::new(),
             pending: None,
@@ -273,6 +284,11 @@ impl Phone {
     /// What one call is doing; `None` when it is over or never was.
     pub fn call_state(&self, call: CallId) -> Option<CallState> {
         self.calls.get(call).map(|call| call.state)
+    }
+
+    /// An emergency call is placed or established.
+    pub fn in_emergency_call(&self) -> bool {
+        self.calls.iter().any(|call| call.emergency)
     }
 
     /// The tone in the ear.
@@ -323,6 +339,7 @@ impl Phone {
             Input::SetUpWritten(written) => self.on_set_up_written(written, now),
             Input::MessagesWaiting(messages) => self.messages = messages,
             Input::TextMessage => self.missed = true,
+            Input::Paged(paged) => self.paged = paged,
             Input::QuietHours(quiet) => self.quiet.now = quiet,
             Input::PickUpOffered(offered) => self.pick_up = offered,
             Input::RemoteTalk(call) => self.remote_talk(call, now),
@@ -364,6 +381,7 @@ impl Phone {
             self.remember_at,
             self.menu.map(flash::FlashMenu::until),
             self.next_forward().map(|(at, _)| at),
+            self.forwards.poll_timeout(),
             self.key.and_then(|key| key.until),
             self.speech.next(),
         ]
@@ -399,6 +417,9 @@ impl Phone {
                 self.menu_over();
             } else if let Some((_, call)) = self.next_forward().filter(|(at, _)| *at <= now) {
                 self.forward_unanswered(call, now);
+            } else if due(self.forwards.poll_timeout()) {
+                let steps = self.forwards.handle_timeout(now);
+                self.take_forward_steps(steps);
             } else if self.speech_timeout(now) {
                 // It has done what was due.
             } else if due(self.step) {

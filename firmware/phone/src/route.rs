@@ -20,6 +20,8 @@ pub(crate) struct Lines {
     domains: Vec<String>,
     /// The accounts whose number is withheld.
     anonymous: Vec<bool>,
+    /// The accounts whose server takes no 302: calls are forwarded by transfer.
+    transfers: Vec<bool>,
     /// The account that a key chose for the next number.
     chosen: Option<AccountId>,
     direct: bool,
@@ -48,6 +50,11 @@ impl Lines {
                 .accounts
                 .iter()
                 .map(|account| account.anonymous)
+                .collect(),
+            transfers: config
+                .accounts
+                .iter()
+                .map(|account| account.forward_by_transfer)
                 .collect(),
             chosen: None,
             direct: config.call.direct.unwrap_or(true),
@@ -117,6 +124,11 @@ impl Lines {
     /// Calls by this account withhold its number.
     pub(crate) fn withholds(&self, account: Option<AccountId>) -> bool {
         account.is_some_and(|account| self.anonymous.get(account.0) == Some(&true))
+    }
+
+    /// Calls of this account are forwarded by transfer.
+    pub(crate) fn transfers(&self, account: AccountId) -> bool {
+        self.transfers.get(account.0) == Some(&true)
     }
 
     /// The account whose prefix a number begins with, and the number after it. The longest counts.

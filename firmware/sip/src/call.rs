@@ -49,7 +49,7 @@ use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
 use crate::offer_answer::{LocalMedia, Negotiated, Session};
 use crate::reason::is_answered_elsewhere;
 use crate::sdp::SdpError;
-use crate::transfer::{ReferOrder, ReferRequest};
+use crate::transfer::{ReferOrder, ReferRequest, Transfer};
 
 use calling::{Calling, Invite, Refused};
 use established::{Established, Exchange};
@@ -85,6 +85,8 @@ pub(crate) struct Call {
     /// How we placed it.
     options: InviteOptions,
     state: State,
+    /// The transfer that begins when the ACK of our 2xx is here, and whom to.
+    at_ack: Option<(Transfer, Option<Uri>)>,
     span: tracing::Span,
 }
 
@@ -104,6 +106,7 @@ impl Call {
             order,
             options: InviteOptions::default(),
             state,
+            at_ack: None,
             span,
         }
     }

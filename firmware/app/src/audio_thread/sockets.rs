@@ -75,6 +75,20 @@ pub fn bind_pair(stream: StreamId, address: IpAddr, port: u16, dscp: u8) -> io::
     })
 }
 
+/// A pair of a socket that only receives; nothing comes to its RTCP side, and nothing leaves by it.
+pub fn receiving_pair(stream: StreamId, rtp: UdpSocket) -> io::Result<SocketPair> {
+    setsockopt(&rtp, sockopt::ReceiveTimestampns, &true)?;
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let rtcp = crate::net::address::udp(loopback)?;
+    let v6 = rtp.local_addr()?.is_ipv6();
+    Ok(SocketPair {
+        stream,
+        rtp,
+        rtcp,
+        v6,
+    })
+}
+
 fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     let socket = crate::net::address::udp(address)?;
     let address = socket.local_addr()?;

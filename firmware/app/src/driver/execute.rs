@@ -27,6 +27,9 @@ impl Driver {
                 Output::Lookup(lookup) => self.network.look_up(lookup, &mut self.control),
                 Output::TurnLink(link) => self.network.link_turn(link, &mut self.control),
                 Output::OpenMedia(stream) => self.sound.open_media(stream, &mut self.control),
+                Output::OpenGroup { stream, group } => {
+                    self.sound.open_group(stream, group, &mut self.control);
+                }
                 Output::CloseMedia(stream) => self.sound.close_media(stream),
                 Output::Media(command) => self.sound.command(command),
                 Output::Datagram(datagram) => self.sound.send_datagram(&datagram),

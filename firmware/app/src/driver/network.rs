@@ -31,7 +31,7 @@ use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
 use crate::net::turn_link::TurnLink;
 use crate::net::watch::{self, Change};
-use crate::net::{NetworkEvent, mdns, tcp, tls, udp};
+use crate::net::{NetworkEvent, mdns, paging, tcp, tls, udp};
 use crate::storage::Storage;
 
 /// Tried where the configured port cannot be had: SIP's own, then any.
@@ -80,6 +80,8 @@ pub(super) struct Network {
     last_good: PathBuf,
     clock: Watch,
     /// Room for one datagram.
+    /// Multicast groups that are not listened to yet.
+    paging_groups: Vec<SocketAddr>,
     datagram: Vec<u8>,
     /// Where the tasks of connections and lookups report.
     events: mpsc::Sender<NetworkEvent>,
@@ -145,6 +147,12 @@ impl Network {
                 mdns::start(config.link.host_name.clone(), seed, changed);
                 sender
             }),
+            paging_groups: config
+                .paging
+                .groups
+                .iter()
+                .map(|(_, group)| *group)
+                .collect(),
             datagram: vec![0; udp::MAX_DATAGRAM],
             events,
             addresses: seen.addresses.clone().unwrap_or_else(|| {
@@ -181,6 +189,7 @@ impl Network {
         if self.udp.is_some() {
             return Ok(());
         }
+        paging::start(std::mem::take(&mut self.paging_groups), &self.events);
         let refused = match self.bind_port(self.sip_port) {
             Ok(()) => None,
             Err(error) if error.source.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -352,6 +361,9 @@ impl Network {
                     Some(why) => control.handle_connect_failed(connection, &why, now),
                     None => control.handle_closed(connection, now),
                 }
+            }
+            NetworkEvent::Page { group, from, bytes } => {
+                control.handle_page(group, from, &bytes, now);
             }
             NetworkEvent::Anchors(anchors) => self.handle_anchors(anchors, control),
             NetworkEvent::Found { id, targets, fault } => match fault {

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -28,6 +29,7 @@ use crate::audio_thread::{
     engine_for,
 };
 use crate::header_capture::HeaderCapture;
+use crate::net::paging::group_socket;
 use crate::net::ports::RtpPorts;
 
 /// Everything that can be heard.
@@ -138,6 +140,21 @@ impl Sound {
             addresses
         });
         control.handle_media_sockets(stream, opened, Instant::now());
+    }
+
+    /// Has the audio thread hear a multicast group.
+    pub(super) fn open_group(
+        &mut self,
+        stream: media::StreamId,
+        group: SocketAddr,
+        control: &mut Control,
+    ) {
+        let opened = group_socket(group).and_then(|socket| {
+            let pair = audio_thread::receiving_pair(stream, socket)?;
+            self.link.send(AudioCommand::Sockets(Box::new(pair)));
+            Ok(())
+        });
+        control.handle_group_socket(stream, opened, Instant::now());
     }
 
     /// Takes a stream's sockets back, and closes them.

@@ -8,7 +8,7 @@ use types::{Country, DtmfMethod, Transport};
 use super::{
     Account, Actions, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control,
     Dial, DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting,
-    Network, Phone, Pin, Quality, RingSound, Secret, Security, SessionTimer, Tls, Update,
+    Network, Paging, Phone, Pin, Quality, RingSound, Secret, Security, SessionTimer, Tls, Update,
 };
 use crate::codes::Codes;
 
@@ -129,6 +129,7 @@ pub(crate) fn blank() -> Config {
             ringer_db: 0,
             sidetone_db: None,
             ring_sound: RingSound::default(),
+            ring_sounds: Vec::new(),
             ring_rising: false,
         },
         board: Board {
@@ -149,6 +150,7 @@ pub(crate) fn blank() -> Config {
         update: Update { url: None },
         codes: Codes::default(),
         actions: Actions::default(),
+        paging: Paging::blank(),
     }
 }
 
@@ -170,6 +172,7 @@ pub(crate) fn blank_account() -> Account {
         auth_user: None,
         password: Secret::default(),
         digest: DigestPolicy::Any,
+        forward_by_transfer: false,
         display_name: None,
         transport: Transport::Udp,
         registrar: None,

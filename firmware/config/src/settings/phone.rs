@@ -143,9 +143,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "What the keys beside the keypad do, 1 to 8 (`feature` of the board's `[keys]`): dial a \
          number, an address or a star code, or, with `account:NAME`, have the next number called \
          by that account; `redial-list` speaks the numbers dialled before, one a press, and dials \
-         the one spoken last; `door` fetches `actions.door`. With the handset down they \
-         switch to hands-free. The key of a phone \
-         of `watch` takes the call that rings there."),
+         the one spoken last; `door` fetches `actions.door`; `conference` connects \
+         the call on hold and the one in the hand. With the handset down they switch to \
+         hands-free. The key of a phone of `watch` takes the call that rings there."),
     setting(Section::Dial, "speed", ValueKind::SpeedDial(100), WhenUnset::Default("{}"),
         "{ 1 = \"sip:echo@10.0.0.7\", 2 = \"0301234567\" }",
         |c, v| c.dial.speed_dial = v.pairs(),

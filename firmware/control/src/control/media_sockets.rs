@@ -131,6 +131,9 @@ impl Control {
         opened: io::Result<MediaAddresses>,
         now: Instant,
     ) {
+        if self.on_page_sockets(stream, &opened, now) {
+            return self.drain(now);
+        }
         let index = self
             .awaiting_sockets
             .iter()
@@ -417,7 +420,7 @@ impl Control {
 
     /// A call that cannot even be tried: the phone hears of it as of any failure, log and events
     /// say why.
-    fn could_not(&mut self, call: CallId, reason: &str, now: Instant) {
+    pub(super) fn could_not(&mut self, call: CallId, reason: &str, now: Instant) {
         let _span = call_span(call);
         self.outbox.note(&Note::NotPlaced {
             call: call.0,

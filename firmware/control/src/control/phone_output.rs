@@ -1,6 +1,7 @@
 //! Does what the phone wants: signalling goes to the agent, sound to the engine, the rest to
 //! whoever owns the board.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use media::Command;
@@ -26,14 +27,16 @@ impl Control {
             phone::Output::Speak(announcement) => self.speak(announcement.as_deref(), now),
             phone::Output::SetUp(answers) => self.write_settings(&answers),
             phone::Output::Ring(style) => {
-                let cadence = style.and_then(|style| tones::ring_cadence(self.plan, style.alert));
-                self.ring(cadence);
+                self.ring(style);
             }
             phone::Output::Lamp(Lamp::Line, state) => {
                 self.line_lamp.line = state;
                 self.outbox.lamp(Lamp::Line, self.line_lamp.shown());
             }
             phone::Output::Lamp(lamp, state) => self.outbox.lamp(lamp, state),
+            phone::Output::PlaceCall { call, to } if to.options.page.is_some() => {
+                self.begin_own_page(call, to.options.page.unwrap_or_default());
+            }
             phone::Output::PlaceCall { call, to } => {
                 self.open_media(AwaitingSockets::Place { call, to }, now);
             }
@@ -70,6 +73,7 @@ impl Control {
             phone::Output::Connect(calls) => {
                 self.connected = calls;
                 self.connect_streams();
+                self.connect_own_page();
             }
             phone::Output::Mute(muted) => self.outbox.media(Command::Mute(muted)),
             phone::Output::Levels(levels) => self.outbox.media(Command::Gains(media::Gains {
@@ -96,6 +100,18 @@ impl Control {
         }
     }
 
+    /// The board has neither bell nor buzzer: where the configuration names none, the card plays
+    /// the bell.
+    pub fn set_no_ringer(&mut self) {
+        self.rings_by_sound |= self.config.board.ringer.is_none();
+    }
+
+    /// The recordings of `audio.ring_sound` and `audio.ring_sounds`, by the names of their files,
+    /// decoded for the card's rate.
+    pub fn set_ring_clips(&mut self, clips: Vec<(String, Arc<media::RingClip>)>) {
+        self.ring_sounds.set(clips);
+    }
+
     fn play_tone(&mut self, kind: Option<phone::Tone>) {
         let spec = kind.map(|kind| {
             let tone = tones::call_tone(self.plan, kind, self.tone_level());
@@ -112,19 +128,24 @@ impl Control {
     }
 
     /// Bell or buzzer, or a sound of the card where there is neither.
-    fn ring(&mut self, cadence: Option<Vec<u16>>) {
+    fn ring(&mut self, style: Option<phone::RingStyle>) {
+        let ring = style.and_then(|style| {
+            let cadence = tones::ring_cadence(self.plan, style.alert)?;
+            Some((style.alert, cadence))
+        });
         if self.rings_by_sound {
-            let audio = &self.config.audio;
-            let ring = cadence.as_deref().map(|cadence| media::RingTone {
-                tone: tones::ring_tone(audio.ring_sound, cadence),
-                rising: audio.ring_rising,
-            });
-            self.outbox.media(Command::Ring(ring));
+            let (rate_hz, _) = self.streams.card;
+            let sounds = &self.ring_sounds;
+            let tone = ring
+                .as_ref()
+                .map(|(alert, cadence)| sounds.tone(*alert, cadence, rate_hz));
+            self.outbox.media(Command::Ring(tone));
         }
-        self.outbox.push(Output::Ring(cadence));
+        self.outbox
+            .push(Output::Ring(ring.map(|(_, cadence)| cadence)));
     }
 
-    fn tone_level(&self) -> i8 {
+    pub(super) fn tone_level(&self) -> i8 {
         self.config
             .board
             .audio

@@ -183,7 +183,7 @@ impl Control {
             sip_refused: sip.refused,
             sip_dropped: sip.dropped,
             sip_retransmitted: sip.retransmitted,
-            rtp_rejected: self.rtp_rejected + rejected,
+            rtp_rejected: self.rtp_rejected + rejected + self.paging.rejected(),
             io: self.io,
         }
     }

@@ -108,6 +108,9 @@ impl Desk {
                         self.control.handle_media_sockets(stream, opened, now);
                     }
                 }
+                Output::OpenGroup { stream, .. } => {
+                    self.control.handle_group_socket(stream, Ok(()), now);
+                }
                 Output::CloseMedia(stream) => self.ports.close(stream),
                 Output::Media(command) => self.engine(command, now),
                 Output::Ring(cadence) => self.ring = cadence,

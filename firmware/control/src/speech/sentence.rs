@@ -117,8 +117,10 @@ fn setting(code: StarCode, number: &str) -> Vec<Word> {
         | StarCode::AnonymousOnce
         | StarCode::Voicemail
         | StarCode::Transfer
+        | StarCode::Conference
         | StarCode::Park
         | StarCode::PickUp
+        | StarCode::Paging
         | StarCode::Intercom
         | StarCode::EchoTest
         | StarCode::OwnNumber
@@ -148,7 +150,7 @@ fn not_dialled(error: &DialError) -> Word {
         },
         DialError::NothingToRedial => Word::NothingToRedial,
         DialError::NoOneCalled => Word::NoOneCalled,
-        DialError::NothingToTransfer => Word::NothingToTransfer,
+        DialError::NothingToTransfer | DialError::NothingToConnect => Word::NothingToTransfer,
         DialError::TooManyCalls(_) => Word::TooManyCalls,
     }
 }
@@ -357,6 +359,7 @@ mod tests {
             DialError::NothingToRedial,
             DialError::NoOneCalled,
             DialError::NothingToTransfer,
+            DialError::NothingToConnect,
             DialError::TooManyCalls(number()),
         ];
         errors.extend(routes.map(|why| DialError::NoRoute {

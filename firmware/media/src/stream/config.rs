@@ -62,6 +62,8 @@ pub struct StreamConfig {
     pub protection: Protection,
     /// Which way sound goes.
     pub direction: Direction,
+    /// Only the ear hears it: it is not sent on to the other far ends of a conference.
+    pub ear_only: bool,
     /// Our SSRC.
     pub ssrc: u32,
     /// First sequence number.
@@ -117,6 +119,7 @@ impl StreamConfig {
             media_timeout: Duration::from_secs(60),
             protection: Protection::Clear,
             direction: Direction::SendRecv,
+            ear_only: false,
             ssrc: 1,
             first_sequence: 1,
             first_timestamp: 1,

@@ -20,7 +20,7 @@ use crate::call::CallState;
 use crate::features::Features;
 use crate::input::AccountId;
 use crate::note::{BarredNumber, DialError, Note};
-use crate::output::{CallOptions, Maintenance, Output};
+use crate::output::{CallOptions, Destination, Maintenance, Output};
 use crate::state::State;
 
 /// Who called last, as call return needs it.
@@ -88,6 +88,7 @@ impl Phone {
                 };
                 self.place_number(number, options, now);
             }
+            StarCode::Paging => self.page(number, now),
             StarCode::Voicemail => self.place_plain(&target(&self.targets.voicemail), now),
             StarCode::EchoTest => self.place_plain(&target(&self.targets.echo_test), now),
             StarCode::PickUp => {
@@ -95,6 +96,7 @@ impl Phone {
                     self.place_plain(&target(&self.targets.pick_up), now);
                 }
             }
+            StarCode::Conference => self.conference_with(number, now),
             StarCode::Transfer => self.blind_transfer(number, now),
             StarCode::Park => self.blind_transfer(&target(&self.targets.park), now),
             StarCode::ForwardAlways | StarCode::ForwardBusy | StarCode::ForwardNoAnswer
@@ -159,6 +161,25 @@ impl Phone {
     /// Calls a number or address of the configuration.
     fn place_plain(&mut self, number: &str, now: Instant) {
         self.place_number(number, CallOptions::default(), now);
+    }
+
+    /// Speaks to a paging group: for the phone a call that is answered at once.
+    fn page(&mut self, group: &str, now: Instant) {
+        let known = |number: &u8| self.paging.address(*number).is_some();
+        let Some(page) = group.parse().ok().filter(known) else {
+            return self.not_dialled(DialError::Unknown(group.to_owned()), now);
+        };
+        let to = Destination {
+            address: format!("paging group {page}"),
+            account: None,
+            emergency: false,
+            has_more: false,
+            options: CallOptions {
+                page: Some(page),
+                ..CallOptions::default()
+            },
+        };
+        self.place_call([to].into(), now);
     }
 
     /// Calls who called last, by the account the call came by.

@@ -26,8 +26,10 @@ impl Phone {
         let Some((_, what)) = found.cloned() else {
             return;
         };
-        if what == FeatureKey::Door {
-            return self.out.push_back(Output::OpenDoor);
+        match what {
+            FeatureKey::Door => return self.out.push_back(Output::OpenDoor),
+            FeatureKey::Conference => return self.connect_held(),
+            FeatureKey::RedialList | FeatureKey::Account(_) | FeatureKey::Dial(_) => {}
         }
         let steps_back = what == FeatureKey::RedialList && self.redial_at.is_some();
         if self.flash_from.is_some() || !(steps_back || self.make_ready_to_dial(now)) {
@@ -36,7 +38,7 @@ impl Phone {
         match what {
             FeatureKey::RedialList => self.redial_list(now),
             // Above.
-            FeatureKey::Door => {}
+            FeatureKey::Door | FeatureKey::Conference => {}
             FeatureKey::Account(name) => {
                 let account = self.lines.named(&name);
                 self.lines.choose(account);

@@ -362,7 +362,10 @@ impl Call {
                 self.send_last_bye(before, Some(UNUSABLE_ANSWER), turn);
             }
         }
-        self.send_change(turn);
+        match self.at_ack.take() {
+            Some((transfer, target)) => self.start_transfer(transfer, target.as_ref(), turn),
+            None => self.send_change(turn),
+        }
     }
 
     /// A request of ours in the dialog got its final status: some end the dialog with it (section

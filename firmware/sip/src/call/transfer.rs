@@ -20,9 +20,10 @@ pub(crate) struct TransferTarget {
 }
 
 impl Call {
-    /// Whether its far end may be transferred now, and whether over TLS.
+    /// Whether its far end may be transferred now, or as soon as its ACK is here, and whether over
+    /// TLS.
     pub(crate) fn transferable(&self) -> Option<bool> {
-        let State::Up(established) = &self.state else {
+        let (State::Up(established) | State::Answered(established, _)) = &self.state else {
             return None;
         };
         let decided = established.refer.is_none();
@@ -83,8 +84,18 @@ impl Call {
         target: Option<&Uri>,
         turn: &mut Turn<'_>,
     ) {
-        if !matches!(self.state, State::Up(_)) {
-            return;
+        match &self.state {
+            State::Up(_) => {}
+            // Before the ACK the far end takes no request in the dialog that it does not know yet.
+            State::Answered(..) => {
+                self.at_ack = Some((transfer, target.cloned()));
+                return;
+            }
+            State::Calling(_)
+            | State::Ringing(_)
+            | State::Leaving(..)
+            | State::Transferring(..)
+            | State::Over(_) => return,
         }
         let reason = format!("transferred to {}", transfer.to());
         let State::Up(mut established) = self.finish(EndedBy::Local, None, &reason, turn) else {
