@@ -25,6 +25,7 @@ use crate::actions::Actions;
 use crate::agent_config::agent_config;
 use crate::calls::Calls;
 use crate::credentials::Credentials;
+use crate::display::DisplayState;
 use crate::dtls::DtlsEndpoints;
 use crate::history::{History, HistoryEntry};
 use crate::ice::{IceEndpoints, Servers};
@@ -49,6 +50,7 @@ mod messages;
 mod output;
 mod phone_output;
 mod report;
+mod screen;
 mod sip_event;
 #[cfg(test)]
 mod tests;
@@ -141,6 +143,8 @@ pub struct Control {
     prepared_sockets: PreparedSockets,
     outbox: Outbox,
     line_lamp: LineLamp,
+    /// None: there is no display.
+    display: Option<DisplayState>,
     /// The card plays the bell.
     rings_by_sound: bool,
     voice: voice::Voice,
@@ -232,6 +236,7 @@ impl Control {
                 line: LampState::Off,
                 fault: None,
             },
+            display: None,
             rings_by_sound: config.board.ringer == Some(config::schema::RingerChoice::Sound),
             voice,
             last_call: None,
@@ -553,6 +558,7 @@ impl Control {
                 break;
             }
         }
+        self.display_state(now);
         self.look_up_when_idle();
         self.prepare_sockets(now);
         self.emit_call_changes();

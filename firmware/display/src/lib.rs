@@ -32,4 +32,4 @@ pub use frame::Frame;
 pub use icon::Icon;
 pub use layout::render;
 pub use screen::{Body, Item, Screen};
-pub use text::legible;
+pub use text::{legible, sort_key};

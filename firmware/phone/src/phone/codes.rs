@@ -141,6 +141,47 @@ impl Phone {
         self.explain(Announcement::Set(code, number.to_owned()), now);
     }
 
+    /// A setting that needs no number.
+    pub(super) fn set_by_menu(&mut self, code: StarCode) {
+        match code {
+            StarCode::DndOn
+            | StarCode::DndOff
+            | StarCode::ForwardAlwaysOff
+            | StarCode::ForwardBusyOff
+            | StarCode::ForwardNoAnswerOff
+            | StarCode::AnonymousOn
+            | StarCode::AnonymousOff
+            | StarCode::RejectAnonymousOn
+            | StarCode::RejectAnonymousOff => {}
+            // They need a number, or are no setting.
+            StarCode::Redial
+            | StarCode::CallReturn
+            | StarCode::ForwardAlways
+            | StarCode::ForwardBusy
+            | StarCode::ForwardNoAnswer
+            | StarCode::AnonymousOnce
+            | StarCode::Voicemail
+            | StarCode::SpeedDialSet
+            | StarCode::Transfer
+            | StarCode::Park
+            | StarCode::PickUp
+            | StarCode::Intercom
+            | StarCode::EchoTest
+            | StarCode::OwnNumber
+            | StarCode::OwnAddress
+            | StarCode::LastQuality
+            | StarCode::SelfTest
+            | StarCode::Bundle
+            | StarCode::Reboot
+            | StarCode::FactoryReset => return,
+        }
+        if self.features.apply(code, "") {
+            self.note(Note::StarCode(code));
+            let features = Box::new(self.features.clone());
+            self.out.push_back(Output::Remember(features));
+        }
+    }
+
     fn maintain(&mut self, what: Maintenance, now: Instant) {
         self.out.push_back(Output::Maintenance(what));
         self.confirm(now);
