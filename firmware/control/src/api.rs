@@ -113,6 +113,10 @@ pub enum Request {
     Quality(Option<u32>),
     /// The calls of this phone.
     History,
+    /// The same as a table for a spreadsheet.
+    HistoryCsv,
+    /// What the display shows.
+    Screen,
     /// The star codes.
     Codes,
     /// Every figure of every stream.
@@ -182,6 +186,24 @@ pub enum Reply {
         ok: bool,
         /// One entry a call.
         history: Vec<HistoryEntry>,
+    },
+    /// The calls as a table, the newest first.
+    HistoryCsv {
+        /// Always true.
+        ok: bool,
+        /// The text of the table (RFC 4180).
+        csv: String,
+    },
+    /// What the display shows.
+    Screen {
+        /// Always true.
+        ok: bool,
+        /// How bright it is.
+        brightness: &'static str,
+        /// Its status bar.
+        title: String,
+        /// The texts below it, from the top.
+        lines: Vec<String>,
     },
     /// The star codes that are on.
     Codes {
@@ -276,10 +298,11 @@ struct JsonLine {
     of: Option<String>,
     db: Option<i8>,
     text: Option<String>,
+    csv: Option<bool>,
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 24] = [
+pub const COMMANDS: [&str; 25] = [
     "lift",
     "hang-up",
     "press",
@@ -299,6 +322,7 @@ pub const COMMANDS: [&str; 24] = [
     "stats",
     "quality",
     "history",
+    "screen",
     "codes",
     "events",
     "refresh",
@@ -367,7 +391,9 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
                 example: r#"{"cmd":"message","to":"102","text":"lunch?"}"#,
             }),
         },
+        "history" if line.csv == Some(true) => Ok(Request::HistoryCsv),
         "history" => Ok(Request::History),
+        "screen" => Ok(Request::Screen),
         "quality" => Ok(Request::Quality(line.call)),
         "codes" => Ok(Request::Codes),
         "verify" => line
@@ -436,7 +462,9 @@ mod tests {
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 25] = [
+        let table: [(&str, Request); 27] = [
+            (r#"{"cmd":"screen"}"#, Request::Screen),
+            (r#"{"cmd":"history","csv":true}"#, Request::HistoryCsv),
             (
                 r#"{"cmd":"key","key":"hands-free"}"#,
                 Request::Action(UserAction::Function(FunctionKey::HandsFree)),

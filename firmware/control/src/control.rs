@@ -337,6 +337,13 @@ impl Control {
         self.history.newest_first()
     }
 
+    /// The same as a table for a spreadsheet.
+    pub fn history_csv(&self) -> String {
+        let accounts = self.config.accounts.iter();
+        let names: Vec<String> = accounts.map(|account| account.name.clone()).collect();
+        self.history.to_csv(&names, &self.config.system.time_zone)
+    }
+
     /// The wall-clock time of now as NTP 32.32, for the history.
     pub fn set_wall_clock(&mut self, ntp: u64, now: Instant) {
         self.wall_clock = (now, ntp);

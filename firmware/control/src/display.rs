@@ -43,6 +43,17 @@ pub enum Brightness {
     Dark,
 }
 
+impl Brightness {
+    /// Its name on the control socket.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Dim => "dim",
+            Self::Dark => "dark",
+        }
+    }
+}
+
 /// What is remembered for the display.
 #[derive(Debug)]
 pub(crate) struct DisplayState {

@@ -13,6 +13,42 @@ pub struct Screen {
     pub body: Body,
 }
 
+impl Screen {
+    /// The texts below the status bar, from the top; a chosen one begins with `> `.
+    pub fn lines(&self) -> Vec<String> {
+        let all = |first: &[&String], more: &[String]| -> Vec<String> {
+            let all = first.iter().copied().chain(more).cloned();
+            all.filter(|line| !line.is_empty()).collect()
+        };
+        match &self.body {
+            Body::Clock {
+                time,
+                date,
+                notices,
+            } => all(&[time, date], notices),
+            Body::Number { digits, hint } => all(&[digits, hint], &[]),
+            Body::Call {
+                name,
+                number,
+                time,
+                lines,
+            } => all(&[name, number, time], lines),
+            Body::List { items, selected } => {
+                let line = |(index, item): (usize, &Item)| {
+                    let mark = if index == *selected { "> " } else { "" };
+                    format!("{mark}{} {}", item.text, item.value)
+                        .trim_end()
+                        .to_owned()
+                };
+                items.iter().enumerate().map(line).collect()
+            }
+            Body::Page { lines, .. } => lines.clone(),
+            Body::Level { value, hint, .. } => all(&[value, hint], &[]),
+            Body::Notice { heading, lines } => all(&[heading], lines),
+        }
+    }
+}
+
 /// What is below the status bar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {

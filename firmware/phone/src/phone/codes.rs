@@ -121,6 +121,7 @@ impl Phone {
             StarCode::LastQuality => self.announce_at_once(Announcement::LastQuality, now),
             StarCode::SelfTest => self.maintain(Maintenance::SelfTest, now),
             StarCode::Bundle => self.maintain(Maintenance::Bundle, now),
+            StarCode::HistoryToCard => self.maintain(Maintenance::HistoryToCard, now),
             StarCode::Reboot => self.maintain(Maintenance::Reboot, now),
             StarCode::FactoryReset => self.maintain(Maintenance::FactoryReset, now),
         }
@@ -172,6 +173,7 @@ impl Phone {
             | StarCode::LastQuality
             | StarCode::SelfTest
             | StarCode::Bundle
+            | StarCode::HistoryToCard
             | StarCode::Reboot
             | StarCode::FactoryReset => return,
         }
