@@ -25,7 +25,7 @@ l presses 112
 the server gets INVITE sip:112
 l hangs up
 l is idle
-# Even where the menu was told to call somebody, a second lift is all it takes.
+# Even where somebody was chosen to be called, a second lift is all it takes.
 l presses 5855
 display of l shows Lift the handset
 l lifts

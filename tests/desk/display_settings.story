@@ -7,6 +7,7 @@ l presses 5
 display of l shows Hörer
 l presses 2
 display of l shows +3 dB
+5 s pass
 l keeps "earpiece_db":3
 l presses 88
 display of l shows -3 dB

@@ -67,8 +67,8 @@ impl<B: I2c> Oled<B> {
         } else {
             (0xa1, 0xc8)
         };
-        // Both: clock, 64 rows, no offset, first row 0, direction, how the rows are wired, precharge,
-        // deselect level, pixels from memory, lit is lit.
+        // Both: clock, 64 rows, no offset, first row 0, direction, how the rows are wired,
+        // precharge, deselect level, pixels from memory, lit is lit.
         let common = [
             DISPLAY_OFF,
             0xd5,

@@ -65,7 +65,7 @@ fn menu(world: &mut World, rng: &mut Rng, who: PhoneId) {
     if rng.unit() < 0.3 {
         let emergency = rng.unit() < 0.5;
         world.lift(who);
-        // A menu that was told to calls; else there is dial tone.
+        // Who was chosen is called; else there is dial tone.
         let state = world.state(who);
         assert!(state != State::Idle, "lifted, and nothing happens");
         if emergency && state == State::DialTone {
@@ -87,7 +87,7 @@ fn look(world: &mut World, who: PhoneId) {
         "a menu in {state:?}: {screen:?}"
     );
     assert!(
-        state == State::Idle || brightness == Brightness::Full,
+        state == State::Idle || state.has_failed() || brightness == Brightness::Full,
         "dark in {state:?}"
     );
     assert!(!screen.lines().is_empty(), "nothing is shown in {state:?}");

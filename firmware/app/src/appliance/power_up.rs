@@ -1,5 +1,5 @@
-//! A key held at power-up: `#` for three seconds the self-test, `0` for three the search for what is
-//! wired, `*` for ten the factory reset.
+//! A key held at power-up: `#` for three seconds the self-test, `0` for three the search for what
+//! is wired, `*` for ten the factory reset.
 //!
 //! ```text
 //! KeyDown within the first seconds ─▶ held ─┬─ 3 s `#` ─▶ SelfTest        KeyUp, another key: nothing

@@ -123,7 +123,7 @@ impl Control {
         self.with_menu(Input::Function(key), lifts, now);
     }
 
-    /// What lifts the handset, or does the same, calls whom the menu was told to.
+    /// What lifts the handset, or does the same, calls who was chosen in the menu.
     fn with_menu(&mut self, input: Input, lifts: bool, now: Instant) {
         let number = lifts.then(|| self.display_lifted(now)).flatten();
         self.phone.handle(input, now);

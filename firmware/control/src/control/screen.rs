@@ -104,7 +104,14 @@ impl Control {
         self.display.as_mut()?.expire(now);
         let display = self.display.as_ref()?;
         let screen = self.compose(display, now);
-        Some((screen, display.brightness(now)))
+        let state = self.phone.state();
+        // A call is seen as long as it lasts; a handset that lies beside the phone wears nothing out.
+        let brightness = if state == State::Idle || state.has_failed() {
+            display.brightness(now)
+        } else {
+            Brightness::Full
+        };
+        Some((screen, brightness))
     }
 
     /// A key of a phone with a display. Whether it was the display's.

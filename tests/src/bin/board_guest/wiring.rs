@@ -97,7 +97,7 @@ pub(crate) fn hook_and_dial(chip: &Chip) {
             !dial.pulse_closed_high && !dial.off_normal_away_high,
             "{found:?}"
         );
-        assert_eq!(found.restless, [], "{found:?}");
+        assert!(found.restless.is_empty(), "{found:?}");
         // What it prints is what the profile of this board says.
         let toml = found.to_toml();
         for line in [
