@@ -32,7 +32,7 @@ display of l shows > Nicht stören an
 l presses 5
 display of l shows > Nicht stören aus
 l lifts
-l presses *72103#
+l presses *72103
 l hears confirmation
 l hangs up
 l is idle

@@ -190,7 +190,7 @@ pub const CODES: &[CodeEntry] = &[
     entry(StarCode::Bundle, "bundle", Argument::None, same("*94#"),
         "Support bundle: logs, status and settings without secrets, written to the card."),
     entry(StarCode::HistoryToCard, "history_to_card", Argument::None, same("*58#"),
-        "Writes the calls and messages the phone remembers to the card: `history.csv`, for a \
+        "Writes the calls and messages the phone remembers to the card, as a table for a \
          spreadsheet."),
     entry(StarCode::Reboot, "reboot", Argument::None, same("*96#"),
         "Restarts the board."),

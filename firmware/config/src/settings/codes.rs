@@ -85,7 +85,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     code!(Bundle, "bundle", "`*94#`", "\"*940#\"",
         "Support bundle: logs, status and settings without secrets, written to the card."),
     code!(HistoryToCard, "history_to_card", "`*58#`", "\"*580#\"",
-        "Writes the calls and messages the phone remembers to the card: `history.csv`, for a \
+        "Writes the calls and messages the phone remembers to the card, as a table for a \
          spreadsheet."),
     code!(Reboot, "reboot", "`*96#`", "\"*960#\"",
         "Restarts the board."),

@@ -27,7 +27,12 @@ impl MenuFacts for View<'_> {
     }
 
     fn history(&self) -> Vec<HistoryEntry> {
-        self.control.history.newest_first().cloned().collect()
+        let named = |entry: &HistoryEntry| {
+            let mut entry = entry.clone();
+            entry.name = self.control.name_of(&entry.name, &entry.number);
+            entry
+        };
+        self.control.history.newest_first().map(named).collect()
     }
 
     fn contacts(&self) -> Vec<Contact> {
@@ -105,7 +110,7 @@ impl Control {
         let display = self.display.as_ref()?;
         let screen = self.compose(display, now);
         let state = self.phone.state();
-        // A call is seen as long as it lasts; a handset that lies beside the phone wears nothing out.
+        // A call is seen as long as it lasts; a handset beside the phone wears nothing out.
         let brightness = if state == State::Idle || state.has_failed() {
             display.brightness(now)
         } else {
@@ -357,7 +362,7 @@ impl Control {
         let known = self.contacts.name_of(&digits);
         let hint = match (known, held) {
             (Some(name), _) => name,
-            (None, Some(held)) => format!("{} {}", self.word(Word::HeldCall), held.peer),
+            (None, Some(held)) => format!("{} {}", self.word(Word::HeldCall), self.party(held)),
             (None, None) => self.word(Word::Dial),
         };
         Body::Number { digits, hint }
@@ -371,6 +376,25 @@ impl Control {
             self.word(Word::HeldByPeer)
         } else {
             self.line_name()
+        }
+    }
+
+    /// A name as it came, or what the contacts call the number where none came.
+    fn name_of(&self, name: &str, number: &str) -> String {
+        if !name.is_empty() && name != number {
+            return name.to_owned();
+        }
+        let known = self.contacts.name_of(number);
+        known.unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The far end of a call.
+    fn party(&self, call: &CallRecord) -> String {
+        let name = self.name_of(&call.peer, &call.number);
+        if name.is_empty() {
+            self.word(Word::Unknown)
+        } else {
+            name
         }
     }
 
@@ -393,12 +417,7 @@ impl Control {
                 hint: self.word(Word::Calling),
             };
         };
-        let unknown = call.peer.is_empty();
-        let name = if unknown {
-            self.word(Word::Unknown)
-        } else {
-            call.peer.clone()
-        };
+        let name = self.party(call);
         let number = call.number.clone();
         let number = if number == name {
             String::new()
@@ -418,14 +437,22 @@ impl Control {
             lines.push(self.word(Word::SilenceRefuse));
         }
         if let Some(waiting) = self.call_of(CallState::Waiting) {
-            lines.push(format!("{} {}", self.word(Word::WaitingCall), waiting.peer));
+            lines.push(format!(
+                "{} {}",
+                self.word(Word::WaitingCall),
+                self.party(waiting)
+            ));
         }
         if state == CallState::Talking {
             let others = self.calls.iter().filter(|other| other.id != call.id);
             let others = others.filter(|other| self.connected.contains(&other.id));
-            lines.extend(others.map(|other| other.peer.clone()));
+            lines.extend(others.map(|other| self.party(other)));
             if let Some(held) = self.call_of(CallState::OnHold) {
-                lines.push(format!("{} {}", self.word(Word::HeldCall), held.peer));
+                lines.push(format!(
+                    "{} {}",
+                    self.word(Word::HeldCall),
+                    self.party(held)
+                ));
             }
             self.encryption_lines(call, &mut lines);
             if call.stats.received > 0 {

@@ -411,6 +411,11 @@ fn call_page(entry: &HistoryEntry, facts: &dyn MenuFacts) -> Page {
     if entry.number != entry.name {
         lines.push(entry.number.clone());
     }
+    let party = (!entry.number.is_empty()).then(|| Party {
+        name: entry.name.clone(),
+        number: entry.number.clone(),
+    });
+    lines.extend(party.as_ref().map(|_| word(Word::Call).to_owned()));
     lines.push(facts.moment(entry.time));
     lines.extend(entry.text.clone());
     if entry.duration_s > 0 {
@@ -430,13 +435,6 @@ fn call_page(entry: &HistoryEntry, facts: &dyn MenuFacts) -> Page {
         lines.push(entry.reason.clone());
     }
     lines.retain(|line| !line.is_empty());
-    let party = (!entry.number.is_empty()).then(|| Party {
-        name: entry.name.clone(),
-        number: entry.number.clone(),
-    });
-    if party.is_some() {
-        lines.push(word(Word::Call).to_owned());
-    }
     Page::Text {
         title: outcome,
         lines,
