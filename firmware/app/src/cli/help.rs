@@ -193,7 +193,7 @@ pub(crate) const COMMANDS: &[Page] = &[
     },
     Page {
         name: "ctl",
-        usage: "offhook ctl [--socket PATH] VERB",
+        usage: "offhook ctl [--socket PATH] [--csv] VERB",
         summary: "drive and watch a running phone over its local socket",
         details: "lift, hang-up, flash    as a user does\n\
                   press KEYS              0-9 * # A-D, a comma is a pause of 500 ms\n\
