@@ -222,7 +222,7 @@ fn text_message_becomes_an_event() {
     assert_eq!(events[0].1["text"], "coffee is ready");
     // Stored like a missed call, and the lamp blinks until the handset is lifted.
     let stored = world[l].control.history().next().unwrap().clone();
-    assert_eq!(stored.outcome, control::history::CallOutcome::Message);
+    assert_eq!(stored.outcome, CallOutcome::Message);
     assert_eq!(stored.text.as_deref(), Some("coffee is ready"));
     let status = world[l].status(world.now());
     assert_eq!(status["last_message"]["text"], "coffee is ready");
