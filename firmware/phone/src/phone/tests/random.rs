@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use config::codes::StarCode;
 use types::FunctionKey;
 
 use super::*;
@@ -206,7 +207,7 @@ fn configuration() -> impl Strategy<Value = String> {
                 ""
             };
             format!(
-                "{account}[dial]\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n\
+                "{account}[dial]\nvoicemail = \"500\"\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n\
                  [call]\nflash = \"{flash}\"\nauto_answer = {auto}\nwaiting = {waiting}\n\
                  transfer_on_hangup = {transfer}\n{intercom}{more}"
             )
@@ -369,7 +370,7 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
             Step::Setting(code) => Input::Setting(*code),
             Step::Quiet(quiet) => Input::QuietHours(*quiet),
             Step::Text => Input::TextMessage,
-            Step::PickUp(offered) => Input::PickUpOffered(offered.then(|| crate::PickUp {
+            Step::PickUp(offered) => Input::PickUpOffered(offered.then(|| PickUp {
                 watch: 0,
                 target: "205".to_owned(),
             })),
