@@ -207,7 +207,8 @@ fn configuration() -> impl Strategy<Value = String> {
                 ""
             };
             format!(
-                "{account}[dial]\nvoicemail = \"500\"\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n\
+                "{account}[dial]\nvoicemail = \"500\"\n{hotline}\
+                 digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n\
                  [call]\nflash = \"{flash}\"\nauto_answer = {auto}\nwaiting = {waiting}\n\
                  transfer_on_hangup = {transfer}\n{intercom}{more}"
             )
