@@ -436,6 +436,23 @@ impl World {
         self.phones[id.0].control.offer_set_up(true);
     }
 
+    /// This phone has a display, which is dim after a minute and dark after ten.
+    pub fn add_display(&mut self, id: PhoneId) {
+        let now = self.base + self.now;
+        let settings = control::DisplaySettings {
+            dim_after: Some(secs(60)),
+            off_after: Some(secs(600)),
+        };
+        self.phones[id.0].control.set_display(settings, now);
+    }
+
+    /// What it shows, and how bright it is.
+    pub fn screen(&mut self, id: PhoneId) -> (display::Screen, control::Brightness) {
+        let now = self.base + self.now;
+        let shown = self.phones[id.0].control.screen(now);
+        shown.unwrap_or_else(|| panic!("this phone has no display"))
+    }
+
     /// Presses the flash key.
     pub fn flash(&mut self, id: PhoneId) {
         self.board(id, BoardEvent::FlashKey);

@@ -4,7 +4,7 @@
 //! ```text
 //! board fd ──────┐                 ┌─▶ Network: UDP, TCP, TLS, lookups
 //! audio eventfd ─┤                 ├─▶ Sound: audio thread, card, media sockets
-//! ctl requests ──┼─▶ Control ──────┼─▶ board: ringer, lamps
+//! ctl requests ──┼─▶ Control ──────┼─▶ board: ringer, lamps; Display: its own thread
 //! UDP, TCP, names┤                 ├─▶ Housekeeping: storage, status.txt, provisioning, health
 //! timers, ticks ─┘                 └─▶ Service: event lines to ctl
 //! ```
@@ -14,6 +14,7 @@
 
 mod actions;
 mod card;
+mod display;
 mod event;
 mod execute;
 mod housekeeping;
@@ -33,9 +34,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use board::Board;
-use control::{Control, Identity, Status};
+use board::display::Panel;
+use control::{Control, DisplaySettings, Identity, Status};
 use tokio::sync::mpsc;
 
+use self::display::Display;
+use crate::appliance::power_up::HeldKey;
 use crate::appliance::{Appliance, Ending};
 use crate::audio_thread::AudioThreadError;
 use crate::bundle::{self, BundleParts};
@@ -75,6 +79,8 @@ pub struct Setup {
     pub card: CardSource,
     /// Hook, keys, ringer and lamps; `None`: simulated, moved by `ctl`.
     pub board: Option<Board>,
+    /// What shows time, caller and menu, and when it is dim and dark.
+    pub display: Option<(Box<dyn Panel>, DisplaySettings)>,
     /// The control socket; `None`: this phone is not driven from outside.
     pub socket: Option<PathBuf>,
     /// What it knows as an appliance; `None`: it is a phone only.
@@ -106,6 +112,7 @@ struct Driver {
     sound: Sound,
     housekeeping: Housekeeping,
     service: Service,
+    display: Option<Display>,
     ending: Ending,
     /// What `status` says about the configuration.
     config_note: Option<String>,
@@ -220,6 +227,7 @@ impl Driver {
             sound,
             housekeeping: Housekeeping::new(setup.appliance, &config, storage, own_events, now),
             service,
+            display: None,
             config_note,
             board_faults: setup.board_faults,
             ending: Ending::Quit,
@@ -231,6 +239,10 @@ impl Driver {
             ticks: 0,
             settings_written: false,
         };
+        if let Some((panel, settings)) = setup.display {
+            driver.control.set_display(settings, now);
+            driver.display = Some(Display::start(panel)?);
+        }
         driver.network.report_fault(&mut driver.control);
         driver.control.set_config_note(driver.config_note.clone());
         driver
@@ -301,6 +313,7 @@ impl Driver {
                 _ = tick.tick() => self.handle_tick()?,
             }
             self.execute();
+            self.show();
             if let Some(last) = self.shutdown_by
                 && (self.control.is_done() || Instant::now() >= last)
             {
@@ -312,11 +325,27 @@ impl Driver {
         }
     }
 
+    /// Has the display show what is so now.
+    fn show(&mut self) {
+        if let Some(display) = &mut self.display
+            && let Some(next) = self.control.screen(Instant::now())
+        {
+            display.show(next);
+        }
+    }
+
     /// Gives `Control` what does not work of the board, for its status.
     fn report_hardware(&mut self) {
         let failed = self.board.as_ref().map_or(&[][..], Board::failed);
         let failed = failed.iter().map(ToString::to_string);
-        let faults = self.board_faults.iter().cloned().chain(failed).collect();
+        let display = self.display.as_ref().and_then(Display::fault);
+        let faults = self
+            .board_faults
+            .iter()
+            .cloned()
+            .chain(failed)
+            .chain(display);
+        let faults = faults.collect();
         self.control.set_hardware_faults(faults);
     }
 
@@ -417,9 +446,13 @@ impl Driver {
             self.ending = Ending::Restart;
             self.shut_down();
         }
-        if let Some(code) = self.housekeeping.held_key(now) {
+        if let Some(order) = self.housekeeping.held_key(now) {
             tracing::info!("a key was held at power-up");
-            self.maintain(code);
+            match order {
+                HeldKey::SelfTest => self.end_by_keys(Ending::SelfTest),
+                HeldKey::Wiring => self.end_by_keys(Ending::Wiring),
+                HeldKey::FactoryReset => self.housekeeping.factory_reset(),
+            }
         }
         if self.ticks.is_multiple_of(4) {
             self.bind()?;
@@ -484,6 +517,7 @@ impl Driver {
 
     /// The last thing done: bell and lamps dark whatever went before, watchdog disarmed.
     fn shut_board_down(&mut self) {
+        self.display = None;
         if let Some(board) = self.board.take()
             && let Err(fault) = board.shutdown()
         {

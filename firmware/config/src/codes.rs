@@ -74,6 +74,8 @@ pub enum StarCode {
     SelfTest,
     /// Write the support bundle.
     Bundle,
+    /// Write the history of calls to the card.
+    HistoryToCard,
     /// Restart the board.
     Reboot,
     /// Erase every setting, password and history.
@@ -199,6 +201,9 @@ pub const CODES: &[CodeEntry] = &[
          is heard."),
     entry(StarCode::Bundle, "bundle", Argument::None, same("*94#"),
         "Support bundle: logs, status and settings without secrets, written to the card."),
+    entry(StarCode::HistoryToCard, "history_to_card", Argument::None, same("*59#"),
+        "Writes the calls and messages the phone remembers to the card, as a table for a \
+         spreadsheet."),
     entry(StarCode::Reboot, "reboot", Argument::None, same("*96#"),
         "Restarts the board."),
     entry(StarCode::FactoryReset, "factory_reset", Argument::None, same("*99*7378#"),

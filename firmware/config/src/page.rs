@@ -214,6 +214,9 @@ hear; it stays so |
 | press the mute key | your microphone is off, and its lamp lit; while it rings: silence |
 | press the hands-free key | as if you had lifted; again: as if you had put the handset down. \
 Lifting takes the call over |
+| with a display: press `5` while the handset lies | the menu: `2` up, `8` down, `5` or `#` \
+chooses, `*` back; calls, phone book, volume, ringing, network. Choose somebody, and lifting calls \
+them |
 | press a key of your own | what `dial.feature_keys` says: a number, a star code, an account, \
 the numbers dialled before, the door, a conference |
 | flash, then the code `*76` and a number | when it is answered, all three are connected |

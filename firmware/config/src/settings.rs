@@ -56,6 +56,7 @@ pub(crate) enum Section {
     HardwareRotary,
     HardwareRinger,
     HardwareLamps,
+    HardwareDisplay,
     HardwareWatchdog,
     Control,
     Wifi,
@@ -155,6 +156,11 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
         "The bell or buzzer.",
     ),
     (Section::HardwareLamps, "hardware.lamps", "The lamps."),
+    (
+        Section::HardwareDisplay,
+        "hardware.display",
+        "The display: a small OLED on an I2C bus, or a framebuffer of the kernel.",
+    ),
     (
         Section::HardwareWatchdog,
         "hardware.watchdog",

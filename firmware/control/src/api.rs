@@ -113,6 +113,10 @@ pub enum Request {
     Quality(Option<u32>),
     /// The calls of this phone.
     History,
+    /// The same as a table for a spreadsheet.
+    HistoryCsv,
+    /// What the display shows.
+    Screen,
     /// The star codes.
     Codes,
     /// Every figure of every stream.
@@ -190,6 +194,24 @@ pub enum Reply {
         ok: bool,
         /// One entry a call.
         history: Vec<HistoryEntry>,
+    },
+    /// The calls as a table, the newest first.
+    HistoryCsv {
+        /// Always true.
+        ok: bool,
+        /// The text of the table (RFC 4180).
+        csv: String,
+    },
+    /// What the display shows.
+    Screen {
+        /// Always true.
+        ok: bool,
+        /// How bright it is.
+        brightness: &'static str,
+        /// Its status bar.
+        title: String,
+        /// The texts below it, from the top.
+        lines: Vec<String>,
     },
     /// The star codes that are on.
     Codes {
@@ -289,6 +311,7 @@ struct JsonLine {
     of: Option<String>,
     db: Option<i8>,
     text: Option<String>,
+    csv: Option<bool>,
 }
 
 /// Every command, as a request names it.
@@ -312,6 +335,7 @@ pub const COMMANDS: [&str; 25] = [
     "stats",
     "quality",
     "history",
+    "screen",
     "codes",
     "events",
     "refresh",
@@ -348,7 +372,9 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
             let text = needed(line.text, "message", "text")?;
             Ok(Request::Action(UserAction::Message { to, text }))
         }
+        "history" if line.csv == Some(true) => Ok(Request::HistoryCsv),
         "history" => Ok(Request::History),
+        "screen" => Ok(Request::Screen),
         "quality" => Ok(Request::Quality(line.call)),
         "codes" => Ok(Request::Codes),
         "verify" => needed(line.call, "verify", "call")
@@ -441,7 +467,9 @@ mod tests {
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 25] = [
+        let table: [(&str, Request); 27] = [
+            (r#"{"cmd":"screen"}"#, Request::Screen),
+            (r#"{"cmd":"history","csv":true}"#, Request::HistoryCsv),
             (
                 r#"{"cmd":"key","key":"hands-free"}"#,
                 Request::Action(UserAction::Function(FunctionKey::HandsFree)),

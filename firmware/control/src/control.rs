@@ -25,6 +25,7 @@ use crate::actions::Actions;
 use crate::agent_config::agent_config;
 use crate::calls::Calls;
 use crate::credentials::Credentials;
+use crate::display::DisplayState;
 use crate::dtls::DtlsEndpoints;
 use crate::history::{History, HistoryEntry};
 use crate::ice::{IceEndpoints, Servers};
@@ -53,6 +54,7 @@ mod pages;
 mod phone_output;
 mod quality_report;
 mod report;
+mod screen;
 mod sip_event;
 #[cfg(test)]
 mod tests;
@@ -145,6 +147,8 @@ pub struct Control {
     prepared_sockets: PreparedSockets,
     outbox: Outbox,
     line_lamp: LineLamp,
+    /// None: there is no display.
+    display: Option<DisplayState>,
     /// The card plays the bell.
     rings_by_sound: bool,
     ring_sounds: RingSounds,
@@ -242,6 +246,7 @@ impl Control {
                 line: LampState::Off,
                 fault: None,
             },
+            display: None,
             rings_by_sound: config.board.ringer == Some(config::schema::RingerChoice::Sound),
             ring_sounds: RingSounds::new(config),
             paging: Paging::new(config),
@@ -336,6 +341,13 @@ impl Control {
     /// The calls of this phone, the newest first.
     pub fn history(&self) -> impl Iterator<Item = &HistoryEntry> {
         self.history.newest_first()
+    }
+
+    /// The same as a table for a spreadsheet.
+    pub fn history_csv(&self) -> String {
+        let accounts = self.config.accounts.iter();
+        let names: Vec<String> = accounts.map(|account| account.name.clone()).collect();
+        self.history.to_csv(&names, &self.config.system.time_zone)
     }
 
     /// The wall-clock time of now as NTP 32.32, for the history.
@@ -572,6 +584,7 @@ impl Control {
                 break;
             }
         }
+        self.display_state(now);
         self.look_up_when_idle();
         self.prepare_sockets(now);
         self.emit_call_changes();

@@ -64,6 +64,7 @@ mod call;
 mod calls;
 mod control;
 pub mod credentials;
+mod display;
 pub mod dtls;
 mod event;
 pub mod features;
@@ -88,6 +89,7 @@ pub mod tones;
 mod transmit;
 mod wall_clock;
 
+pub use crate::display::{Brightness, DisplaySettings};
 pub use call::CallDirection;
 pub use control::{Control, Identity, Output, Tables};
 pub use credentials::Credentials;

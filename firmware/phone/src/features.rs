@@ -90,6 +90,7 @@ impl Features {
             | StarCode::LastQuality
             | StarCode::SelfTest
             | StarCode::Bundle
+            | StarCode::HistoryToCard
             | StarCode::Reboot
             | StarCode::FactoryReset => return false,
         }

@@ -1,5 +1,6 @@
 //! What can happen to the phone: hook, keys, lines and calls, as plain data.
 
+use config::codes::StarCode;
 use types::{FunctionKey, Key};
 
 use crate::volume::VolumeOf;
@@ -32,6 +33,8 @@ pub enum Input {
     Volume(VolumeOf, i8),
     /// The microphone is off or on (`ctl mute`).
     Mute(bool),
+    /// What a star code without a number sets, by a menu: without confirmation tone and voice.
+    Setting(StarCode),
     /// The call that rings or waits is refused (`ctl reject`).
     Refuse,
     /// The caller who waits is answered (`ctl answer`).

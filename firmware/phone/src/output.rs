@@ -54,6 +54,8 @@ pub enum Maintenance {
     SelfTest,
     /// Write the support bundle.
     Bundle,
+    /// Write the history of calls to the card.
+    HistoryToCard,
     /// Restart the board.
     Reboot,
     /// Erase every setting, password and history.

@@ -301,6 +301,12 @@ impl Phone {
         &self.digits
     }
 
+    /// The account by which what is keyed now would be called, as far as that is known; `None`: by
+    /// none.
+    pub fn dialling_account(&self) -> Option<crate::AccountId> {
+        self.lines.likely(&self.digits)
+    }
+
     /// Why this number is not called at the wish of a far end; `None`: it may be.
     pub fn bars(&self, number: &str) -> Option<BarredNumber> {
         self.plan.bars(number)
@@ -324,6 +330,7 @@ impl Phone {
             Input::Function(key) => self.function_key(key, now),
             Input::Volume(of, db) => self.set_volume(of, db, now),
             Input::Mute(mute) => self.set_mute(mute),
+            Input::Setting(code) => self.set_by_menu(code),
             Input::KeyDown(key) => self.key_down(key, now),
             Input::KeyUp(key) => self.key_up(key),
             Input::Rotary(key) => self.rotary(key, now),

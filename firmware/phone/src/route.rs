@@ -142,6 +142,12 @@ impl Lines {
         all.min_by_key(|(_, rest)| rest.len())
     }
 
+    /// The account by which these digits would go if no more came.
+    pub(crate) fn likely(&self, digits: &str) -> Option<AccountId> {
+        let by_prefix = || self.by_prefix(digits).map(|(account, _)| account);
+        self.chosen.or_else(by_prefix).or(self.usable().next())
+    }
+
     /// The route by this account, if it is usable.
     pub(crate) fn by(&self, account: AccountId, address: &str) -> Result<Destination, RouteError> {
         match self.accounts.get(account.0) {

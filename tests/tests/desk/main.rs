@@ -29,6 +29,10 @@
 //! | `the server gets INVITE sip:…` | a request that left a phone, as it begins |
 //! | `the server refuses redirections` | a 302 of a called phone becomes 403 for the caller |
 //! | `l remembers missed 102` | the newest call of the history, in the file that is kept, too |
+//! | `l has a display` | before it is looked at |
+//! | `display of l shows Menu` | a text of its status bar or below it |
+//! | `display of l does not show Menu` | none |
+//! | `display of l is dim` | how bright it is: full, dim or dark |
 //! | `ctl l dials 102`, `ctl l answers` … | what `offhook ctl` asks for |
 //! | `5 s pass` | time |
 
@@ -180,6 +184,12 @@ impl Story {
                 self.world.run(ms(100));
             }
             ["lamp", lamp, "of", phone, "is", state] => self.lamp(id(phone), lamp, state),
+            [phone, "has", "a", "display"] => self.world.add_display(id(phone)),
+            ["display", "of", phone, "is", brightness] => {
+                let (_, found) = self.world.screen(id(phone));
+                assert_eq!(found.as_str(), brightness, "{line}");
+            }
+            ["display", "of", phone, ..] => self.display(id(phone), line),
             ["ctl", phone, ..] => self.ctl(id(phone), &words[2..], line),
             [phone, "remembers", outcome, number] => self.remembers(id(phone), outcome, number),
             [phone, "lifts"] => self.world.lift(id(phone)),
@@ -344,6 +354,29 @@ impl Story {
         );
     }
 
+    /// A text stands on the display within two seconds, or does not stand there now.
+    fn display(&mut self, id: PhoneId, line: &str) {
+        let (wanted, text) = match line.split_once(" does not show ") {
+            Some((_, text)) => (false, text),
+            None => (
+                true,
+                line.split_once(" shows ").map_or("", |(_, text)| text),
+            ),
+        };
+        assert!(!text.is_empty(), "not understood: {line}");
+        let mut shown = Vec::new();
+        for _ in 0..20 {
+            let (screen, _) = self.world.screen(id);
+            shown = screen.lines();
+            shown.push(screen.title);
+            if shown.iter().any(|line| line.contains(text)) == wanted {
+                return;
+            }
+            self.world.run(ms(100));
+        }
+        panic!("{line}: {shown:?}");
+    }
+
     fn ctl(&mut self, id: PhoneId, words: &[&str], line: &str) {
         let action = match words {
             ["dials", number] => UserAction::Dial((*number).to_owned()),
@@ -482,6 +515,10 @@ stories! {
     contact_names
     ctl_verbs
     digit_map_bars
+    display_calls
+    display_menu
+    display_menu_in_the_way
+    display_settings
     do_not_disturb
     feature_keys
     flash_to_network

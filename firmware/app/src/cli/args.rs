@@ -409,6 +409,10 @@ fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
             }
             request
         }
+        _ if given.flag("csv") && verb != "history" => {
+            return Err("--csv belongs to history, as in `offhook ctl history --csv`".into());
+        }
+        "history" if given.flag("csv") => json!({"cmd": verb, "csv": true}),
         "idle" => json!({"cmd": "status"}),
         _ => json!({"cmd": verb}),
     };

@@ -58,6 +58,10 @@ impl Driver {
             Maintenance::SelfTest => self.end_by_keys(Ending::SelfTest),
             Maintenance::Reboot => self.end_by_keys(Ending::Reboot),
             Maintenance::FactoryReset => self.housekeeping.factory_reset(),
+            Maintenance::HistoryToCard => {
+                let csv = self.control.history_csv();
+                self.housekeeping.history_to_card(csv);
+            }
             Maintenance::Bundle => {
                 let parts = self.bundle();
                 self.housekeeping.bundle_to_card(parts);

@@ -22,6 +22,21 @@ impl Driver {
                 ok: true,
                 history: self.control.history().cloned().collect(),
             }),
+            Request::HistoryCsv => line(api::Reply::HistoryCsv {
+                ok: true,
+                csv: self.control.history_csv(),
+            }),
+            Request::Screen => line(match self.control.screen(now) {
+                Some((screen, brightness)) => api::Reply::Screen {
+                    ok: true,
+                    brightness: brightness.as_str(),
+                    lines: screen.lines(),
+                    title: screen.title,
+                },
+                None => api::Reply::refused(
+                    "this phone has no display; [hardware.display] describes one",
+                ),
+            }),
             Request::Quality(call) => line(match self.control.quality(call) {
                 Some(quality) => api::Reply::Quality {
                     ok: true,

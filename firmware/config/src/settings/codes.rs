@@ -90,6 +90,9 @@ pub(super) const SETTINGS: &[Setting] = &[
          is heard."),
     code!(Bundle, "bundle", "`*94#`", "\"*940#\"",
         "Support bundle: logs, status and settings without secrets, written to the card."),
+    code!(HistoryToCard, "history_to_card", "`*59#`", "\"*590#\"",
+        "Writes the calls and messages the phone remembers to the card, as a table for a \
+         spreadsheet."),
     code!(Reboot, "reboot", "`*96#`", "\"*960#\"",
         "Restarts the board."),
     code!(FactoryReset, "factory_reset", "`*99*7378#`", "\"*99*73780#\"",

@@ -340,6 +340,7 @@ impl Control {
             self.last_quality = Some(quality);
         }
         if let Some(entry) = record.history_entry(self.wall_clock) {
+            self.display_history(entry.outcome);
             self.history.add(entry);
             self.keep_history();
         }

@@ -96,7 +96,10 @@ impl Control {
             }
             phone::Output::FlashToNetwork(call) => self.send_flash(call, now),
             phone::Output::OpenDoor => self.open_door(),
-            phone::Output::Note(note) => self.outbox.note(&Note::Phone(note)),
+            phone::Output::Note(note) => {
+                self.display_note(&note);
+                self.outbox.note(&Note::Phone(note));
+            }
         }
     }
 

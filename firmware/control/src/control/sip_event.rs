@@ -357,7 +357,8 @@ impl Control {
             Some(code) => format!("{whose}: {code} {reason}"),
             None => format!("{whose}: {reason}"),
         });
-        let elsewhere = reason.contains("elsewhere");
+        // As the phone decides whether it was missed.
+        let elsewhere = code == Some(200) || reason.contains("elsewhere");
         let outcome = match (record.direction, by) {
             _ if record.setup.is_some() => CallOutcome::Answered,
             (CallDirection::Out, _) => CallOutcome::Failed,

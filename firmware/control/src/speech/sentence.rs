@@ -34,12 +34,14 @@ pub(crate) fn sentence(
         Announcement::LastQuality => vec![quality(facts.last_mos)],
         Announcement::Number(number) => spoken_number(number),
         Announcement::Set(code, number) => setting(*code, number),
-        Announcement::Maintenance(what) => vec![match what {
-            Maintenance::SelfTest => Word::SelfTest,
-            Maintenance::Bundle => Word::Bundle,
-            Maintenance::Reboot => Word::Reboot,
-            Maintenance::FactoryReset => Word::FactoryReset,
-        }],
+        Announcement::Maintenance(what) => match what {
+            Maintenance::SelfTest => vec![Word::SelfTest],
+            Maintenance::Bundle => vec![Word::Bundle],
+            // The name of what is written.
+            Maintenance::HistoryToCard => spelled("csv").collect(),
+            Maintenance::Reboot => vec![Word::Reboot],
+            Maintenance::FactoryReset => vec![Word::FactoryReset],
+        },
         Announcement::NotDialled(error) => vec![not_dialled(error)],
         Announcement::Failed(code) => vec![failed(*code)],
         Announcement::Fault(code) => fault(*code),
@@ -128,6 +130,7 @@ fn setting(code: StarCode, number: &str) -> Vec<Word> {
         | StarCode::LastQuality
         | StarCode::SelfTest
         | StarCode::Bundle
+        | StarCode::HistoryToCard
         | StarCode::Reboot
         | StarCode::FactoryReset => return spelled(number).collect(),
     };
@@ -339,6 +342,7 @@ mod tests {
             [
                 Maintenance::SelfTest,
                 Maintenance::Bundle,
+                Maintenance::HistoryToCard,
                 Maintenance::Reboot,
                 Maintenance::FactoryReset,
             ]

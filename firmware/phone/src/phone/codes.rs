@@ -123,6 +123,7 @@ impl Phone {
             StarCode::LastQuality => self.announce_at_once(Announcement::LastQuality, now),
             StarCode::SelfTest => self.maintain(Maintenance::SelfTest, now),
             StarCode::Bundle => self.maintain(Maintenance::Bundle, now),
+            StarCode::HistoryToCard => self.maintain(Maintenance::HistoryToCard, now),
             StarCode::Reboot => self.maintain(Maintenance::Reboot, now),
             StarCode::FactoryReset => self.maintain(Maintenance::FactoryReset, now),
         }
@@ -141,6 +142,48 @@ impl Phone {
             .push_back(Output::Remember(Box::new(self.features.clone())));
         self.confirm(now);
         self.explain(Announcement::Set(code, number.to_owned()), now);
+    }
+
+    /// A setting that needs no number.
+    pub(super) fn set_by_menu(&mut self, code: StarCode) {
+        match code {
+            StarCode::DndOn
+            | StarCode::DndOff
+            | StarCode::ForwardAlwaysOff
+            | StarCode::ForwardBusyOff
+            | StarCode::ForwardNoAnswerOff
+            | StarCode::AnonymousOn
+            | StarCode::AnonymousOff
+            | StarCode::RejectAnonymousOn
+            | StarCode::RejectAnonymousOff => {}
+            // They need a number, or are no setting.
+            StarCode::Redial
+            | StarCode::CallReturn
+            | StarCode::ForwardAlways
+            | StarCode::ForwardBusy
+            | StarCode::ForwardNoAnswer
+            | StarCode::AnonymousOnce
+            | StarCode::Voicemail
+            | StarCode::SpeedDialSet
+            | StarCode::Transfer
+            | StarCode::Park
+            | StarCode::PickUp
+            | StarCode::Intercom
+            | StarCode::EchoTest
+            | StarCode::OwnNumber
+            | StarCode::OwnAddress
+            | StarCode::LastQuality
+            | StarCode::SelfTest
+            | StarCode::Bundle
+            | StarCode::HistoryToCard
+            | StarCode::Reboot
+            | StarCode::FactoryReset => return,
+        }
+        if self.features.apply(code, "") {
+            self.note(Note::StarCode(code));
+            let features = Box::new(self.features.clone());
+            self.out.push_back(Output::Remember(features));
+        }
     }
 
     fn maintain(&mut self, what: Maintenance, now: Instant) {

@@ -233,6 +233,7 @@ fn maintenance_is_handed_out_once() {
     for (keys, what) in [
         ("*95#", Maintenance::SelfTest),
         ("*94#", Maintenance::Bundle),
+        ("*59#", Maintenance::HistoryToCard),
         ("*96#", Maintenance::Reboot),
         ("*99*7378#", Maintenance::FactoryReset),
     ] {
