@@ -40,7 +40,7 @@ impl Desk {
             hop: Hop::of(&uri),
             flow: None,
         };
-        self.by_id
+        self.requests
             .send(id, outgoing, None, &mut self.shared, self.now);
         id
     }
@@ -58,8 +58,8 @@ impl Desk {
         let (shared, now) = (&mut self.shared, self.now);
         while let Some(waiter) = shared.deadlines.pop_due(now) {
             match waiter {
-                Waiter::Client(id) => self.by_id.handle_client_timeout(id, shared, now),
-                Waiter::Request(id) => self.by_id.handle_request_timeout(id, shared, now),
+                Waiter::Client(id) => self.requests.handle_client_timeout(id, shared, now),
+                Waiter::Request(id) => self.requests.handle_request_timeout(id, shared, now),
                 _other => {}
             }
         }
