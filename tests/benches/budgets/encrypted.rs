@@ -112,23 +112,18 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
     }
 }
 
-/// CPU time of the process and of its audio thread over the window of one call, in percent of a
-/// core.
-fn one(
+/// A call with speech both ways; what `work` says of the phone in it, once its buffers have found their size.
+pub(crate) fn in_call<T>(
     folder: &Path,
-    kind: Kind,
-    codec: Codec,
-    encrypted: bool,
+    options: &PhoneOptions<'_>,
     speech: &[i16],
-) -> Option<(f64, f64)> {
-    if kind.missing().is_some() {
+    work: impl FnOnce(&Subject) -> Option<T>,
+) -> Option<T> {
+    if options.kind.missing().is_some() {
         return None;
     }
-    let options = PhoneOptions {
-        encrypted,
-        ..phone_options(kind, codec)
-    };
-    let subject = Subject::start(folder, &options)?;
+    let (codec, encrypted) = (options.codec, options.encrypted);
+    let subject = Subject::start(folder, options)?;
     subject.ready();
     let mut caller = if encrypted {
         Caller::invite_private(subject.sip, codec)
@@ -141,27 +136,46 @@ fn one(
     }
     let sound = talk(&caller, codec, speech.to_vec())?;
     std::thread::sleep(Duration::from_secs(3));
-    let pid = subject.process.pid();
-    let audio = threads(pid, "offhook-audio");
-    let at_work = || {
-        audio
-            .iter()
-            .map(|thread| thread_time(pid, *thread))
-            .sum::<Duration>()
-    };
-    let (began, process, thread) = (Instant::now(), cpu_time(pid), at_work());
-    std::thread::sleep(WINDOW);
-    let (took, process, thread) = (
-        began.elapsed().as_secs_f64(),
-        cpu_time(pid).saturating_sub(process),
-        at_work().saturating_sub(thread),
-    );
+    let got = work(&subject);
     drop(sound);
     caller.hang_up();
-    Some((
-        100.0 * process.as_secs_f64() / took,
-        100.0 * thread.as_secs_f64() / took,
-    ))
+    got
+}
+
+/// CPU time of the process and of its audio thread over the window of one call, in percent of a
+/// core.
+fn one(
+    folder: &Path,
+    kind: Kind,
+    codec: Codec,
+    encrypted: bool,
+    speech: &[i16],
+) -> Option<(f64, f64)> {
+    let options = PhoneOptions {
+        encrypted,
+        ..phone_options(kind, codec)
+    };
+    in_call(folder, &options, speech, |subject| {
+        let pid = subject.process.pid();
+        let audio = threads(pid, "offhook-audio");
+        let at_work = || {
+            audio
+                .iter()
+                .map(|thread| thread_time(pid, *thread))
+                .sum::<Duration>()
+        };
+        let (began, process, thread) = (Instant::now(), cpu_time(pid), at_work());
+        std::thread::sleep(WINDOW);
+        let (took, process, thread) = (
+            began.elapsed().as_secs_f64(),
+            cpu_time(pid).saturating_sub(process),
+            at_work().saturating_sub(thread),
+        );
+        Some((
+            100.0 * process.as_secs_f64() / took,
+            100.0 * thread.as_secs_f64() / took,
+        ))
+    })
 }
 
 /// Speaks and listens, a packet in 20 ms, until dropped.

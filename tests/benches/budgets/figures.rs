@@ -18,6 +18,7 @@ use crate::process::{Counts, counts, cpu_time, preload, resident_mb, threads};
 use crate::quality;
 use crate::subject::{Kind, PhoneOptions, Subject, binary};
 use crate::table::{Page, figure};
+use crate::work;
 
 /// Runs of each start and each reaction; the median counts.
 const RUNS: usize = 7;
@@ -31,6 +32,8 @@ pub(crate) enum Group {
     Calls,
     /// What encryption costs.
     Private,
+    /// What a call costs by codec and by the card's rate.
+    Work,
     /// From the start of the process.
     Starts,
     /// Lifting and hanging up.
@@ -44,9 +47,10 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 7] = [
+    pub(crate) const ALL: [Group; 8] = [
         Group::Calls,
         Group::Private,
+        Group::Work,
         Group::Starts,
         Group::Reactions,
         Group::Thread,
@@ -59,6 +63,7 @@ impl Group {
         match self {
             Group::Calls => "calls",
             Group::Private => "encrypted",
+            Group::Work => "work",
             Group::Starts => "starts",
             Group::Reactions => "reactions",
             Group::Thread => "thread",
@@ -92,6 +97,7 @@ pub(crate) fn measure(folder: &Path, groups: &[Group]) {
         match group {
             Group::Calls => calls(folder, &mut Far::open(), &mut page),
             Group::Private => encrypted::rows(folder, &mut page),
+            Group::Work => work::rows(folder, &mut page),
             Group::Starts => starts(folder, &mut page),
             Group::Reactions => reactions(folder, &mut page),
             Group::Thread => {
@@ -179,6 +185,8 @@ pub(crate) fn phone_options(kind: Kind, codec: Codec) -> PhoneOptions<'static> {
         encrypted: false,
         counting: None,
         microphone: None,
+        card_hz: None,
+        instructions: None,
     }
 }
 

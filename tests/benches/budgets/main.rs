@@ -36,6 +36,7 @@ mod process;
 mod quality;
 mod subject;
 mod table;
+mod work;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -79,7 +80,10 @@ fn main() -> ExitCode {
     // alsa-lib reads its configuration once: the process that measures begins with it.
     let done = match VirtualCard::new(
         &folder,
-        "pcm.soft { type plug slave.pcm \"phone\" }\nctl.!default { type hw card 0 }\n",
+        &format!(
+            "pcm.soft {{ type plug slave.pcm \"phone\" }}\n{}",
+            work::cards()
+        ),
     ) {
         Ok(card) => Command::new(std::env::current_exe().unwrap())
             .args(&named)

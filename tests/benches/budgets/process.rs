@@ -12,7 +12,8 @@ impl Drop for ChildProcess {
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(self.0.id() as i32);
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).ok();
-        let end = Instant::now() + Duration::from_secs(2);
+        // callgrind writes its figures first.
+        let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end && matches!(self.0.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -68,6 +69,12 @@ pub(crate) fn thread_time(pid: u32, thread: u32) -> Duration {
             .and_then(|ns| ns.parse().ok())
             .unwrap_or(0),
     )
+}
+
+/// Time all threads were on a processor so far, to the nanosecond.
+pub(crate) fn all_threads_time(pid: u32) -> Duration {
+    let all = threads(pid, "");
+    all.into_iter().map(|thread| thread_time(pid, thread)).sum()
 }
 
 /// Resident memory in MB.

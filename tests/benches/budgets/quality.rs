@@ -13,7 +13,8 @@ use media::Codec;
 
 use crate::caller::Caller;
 use crate::far::{Far, RATE};
-use crate::subject::{Kind, PhoneOptions, Subject, has_module, python};
+use crate::figures::phone_options;
+use crate::subject::{Kind, Subject, has_module, python};
 use crate::table::{Page, figure};
 
 /// What is said; loss hits another sound in each.
@@ -106,18 +107,7 @@ fn listen(
     percent: u8,
 ) -> Option<PathBuf> {
     for _ in 0..3 {
-        let subject = Subject::start(
-            folder,
-            &PhoneOptions {
-                kind,
-                codec,
-                encrypted: false,
-                answers: true,
-                registrar: None,
-                counting: None,
-                microphone: None,
-            },
-        )?;
+        let subject = Subject::start(folder, &phone_options(kind, codec))?;
         subject.ready();
         let mut caller = Caller::invite(subject.sip, codec);
         caller.answered()?;

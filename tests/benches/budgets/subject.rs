@@ -35,6 +35,10 @@ pub(crate) struct PhoneOptions<'a> {
     pub(crate) counting: Option<(&'a Path, &'a Path)>,
     /// What pjsua's microphone says (others hear the card).
     pub(crate) microphone: Option<&'a Path>,
+    /// The one rate in Hz that its card can do; `None`: the card that can do every rate.
+    pub(crate) card_hz: Option<u32>,
+    /// Counts user instructions into this file (callgrind), from [`Subject::count`] on.
+    pub(crate) instructions: Option<&'a Path>,
 }
 
 /// A phone that runs.
@@ -133,6 +137,9 @@ impl Subject {
         if let Some((library, file)) = options.counting {
             command.env("LD_PRELOAD", library).env("COUNTING", file);
         }
+        if let Some(file) = options.instructions {
+            command = counted(&command, file);
+        }
         let began = Instant::now();
         let process = ChildProcess::start(&mut command, &dir.join("log"))?;
         Some(Self {
@@ -144,9 +151,18 @@ impl Subject {
         })
     }
 
+    /// Begins or ends the counting of instructions; whether that worked.
+    pub(crate) fn count(&self, on: bool) -> bool {
+        let done = Command::new("callgrind_control")
+            .args(["-i", if on { "on" } else { "off" }])
+            .arg(self.process.pid().to_string())
+            .output();
+        done.is_ok_and(|done| done.status.success())
+    }
+
     /// Waits until it takes calls.
     pub(crate) fn ready(&self) {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(30);
         while Instant::now() < end {
             let there = match &self.hand {
                 Hand::Ctl(socket) => UnixStream::connect(socket).is_ok(),
@@ -212,14 +228,31 @@ impl Subject {
     }
 }
 
+/// The same command with its instructions counted.
+fn counted(command: &Command, file: &Path) -> Command {
+    let mut counted = Command::new("valgrind");
+    counted
+        .args(["--tool=callgrind", "--instr-atstart=no", "--quiet"])
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            counted.env(name, value);
+        }
+    }
+    counted
+}
+
 fn offhook(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand) {
     let socket = dir.join("ctl.sock");
     let (codec, first) = (codec_names(options.codec).0, (port | 1).saturating_add(1));
+    let card = card("phone", options);
     let mut text = format!(
         "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\n\
          rtp_ports = [{first}, {}]\n\
          [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
-         [board.audio]\ncapture = \"phone\"\nplayback = \"phone\"\n[codecs]\n\
+         [board.audio]\ncapture = \"{card}\"\nplayback = \"{card}\"\n[codecs]\n\
          order = [\"{codec}\"]\n[call]\ndirect = true\n",
         first + 49,
         socket.display(),
@@ -248,7 +281,15 @@ fn offhook(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand)
     (command, Hand::Ctl(socket))
 }
 
+/// The name of the card: one of those in the bench's asound.conf.
+fn card(name: &str, options: &PhoneOptions<'_>) -> String {
+    options
+        .card_hz
+        .map_or_else(|| name.to_owned(), |hz| format!("{name}{hz}"))
+}
+
 fn baresip(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand) {
+    let card = card("soft", options);
     let control = testkit::process::free_port();
     let modules = [
         "/usr/lib/baresip/modules",
@@ -261,7 +302,7 @@ fn baresip(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand)
         .unwrap_or(&modules[0]);
     let config = format!(
         "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\n\
-         audio_source alsa,soft\naudio_player alsa,soft\naudio_alert alsa,soft\n\
+         audio_source alsa,{card}\naudio_player alsa,{card}\naudio_alert alsa,{card}\n\
          module_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule plc.so\n\
          module alsa.so\n\
          {}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\

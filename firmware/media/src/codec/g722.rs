@@ -17,7 +17,7 @@ use super::CodecError;
 pub const QMF_DELAY: usize = 22;
 
 /// QMF coefficients (table 11), half of the symmetric 24.
-const QMF: [i32; 12] = [3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11];
+const QMF: [i16; 12] = [3, -11, 12, 32, -210, 951, 3876, -805, 362, -156, 53, -11];
 /// Decision levels of the low band (table 14).
 const Q6: [i32; 31] = [
     0, 35, 72, 110, 150, 190, 233, 276, 323, 370, 422, 473, 530, 587, 650, 714, 786, 858, 940,
@@ -61,6 +61,9 @@ fn sat(value: i32) -> i32 {
     value.clamp(-32_768, 32_767)
 }
 
+/// Places in the arrays of the six zeros: one vector register, the last two always 0.
+const LANES: usize = 8;
+
 /// What one band remembers: the same in encoder and decoder, as long as no bit is lost.
 #[derive(Debug, Clone)]
 struct Band {
@@ -70,14 +73,17 @@ struct Band {
     /// Prediction: of the zeros alone, and whole.
     sz: i32,
     s: i32,
-    /// Partially and wholly reconstructed signal, newest first.
-    p: [i32; 3],
-    r: [i32; 3],
-    /// Pole and zero coefficients; index 0 unused, as in the Recommendation.
-    a: [i32; 3],
-    b: [i32; 7],
-    /// Quantised differences, newest first.
-    d: [i32; 7],
+    /// Whether the two latest partial reconstructions were negative, newest first.
+    negative: [bool; 2],
+    /// The latest whole reconstruction.
+    r: i32,
+    /// Coefficients of the poles.
+    a: [i32; 2],
+    /// Coefficients of the zeros, and the quantised differences they are of, newest first. As 16
+    /// bits, which they are in the Recommendation: all six are then adapted and summed by a few
+    /// vector instructions.
+    b: [i16; LANES],
+    d: [i16; LANES],
 }
 
 impl Band {
@@ -87,69 +93,72 @@ impl Band {
             det,
             sz: 0,
             s: 0,
-            p: [0; 3],
-            r: [0; 3],
-            a: [0; 3],
-            b: [0; 7],
-            d: [0; 7],
+            negative: [false; 2],
+            r: 0,
+            a: [0; 2],
+            b: [0; LANES],
+            d: [0; LANES],
         }
     }
 
     /// Block 4 (RECONS to PREDIC): takes the quantised difference, leaves the next prediction in
     /// `s`.
     fn adapt(&mut self, d: i32) {
-        self.d[0] = d;
-        self.r[0] = sat(self.s + d);
-        self.p[0] = sat(self.sz + d);
+        let r = sat(self.s + d);
         // Signs of the three latest partial reconstructions.
-        let negative = self.p.map(|p| p < 0);
+        let negative = self.sz + d < 0;
+        let [before, earlier] = self.negative;
+        self.negative = [negative, before];
 
         // UPPOL2
-        let turned = sat(self.a[1] << 2);
-        let toward = if negative[0] == negative[1] {
+        let [a1, a2] = self.a;
+        let turned = sat(a1 << 2);
+        let toward = if negative == before {
             sat(-turned)
         } else {
             turned
         };
-        let step = if negative[0] == negative[2] {
-            128
-        } else {
-            -128
-        };
-        let a2 = ((toward >> 7) + step + ((self.a[2] * 32_512) >> 15)).clamp(-12_288, 12_288);
+        let step = if negative == earlier { 128 } else { -128 };
+        let a2 = ((toward >> 7) + step + ((a2 * 32_512) >> 15)).clamp(-12_288, 12_288);
 
         // UPPOL1
-        let step = if negative[0] == negative[1] {
-            192
-        } else {
-            -192
-        };
+        let step = if negative == before { 192 } else { -192 };
         let bound = sat(15_360 - a2);
-        let a1 = sat(step + ((self.a[1] * 32_640) >> 15)).clamp(-bound, bound);
+        let a1 = sat(step + ((a1 * 32_640) >> 15)).clamp(-bound, bound);
+        self.a = [a1, a2];
 
-        // UPZERO
+        // DELAYA, FILTEP
+        let poles = ((a1 * sat(r * 2)) >> 15) + ((a2 * sat(self.r * 2)) >> 15);
+        self.r = r;
+
+        // UPZERO, FILTEZ, PREDIC
+        self.adapt_zeros(d as i16);
+        self.sz = sat(self.predict_zeros());
+        self.s = sat(sat(poles) + self.sz);
+    }
+
+    /// UPZERO, and DELAYA of the differences.
+    fn adapt_zeros(&mut self, d: i16) {
         let step = if d == 0 { 0 } else { 128 };
-        for i in 1..7 {
-            let toward = if (self.d[i] < 0) == (d < 0) {
-                step
-            } else {
-                -step
-            };
-            self.b[i] = sat(toward + ((self.b[i] * 32_640) >> 15));
+        for (b, &old) in self.b.iter_mut().zip(&self.d) {
+            // 0, or all ones where the signs differ.
+            let differ = (old ^ d) >> 15;
+            let toward = (step ^ differ) - differ;
+            // × 32640 / 32768, rounded down, in 16 bits.
+            let kept = *b - (*b >> 8) - i16::from(*b & 0xFF != 0);
+            *b = kept.saturating_add(toward);
         }
-        self.a = [0, a1, a2];
+        let [d1, d2, d3, d4, d5, ..] = self.d;
+        self.d = [d, d1, d2, d3, d4, d5, 0, 0];
+    }
 
-        // DELAYA
-        self.d.copy_within(0..6, 1);
-        self.r.copy_within(0..2, 1);
-        self.p.copy_within(0..2, 1);
-
-        // FILTEP, FILTEZ, PREDIC
-        let poles = sat(
-            ((self.a[1] * sat(self.r[1] * 2)) >> 15) + ((self.a[2] * sat(self.r[2] * 2)) >> 15)
-        );
-        self.sz = sat((1..7).map(|i| (self.b[i] * sat(self.d[i] * 2)) >> 15).sum());
-        self.s = sat(poles + self.sz);
+    /// FILTEZ before its saturation.
+    fn predict_zeros(&self) -> i32 {
+        let terms = self.b.iter().zip(&self.d).map(|(&b, &d)| {
+            let twice = d.saturating_add(d);
+            (i32::from(b) * i32::from(twice)) >> 15
+        });
+        terms.sum()
     }
 
     /// SCALEL, SCALEH: the linear scale factor from the logarithmic one.
@@ -206,9 +215,8 @@ impl Bands {
         } else {
             difference
         };
-        let level = (1..30)
-            .find(|&i| size < (Q6[i] * self.low.det) >> 12)
-            .unwrap_or(30);
+        // The levels rise, so the first above the difference is found by halving.
+        let level = 1 + Q6[1..30].partition_point(|&level| size >= (level * self.low.det) >> 12);
         let low_code = if difference < 0 {
             ILN[level]
         } else {
@@ -247,39 +255,54 @@ impl Bands {
 
 /// The 24 latest samples of a filter bank, oldest first.
 #[derive(Debug, Clone)]
-struct Qmf([i32; 24]);
+struct Qmf([i16; TAPS]);
+
+const TAPS: usize = 2 * QMF.len();
+/// The coefficients of the even places, and of the odd ones, with zeros between them: each sum is
+/// one over all places, which vector instructions make of eight at a time.
+const EVEN: [i16; TAPS] = spread(0);
+const ODD: [i16; TAPS] = spread(1);
+
+/// The coefficients at the places that begin here: forwards at the even ones, backwards at the odd.
+const fn spread(first: usize) -> [i16; TAPS] {
+    let mut spread = [0; TAPS];
+    let mut n = 0;
+    while n < QMF.len() {
+        spread[2 * n + first] = QMF[if first == 0 { n } else { QMF.len() - 1 - n }];
+        n += 1;
+    }
+    spread
+}
 
 impl Qmf {
     /// Pushes two samples, returns the sums of the even and of the odd places.
-    fn push(&mut self, first: i32, second: i32) -> (i32, i32) {
-        self.0.copy_within(2.., 0);
-        self.0[22] = first;
-        self.0[23] = second;
-        let mut even = 0;
-        let mut odd = 0;
-        for i in 0..12 {
-            even += self.0[2 * i] * QMF[i];
-            odd += self.0[2 * i + 1] * QMF[11 - i];
-        }
-        (even, odd)
+    fn push(&mut self, first: i16, second: i16) -> (i32, i32) {
+        self.remember(first, second);
+        (self.sum(&EVEN), self.sum(&ODD))
+    }
+
+    fn sum(&self, factors: &[i16; TAPS]) -> i32 {
+        let products = self.0.iter().zip(factors);
+        products.map(|(&x, &f)| i32::from(x) * i32::from(f)).sum()
     }
 
     /// Keeps two samples as if they had been analysed.
     fn remember(&mut self, first: i16, second: i16) {
         self.0.copy_within(2.., 0);
-        self.0[22] = i32::from(first);
-        self.0[23] = i32::from(second);
+        self.0[TAPS - 2] = first;
+        self.0[TAPS - 1] = second;
     }
 
     /// Two samples to one of each band.
     fn analyse(&mut self, first: i16, second: i16) -> (i32, i32) {
-        let (even, odd) = self.push(i32::from(first), i32::from(second));
+        let (even, odd) = self.push(first, second);
         ((odd + even) >> 14, (odd - even) >> 14)
     }
 
-    /// One sample of each band to two.
+    /// One sample of each band to two. Both bands are 15 bits wide, so that sum and difference fit
+    /// into 16.
     fn synthesise(&mut self, low: i32, high: i32) -> [i16; 2] {
-        let (even, odd) = self.push(low + high, low - high);
+        let (even, odd) = self.push((low + high) as i16, (low - high) as i16);
         [sat(odd >> 11) as i16, sat(even >> 11) as i16]
     }
 }
@@ -296,7 +319,7 @@ impl Encoder {
     pub const fn new() -> Self {
         Self {
             bands: Bands::new(),
-            qmf: Qmf([0; 24]),
+            qmf: Qmf([0; TAPS]),
         }
     }
 
@@ -348,8 +371,8 @@ impl Decoder {
     pub const fn new() -> Self {
         Self {
             bands: Bands::new(),
-            qmf: Qmf([0; 24]),
-            heard: Qmf([0; 24]),
+            qmf: Qmf([0; TAPS]),
+            heard: Qmf([0; TAPS]),
             waiting: None,
         }
     }

@@ -1,0 +1,127 @@
+//! What a second of a call costs, by codec, by encryption, and by the rate of the card: processor
+//! time, and user instructions as callgrind counts them in the whole process.
+//!
+//! Every phone gets the same card, which can do one rate only: one whose codec has another rate
+//! must resample, itself or by alsa-lib's plugin. pjsua has no card here ([`crate::subject`]), so
+//! its column shows what it costs without one.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use media::Codec;
+
+use crate::encrypted::in_call;
+use crate::figures::phone_options;
+use crate::process::all_threads_time;
+use crate::quality;
+use crate::subject::{Kind, PhoneOptions, Subject};
+use crate::table::{Page, figure};
+
+/// Rates of the cards, in Hz.
+const RATES: [u32; 3] = [8_000, 16_000, 48_000];
+const CODECS: [Codec; 3] = [Codec::Pcmu, Codec::G722, Codec::Opus];
+/// How long each figure is measured.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// The cards for `asound.conf`: each can do one rate, `phone8000` as it is and `soft8000` with
+/// alsa-lib's conversions before it.
+pub(crate) fn cards() -> String {
+    let mut text = String::new();
+    for hz in RATES {
+        let _ = write!(
+            text,
+            "pcm.phone{hz} {{ type vcard file \"WIRE{hz}\" side 0 rate {hz} }}\n\
+             pcm.soft{hz} {{ type plug slave.pcm \"phone{hz}\" }}\n"
+        );
+    }
+    text + "ctl.!default { type hw card 0 }\n"
+}
+
+/// The rows: processor time in each case, instructions in clear.
+pub(crate) fn rows(folder: &Path, page: &mut Page) {
+    let Some((_, speech)) = quality::speech(folder, 48_000) else {
+        return page.skip("work per second", "no espeak-ng or sox for the speech");
+    };
+    for hz in RATES {
+        let wire = std::fs::File::create(folder.join(format!("wire{hz}")));
+        if wire.is_err() {
+            return page.skip("work per second", "no file for the virtual card");
+        }
+        for codec in CODECS {
+            for encrypted in [false, true] {
+                let how = if encrypted { "by SDES" } else { "in clear" };
+                let cells = Kind::ALL.map(|kind| {
+                    let options = PhoneOptions {
+                        card_hz: Some(hz),
+                        encrypted,
+                        ..phone_options(kind, codec)
+                    };
+                    let share = in_call(folder, &options, &speech, |subject| {
+                        Some(processor_share(subject))
+                    });
+                    figure(share, 2, "%")
+                });
+                page.row(
+                    format!("CPU of one core, {codec:?} {how}, card at {hz} Hz"),
+                    "below every peer",
+                    cells,
+                );
+            }
+            let cells = Kind::ALL
+                .map(|kind| figure(instructions(folder, kind, codec, hz, &speech), 2, "M"));
+            page.row(
+                format!("user instructions a second, {codec:?} in clear, card at {hz} Hz"),
+                "below every peer",
+                cells,
+            );
+        }
+    }
+}
+
+/// Percent of a core that all threads took together.
+fn processor_share(subject: &Subject) -> f64 {
+    let pid = subject.process.pid();
+    let (began, before) = (Instant::now(), all_threads_time(pid));
+    std::thread::sleep(WINDOW);
+    let used = all_threads_time(pid).saturating_sub(before);
+    100.0 * used.as_secs_f64() / began.elapsed().as_secs_f64()
+}
+
+/// Millions of user instructions in a second of a call. Not for pjsua: what is counted would be
+/// the interpreter's start.
+fn instructions(
+    folder: &Path,
+    kind: Kind,
+    codec: Codec,
+    card_hz: u32,
+    speech: &[i16],
+) -> Option<f64> {
+    if kind == Kind::Pjsua {
+        return None;
+    }
+    let file = folder.join("instructions");
+    std::fs::remove_file(&file).ok();
+    let options = PhoneOptions {
+        card_hz: Some(card_hz),
+        instructions: Some(&file),
+        ..phone_options(kind, codec)
+    };
+    let seconds = in_call(folder, &options, speech, |subject| {
+        let began = subject.count(true).then(Instant::now)?;
+        std::thread::sleep(WINDOW);
+        let seconds = began.elapsed().as_secs_f64();
+        subject.count(false).then_some(seconds)
+    })?;
+    Some(total(&file)? / 1e6 / seconds)
+}
+
+/// What callgrind counted in all.
+fn total(file: &Path) -> Option<f64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| {
+        line.strip_prefix("totals:")
+            .or(line.strip_prefix("summary:"))
+    })?;
+    line.trim().split(' ').next()?.parse().ok()
+}
