@@ -159,7 +159,8 @@ fn cards_of(text: &str) -> String {
         .collect();
     if names.is_empty() {
         "there is no sound card at all: plug it in, or for a HAT see that its overlay is named in \
-         config.txt; `aplay -l` lists the cards there are"
+         config.txt; `aplay -l` lists the cards there are, and [board.audio] names the one that is \
+         used"
             .to_owned()
     } else {
         format!(
