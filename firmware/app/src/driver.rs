@@ -27,6 +27,7 @@ mod state_dir;
 mod wait;
 
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -44,6 +45,7 @@ use crate::storage::{Disk, Files, Storage};
 pub use card::CardSource;
 use event::DriverEvent;
 use housekeeping::Housekeeping;
+pub(crate) use housekeeping::SLOT_GOOD;
 pub use network::BindError;
 use network::Network;
 use service::Service;
@@ -76,6 +78,8 @@ pub struct Setup {
     pub board: Option<Board>,
     /// The control socket; `None`: this phone is not driven from outside.
     pub socket: Option<PathBuf>,
+    /// That socket, bound already: a confined phone cannot.
+    pub bound_socket: Option<UnixListener>,
     /// What it knows as an appliance; `None`: it is a phone only.
     pub appliance: Option<Appliance>,
 }
@@ -197,7 +201,7 @@ impl Driver {
             let allow_http = config.provision.allow_http;
             phone_book::start(url, allow_http, trust, own_events.clone());
         }
-        let service = match Service::start(setup.socket, &request_sender) {
+        let service = match Service::start(setup.socket, setup.bound_socket, &request_sender) {
             // Dial tone needs no control socket; another phone on it is another matter.
             Err(error) if on_card && !error.is_in_use() => {
                 tracing::error!("{error}; the phone goes on without it");

@@ -57,7 +57,7 @@ pub(crate) enum SetupError {
 }
 
 /// In the run directory: the next process begins with the self-test.
-const SELF_TEST: &str = "self-test";
+pub(crate) const SELF_TEST: &str = "self-test";
 
 /// `offhook run`. With a broker the phone gives up every right it does not need.
 pub(crate) fn run(paths: &ConfigPaths, broker: Option<Broker>) -> Result<Ending, SetupError> {
@@ -74,9 +74,9 @@ pub(crate) fn run(paths: &ConfigPaths, broker: Option<Broker>) -> Result<Ending,
             return Ok(ending);
         }
         let config = crate::provision::load(paths, false)?.config;
-        if broker.is_some() {
+        if let Some(broker) = &broker {
             // It opens devices, which a confined process cannot: the next process does it.
-            if let Err(error) = std::fs::write(self_test_flag(&config), "") {
+            if let Err(error) = broker.write_atomic(&self_test_flag(&config), b"") {
                 tracing::error!("self-test: {error}");
             }
             return Ok(Ending::Restart);
@@ -140,7 +140,20 @@ fn run_once(paths: &ConfigPaths, broker: Option<&Arc<Broker>>) -> Result<Ending,
     let Some(broker) = broker else {
         return Ok(driver::run(setup)?);
     };
-    match confine::enter(&reach) {
+    // Where phone and image meet belongs to root: what the phone does there is done before, or
+    // by the broker.
+    let socket = &setup.config.control.socket;
+    setup.bound_socket = crate::ctl::bind(socket).ok();
+    if let Some(run_dir) = socket.parent()
+        && let Err(error) = broker.name_run_dir(run_dir)
+    {
+        tracing::error!("{}: {error}", run_dir.display());
+    }
+    let user = broker.user();
+    if user.is_none() {
+        tracing::warn!("there is no user offhook: the phone stays what it is, without its rights");
+    }
+    match confine::enter(&reach, user) {
         Ok(true) => {}
         Ok(false) => tracing::warn!("this kernel has no Landlock: files are not confined"),
         // A phone that is less safe than it could be is still a phone.
@@ -232,6 +245,7 @@ pub(crate) fn whole_phone(
         card: CardSource::Board(request),
         board: Some(board),
         socket: Some(config.control.socket.clone()),
+        bound_socket: None,
         config_note,
         board_faults,
         appliance: None,

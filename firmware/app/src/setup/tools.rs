@@ -78,6 +78,7 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), SetupError> {
         card,
         board: None,
         socket,
+        bound_socket: None,
         config_note: note,
         board_faults: Vec::new(),
         appliance: None,

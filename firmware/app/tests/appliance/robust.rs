@@ -321,7 +321,14 @@ fn a_confined_phone_writes_its_card_by_the_broker() {
         ("1", "2")
     );
     until("status.txt", || machine.status_file().contains("on box"));
+    // Where the image's scripts keep their files the phone writes nothing by itself.
     let bundle = machine.path("run/bundle.tar.gz");
+    let reply = phone.ask(&format!(
+        r#"{{"cmd":"bundle","file":"{}"}}"#,
+        bundle.display()
+    ));
+    assert_eq!(reply["ok"], false, "{reply}");
+    let bundle = machine.path("state/bundle.tar.gz");
     let reply = phone.ask(&format!(
         r#"{{"cmd":"bundle","file":"{}"}}"#,
         bundle.display()
