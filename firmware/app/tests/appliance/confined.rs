@@ -18,7 +18,12 @@ fn confined(machine: &Machine) -> Phone {
 }
 
 fn listening(machine: &Machine, command: &mut Command) -> Phone {
-    let child = command.stderr(Stdio::null()).spawn().unwrap();
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(machine.path("log"))
+        .unwrap();
+    let child = command.stderr(log).spawn().unwrap();
     let phone = Phone {
         child,
         socket: machine.path("run/ctl.sock"),
@@ -26,6 +31,9 @@ fn listening(machine: &Machine, command: &mut Command) -> Phone {
     until("the phone listens", || {
         UnixStream::connect(&phone.socket).is_ok()
     });
+    // The socket is there before the rights are gone; who answers has given them up.
+    let reply = phone.ask(r#"{"cmd":"status"}"#);
+    assert_eq!(reply["state"], "idle", "{reply}");
     phone
 }
 
@@ -69,7 +77,8 @@ fn a_confined_phone_is_a_user_of_its_own() {
     let machine = Machine::new("confined-user");
     machine.card("[security]\nmove_secrets = true\n[phone]\nname = \"x\"\n");
     let text = fs::read_to_string(machine.path("card/offhook.toml")).unwrap();
-    let account = "[[account]]\nuser = \"1\"\ndomain = \"127.0.0.1\"\npassword = \"hunter2\"\n";
+    let account = "[[account]]\nuser = \"1\"\ndomain = \"127.0.0.1\"\npassword = \"hunter2\"\n\
+                   register = false\n";
     fs::write(machine.path("card/offhook.toml"), text + account).unwrap();
     fs::create_dir(machine.path("state/crash")).unwrap();
     fs::write(machine.path("state/crash/1"), "boom").unwrap();
@@ -77,6 +86,7 @@ fn a_confined_phone_is_a_user_of_its_own() {
         return;
     };
     for_its_group(&machine.path("card"), 0o750);
+    for_its_group(&machine.path("card/offhook.toml"), 0o640);
     for_its_group(&machine.path("state/crash"), 0o750);
     for_its_group(&machine.path("state/crash/1"), 0o640);
     let status = fs::read_to_string(format!("/proc/{}/status", phone.child.id())).unwrap();
@@ -86,7 +96,7 @@ fn a_confined_phone_is_a_user_of_its_own() {
         .unwrap();
     assert_eq!(uid.split_whitespace().nth(1), Some("61234"));
     // What root made for it is its own, the folder and the crash logs are not.
-    for file in ["last-good.toml", "secrets"] {
+    for file in ["last-good.toml", "secrets.toml"] {
         let (uid, gid, mode) = owner(&machine.path("state").join(file));
         assert_eq!((uid, gid, mode), (USER.0, USER.1, 0o600), "{file}");
     }
@@ -113,8 +123,11 @@ fn a_confined_phone_is_a_user_of_its_own() {
     phone.ask(r#"{"cmd":"lift"}"#);
     phone.send(r#"{"cmd":"press","keys":"*95#"}"#);
     assert_eq!(phone.exit_code(), 10);
+    let log = fs::read_to_string(machine.path("log")).unwrap();
+    assert!(machine.path("run/self-test").exists(), "{log}");
     assert_eq!(owner(&machine.path("run/self-test")).0, 0);
     let mut phone = confined_as_user(&machine).unwrap();
+    for_its_group(&machine.path("card/offhook.toml"), 0o640);
     assert!(!machine.path("run/self-test").exists());
     phone.ask(r#"{"cmd":"lift"}"#);
     phone.send(r#"{"cmd":"press","keys":"*99*7378#"}"#);
