@@ -36,7 +36,8 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Opens the socket, where it was not bound before; without a path no one drives this phone from outside.
+    /// Opens the socket, where it was not bound before; without a path no one drives this phone
+    /// from outside.
     pub(super) fn start(
         socket: Option<PathBuf>,
         bound: Option<UnixListener>,

@@ -12,8 +12,8 @@ const SUB_OPTIONS: [u8; 3] = [160, 66, 1];
 const PAD: u8 = 0;
 const END: u8 = 255;
 
-/// The URL that an offer names (`option66=…`, `option160=…` as text, `option43=` in hexadecimal, one
-/// a line); a name alone stands for the server's first folder.
+/// The URL that an offer names (`option66=…`, `option160=…` as text, `option43=…` in hexadecimal,
+/// one a line); a name alone stands for the server's first folder.
 pub(crate) fn url(offer: &str) -> Option<String> {
     let option = |name: &str| {
         let value = offer
