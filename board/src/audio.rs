@@ -140,9 +140,14 @@ pub fn open(request: &AudioRequest) -> Result<Box<dyn AudioDevice>, AudioError> 
     }
 }
 
-/// The sound cards the kernel knows, for messages.
+/// What to do where a card is not there: the help of an error.
 fn cards() -> String {
     let text = std::fs::read_to_string("/proc/asound/cards").unwrap_or_default();
+    cards_of(&text)
+}
+
+/// By what the kernel lists (`/proc/asound/cards`).
+fn cards_of(text: &str) -> String {
     let names: Vec<String> = text
         .lines()
         .filter_map(|line| {
@@ -153,9 +158,15 @@ fn cards() -> String {
         })
         .collect();
     if names.is_empty() {
-        "the kernel knows no sound card".to_owned()
+        "there is no sound card at all: plug it in, or for a HAT see that its overlay is named in \
+         config.txt; `aplay -l` lists the cards there are"
+            .to_owned()
     } else {
-        format!("the cards on this machine are {}", names.join(", "))
+        format!(
+            "the cards on this machine are {}; set [board.audio] capture and playback to one of \
+             them (`aplay -L` lists all names)",
+            names.join(", ")
+        )
     }
 }
 

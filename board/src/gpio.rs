@@ -20,6 +20,7 @@ use gpiocdev::{Chip, Request};
 use nix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 
+use crate::rights;
 use crate::ringer::RingerLines;
 use crate::{BoardError, Edge, EdgeLine};
 
@@ -165,6 +166,7 @@ fn find_chip(wanted: &str) -> Result<(PathBuf, Chip), (String, String)> {
         return Err(("there are no GPIO chips".to_owned(), help));
     }
     let mut others = Vec::new();
+    let mut locked_out = false;
     for path in paths {
         let name = path
             .file_name()
@@ -175,12 +177,17 @@ fn find_chip(wanted: &str) -> Result<(PathBuf, Chip), (String, String)> {
         match Chip::from_path(&path).and_then(|chip| Ok((chip.info()?, chip))) {
             Ok((info, chip)) if by_path || info.label == wanted => return Ok((path, chip)),
             Ok((info, _)) => others.push(format!("{name} ({})", info.label)),
-            Err(e) if by_path => {
-                let help = "the phone needs the right to open it (group `gpio`)".to_owned();
-                return Err((e.to_string(), help));
+            Err(e) if by_path => return Err((e.to_string(), rights::help("gpio"))),
+            Err(_) => {
+                locked_out |= rights::is_locked_out(&path);
+                others.push(format!("{name} (cannot be opened)"));
             }
-            Err(_) => others.push(format!("{name} (cannot be opened)")),
         }
+    }
+    // The chip that is meant may be one of those.
+    if locked_out {
+        let problem = format!("no right to open {}", others.join(", "));
+        return Err((problem, rights::help("gpio")));
     }
     Err((
         "there is no such chip".to_owned(),

@@ -5,6 +5,7 @@
 //! GPIO edges, key levels, timestamps ─▶ pure decoders (hook, keypad, rotary) ─▶ BoardEvent
 //! LampState, cadence ─▶ pure sequencers (lamp, ringer) ─▶ GPIO lines
 //! ALSA / WAV ◀─▶ AudioDevice
+//! Picture ─▶ Panel (I2C, framebuffer)
 //! hardware.toml ─▶ Profile ─▶ Board: all of it behind one pollable descriptor
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod audio;
 mod board;
 pub mod button;
 pub mod contact;
+pub mod display;
 pub mod files;
 pub mod gpio;
 pub mod hook;
@@ -27,6 +29,7 @@ pub mod keypad;
 pub mod lamp;
 pub mod pins;
 pub mod profile;
+mod rights;
 pub mod ringer;
 pub mod rotary;
 pub mod watchdog;

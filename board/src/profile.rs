@@ -4,6 +4,7 @@
 //! PROFILE_DIR/NAME/hardware.toml ─▶ Profile (strict; errors with file:line:column and the help) ─▶ Board::open, audio::open
 //! ```
 
+mod display;
 mod overlay;
 mod read;
 
@@ -19,6 +20,7 @@ use crate::hook::Contact;
 use crate::ringer::RingerKind;
 use crate::rotary::Numbering;
 
+pub use display::{Controller, Display};
 pub use overlay::Override;
 
 /// Something in `hardware.toml` that is not right.
@@ -64,6 +66,8 @@ pub struct Profile {
     /// `[lamps]`
     #[serde(default)]
     pub lamps: Lamps,
+    /// `[display]`
+    pub display: Option<Display>,
     /// `[watchdog]`
     pub watchdog: Option<Watchdog>,
 }

@@ -27,7 +27,7 @@ use watch::Watch;
 /// How long the lines are looked at before anybody does anything.
 const REST: Duration = Duration::from_secs(2);
 /// A step that no one does is left out after so long.
-const PATIENT: Duration = Duration::from_secs(20);
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 /// A contact that has not moved for so long has come to rest.
 const QUIET: Duration = Duration::from_millis(600);
 /// The digit that is dialled.
@@ -156,7 +156,7 @@ impl WiringFinder {
                     self.findings.hook = Some(HookFound::lifted(moved));
                     self.watch.begin(now);
                     self.enter(Step::PutDown, now);
-                } else if waited >= PATIENT {
+                } else if waited >= STEP_TIMEOUT {
                     self.watch.begin(now);
                     self.enter(Step::Key(0), now);
                 }
@@ -166,7 +166,7 @@ impl WiringFinder {
                 if let (Some(moved), Some(hook)) = (back, &mut self.findings.hook) {
                     hook.put_down(moved);
                 }
-                if back.is_some() || waited >= PATIENT {
+                if back.is_some() || waited >= STEP_TIMEOUT {
                     self.watch.begin(now);
                     self.enter(Step::Key(0), now);
                 }
@@ -175,12 +175,12 @@ impl WiringFinder {
                 if let Some(dial) = self.watch.dialled(now, QUIET, DIGIT) {
                     self.findings.dial = Some(dial);
                     self.enter(Step::Done, now);
-                } else if waited >= PATIENT {
+                } else if waited >= STEP_TIMEOUT {
                     self.enter(Step::Done, now);
                 }
             }
             // A keypad of three columns has no fourth: what is not pressed is left out.
-            Step::Key(index) if waited >= PATIENT / 2 => {
+            Step::Key(index) if waited >= STEP_TIMEOUT / 2 => {
                 let next = if index >= 12 { KEYS.len() } else { index + 1 };
                 self.enter(Step::Key(next), now);
             }

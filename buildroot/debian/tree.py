@@ -4,6 +4,9 @@ The tree itself stays as it is. A version is written into the package's .mk, so 
 names what was built; the archive's hash replaces the one of the archive that could not be had."""
 import glob, os, re, shutil, subprocess, tarfile, tempfile
 
+# Stands before the hashes that were written here.
+WRITTEN = "# By scripts/image-sources"
+
 
 def write(path, text):
     with open(path + ".new", "w") as file:
@@ -60,8 +63,11 @@ class Tree:
             lines = read(path).splitlines() if os.path.exists(path) else []
             kept = [line for line in lines if line.split()[2:3] not in ([wanted], [archive])]
             if neighbour and name != "linux":
-                kept = []
-            write(path, "\n".join([*kept, "# By scripts/image-sources", f"sha256  {digest}  {archive}"]) + "\n")
+                # A package of several archives: those that were written before.
+                kept = kept[kept.index(WRITTEN):] if WRITTEN in kept else []
+            if WRITTEN not in kept:
+                kept.append(WRITTEN)
+            write(path, "\n".join([*kept, f"sha256  {digest}  {archive}"]) + "\n")
 
     def wanted_hash(self, name, archive):
         """The hash that the tree has for an archive, or nothing."""
@@ -145,8 +151,9 @@ class Tree:
             os.unlink(patch)
 
 
-def repack(path, archive):
-    """An archive in the kind that the wanted name's end says: recompressed, or as the cpio that Buildroot's own tar wants."""
+def repack(path, archive, inside=None):
+    """An archive in the kind that the wanted name's end says: recompressed, or as the cpio that Buildroot's own tar wants. Where the project's
+    repository holds what it releases in a folder `inside`, and the archive has that folder, the folder alone."""
     compressors = {"xz": ["xz", "-1", "-c"], "gz": ["gzip", "-n", "-6", "-c"], "bz2": ["bzip2", "-c"], "lz": ["lzip", "-6", "-c"]}
     decompressors = {"xz": ["xz", "-dc"], "gz": ["gzip", "-dc"], "bz2": ["bzip2", "-dc"], "lz": ["lzip", "-dc"]}
     have, want = path.rsplit(".", 1)[1], archive.rsplit(".", 1)[1]
@@ -166,6 +173,8 @@ def repack(path, archive):
             packed = subprocess.run(["cpio", "-0", "-o", "-H", "newc", "--quiet", "--reproducible", "--owner", "0:0"], cwd=work, input=listed,
                                     capture_output=True, check=True).stdout
             subprocess.run(compressors["gz"], input=packed, stdout=out, check=True)
+    elif inside and repack_inside(path, new, inside, compressors[want]):
+        pass
     elif have == want:
         shutil.copyfile(path, new)
     else:
@@ -175,3 +184,19 @@ def repack(path, archive):
             if plain.wait():
                 raise OSError(f"{path} cannot be unpacked")
     os.replace(new, archive)
+
+
+def repack_inside(path, new, inside, compressor):
+    """Writes the one folder of an archive that is released; whether there is one."""
+    with tempfile.TemporaryDirectory() as work, open(new, "wb") as out:
+        subprocess.run(["tar", "xf", path, "-C", work, "--no-same-owner"], check=True)
+        folders = glob.glob(os.path.join(work, "*", inside, ""))
+        if len(folders) != 1:
+            return False
+        parent = os.path.dirname(os.path.dirname(folders[0]))
+        plain = subprocess.Popen(["tar", "-C", parent, "--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-cf", "-", inside],
+                                 stdout=subprocess.PIPE)
+        subprocess.run(compressor, stdin=plain.stdout, stdout=out, check=True)
+        if plain.wait():
+            raise OSError(f"{path} cannot be packed again")
+    return True

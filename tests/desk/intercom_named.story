@@ -3,9 +3,14 @@ with l [call] intercom = ["103"]
 s calls 101
 l rings
 l is talking
-2 s pass
+lamp hands_free of l is on
+lamp muted of l is on
+s is heard by l
+l is not heard by s
 l does not ring
 l lifts
+lamp muted of l is off
+lamp hands_free of l is off
 l and s talk
 s hangs up
 l hears congestion

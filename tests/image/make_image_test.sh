@@ -15,7 +15,7 @@ cat >"$work/buildroot/Makefile" <<M
 export BR2_VERSION := $VERSION
 all:
 	echo ">>> busybox 1.37.0 Building"; echo ">>> busybox 1.37.0 Installing"; printf '\\033[7m>>> linux 6.18.7 Building\\033[27m\\n'
-	test -z "\$\$SAYS" || { echo "\$\$SAYS"; exit 1; }
+	test -z "\$\$SAYS" || { echo "\$\$SAYS"; test -n "\$\$FAIL" || exit 1; }
 	test -z "\$\$FAIL" || { echo "make: *** [Makefile:1: \$(O)/build/\$\$FAIL/.stamp_downloaded] Error 1"; exit 1; }
 	mkdir -p \$(O)/images; echo image >\$(O)/images/offhook-virt-7.8.9.img.xz; env >\$(O)/environment
 %_defconfig: ; @mkdir -p \$(O); echo 'BR2_LINUX_KERNEL_CUSTOM_VERSION_VALUE="6.18.7"' >\$(O)/.config
@@ -84,7 +84,8 @@ refused "too little for a first build" "the build needs 12000" env -u SPACE_MIB 
 mkdir -p "$work/project/target/image/build-virt/build"
 said=$(image env -u SPACE_MIB PATH="$work/small:$PATH") || fail "a second build in 9000 MiB: $said"
 refused "a full disk" "likely cause: the disk is full" env SAYS="cp: error writing 'x': No space left on device"
-refused "a wrong archive" "not what was expected: wpa.tar.gz" env SAYS="ERROR: wpa.tar.gz has wrong sha256 hash:"
+refused "a wrong archive" "not what was expected: wpa.tar.gz" env FAIL=wpa-2.11 SAYS="ERROR: wpa.tar.gz has wrong sha256 hash:"
+refused "a licence's text that is another's" "the package that was being built is linux" env SAYS="ERROR: COPYING has wrong sha256 hash:"
 refused "no memory" "ran out of memory" env SAYS="c++: fatal error: Killed signal terminated program cc1plus"
 refused "our own check" "likely cause: post-build: no kernel was configured" env SAYS="post-build: no kernel was configured in x"
 refused "anything else" "the package that was being built is linux" env SAYS="error: unknown"

@@ -70,6 +70,11 @@ archive thing-3.0.tar.gz setup.py; mv "$work/debian/thing-3.0.tar.gz" "$work/pyp
 package tool TOOL 4.0 host-autotools-package tool-4.0.tar.gz 44
 archive tar_5.0.orig.tar.xz configure file; index tar 5.0-1 tar_5.0.orig.tar.xz
 package tar TAR 5.0 autotools-package tar-5.0.cpio.gz 55
+# A project's repository, of which one folder is what it releases.
+archive repo_7.0.orig.tar.gz README repo/configure.ac repo/COPYING; index repo 7.0-1 repo_7.0.orig.tar.gz
+package repo REPO 7.0 host-autotools-package repo-7.0.tar.xz 77
+# The second archive of a package, a neighbour like the first.
+archive near-data_2.0.orig.tar.gz file; index near-data 2.0-1 near-data_2.0.orig.tar.gz
 cat >"$work/table.toml" <<T
 buildroot = "$VERSION"
 [[source]]
@@ -101,6 +106,20 @@ archive = "tar-5.0.cpio.gz"
 version = "5.0"
 debian = "tar"
 [[source]]
+name = "repo"
+archive = "repo-7.0.tar.xz"
+version = "7.0"
+debian = "repo"
+inside = "repo"
+[[source]]
+name = "near"
+archive = "near-data-2.1.tar.gz"
+version = "2.1"
+debian = "near-data"
+tried = "2.0"
+from = "1.5"
+below = "3"
+[[source]]
 name = "elsewhere"
 archive = "elsewhere-6.0.tar.gz"
 version = "6.0"
@@ -111,13 +130,14 @@ fetch() { sources fetch virt "$work/tree" "$work/out" "$work/table.toml"; }
 copy=$work/out/debian/tree-virt/package
 
 said=$(fetch) || fail "it ends with $?: $said"
-is "the very archive" "$said" "1 of 5: same 1.0: the very archive"
-is "a neighbour" "$said" "2 of 5: near 2.1: 2.0 for 2.1"
+is "the very archive" "$said" "1 of 7: same 1.0: the very archive"
+is "a neighbour" "$said" "2 of 7: near 2.1: 2.0 for 2.1"
 is "a machine's program" "$said" "tool: this machine's own"
 cmp -s "$work/out/downloads/same/same-1.0.tar.xz" "$work/debian/same_1.0.orig.tar.xz" || fail "the very archive is another"
 cmp -s "$work/tree/package/same/same.hash" "$copy/same/same.hash" || fail "the hash of the very archive was changed"
 is "the version in the copy" "$(cat "$copy/near/near.mk")" "NEAR_VERSION = 2.0"
 is "the hash in the copy" "$(cat "$copy/near/near.hash")" "$(hash "$work/out/downloads/near/near-2.0.tar.xz")  near-2.0.tar.xz"
+is "the hash of its second archive beside it" "$(cat "$copy/near/near.hash")" "$(hash "$work/out/downloads/near/near-data-2.0.tar.gz")  near-data-2.0.tar.gz"
 isnt "the wanted hash is gone" "$(cat "$copy/near/near.hash")" "near-2.1"
 isnt "hashes of another version's licences are gone" "$(cat "$copy/near/near.hash")" LICENSE
 xz -dc "$work/out/downloads/near/near-2.0.tar.xz" | tar t | grep -q top/file || fail "it is not packed as its name says"
@@ -130,6 +150,10 @@ is "the original tree's patches" "$(ls "$work/tree/package/near")" 0002
 is "a machine's program in the tree" "$(cat "$copy/tool/tool.mk")" "ln -sf $work/bin/offhook-machine-tool \$(HOST_DIR)/bin/tool"
 is "a machine's program has no archive" "$(cat "$copy/tool/tool.mk")" "HOST_TOOL_SOURCE ="
 is "tar as cpio" "$(gzip -dc "$work/out/downloads/tar/tar-5.0.cpio.gz" | cpio -t --quiet 2>/dev/null)" tar-5.0/file
+listed=$(xz -dc "$work/out/downloads/repo/repo-7.0.tar.xz" | tar t)
+is "the folder that is released" "$listed" repo/configure.ac
+isnt "what lies beside it" "$listed" README
+is "its configure is made" "$(cat "$copy/repo/repo.mk")" "HOST_REPO_AUTORECONF = YES"
 [ -s "$work/out/downloads/python-thing/thing-3.0.tar.gz" ] || fail "PyPI's archive is not there"
 report=$(cat "$work/out/debian/sources-virt.json")
 is "the report: version" "$report" '"version": "1:2.0+dfsg-1"'
@@ -156,8 +180,8 @@ refused() { local what=$1 text=$2 said; rm -rf "$work/out/downloads" "$work/out/
 cp "$work/debian/near_2.0.orig.tar.gz" "$work/kept"; echo forged >>"$work/debian/near_2.0.orig.tar.gz"
 refused "a wrong hash" "Debian's signed index says"
 is "it names the file" "$(cat "$work/said")" near_2.0.orig.tar.gz
-[ ! -e "$work/out/debian/apt/sources/near_2.0.orig.tar.gz" ] && [ ! -e "$work/out/downloads/near" ] || fail "the forged archive was kept"
-is "the others are kept" "$(cat "$work/said")" "5 of 5: tar 5.0"
+[ ! -e "$work/out/debian/apt/sources/near_2.0.orig.tar.gz" ] && [ ! -e "$work/out/downloads/near/near-2.0.tar.xz" ] || fail "the forged archive was kept"
+is "the others are kept" "$(cat "$work/said")" "7 of 7: near 2.1"
 mv "$work/kept" "$work/debian/near_2.0.orig.tar.gz"
 rm "$work/calls"; said=$(fetch) || fail "after the right one is there: $said"
 isnt "it goes on where it stopped" "$(cat "$work/calls")" same=
@@ -168,7 +192,7 @@ is "the nearest within bounds" "$said" "near 2.1: 2.2 for 2.1"
 sed -i 's/^below = .*/below = "2.1"/' "$work/table.toml"
 refused "nothing within bounds" "near 2.1 is wanted, 1.5 to 2.1 would do, and Debian's near has 2.2, 2.0"
 is "what to do" "$(cat "$work/said")" "Put near-2.1.tar.xz into the downloads yourself"
-is "how many" "$(cat "$work/said")" "1 of 5 are missing"
+is "how many" "$(cat "$work/said")" "1 of 7 are missing"
 # Put there by hand: taken when it is the very one, otherwise not.
 cp "$work/debian/near_2.2.orig.tar.gz" "$work/own"; sed -i "s/^sha256  22 /sha256  $(hash "$work/own") /" "$work/tree/package/near/near.hash"
 mkdir -p "$work/out/downloads/near"; cp "$work/own" "$work/out/downloads/near/near-2.1.tar.xz"

@@ -32,6 +32,8 @@ pub struct Wish {
     pub addresses: Vec<String>,
     /// First and last year it is valid; `None`: this century.
     pub years: Option<(i32, i32)>,
+    /// It calls itself a CA, as `openssl req -x509` makes it.
+    pub is_ca: bool,
 }
 
 impl Wish {
@@ -120,6 +122,9 @@ fn params(wish: &Wish) -> CertificateParams {
         .map(|ip| SanType::IpAddress(ip.parse().unwrap()));
     params.subject_alt_names = dns.chain(uris).chain(addresses).collect();
     let (first, last) = wish.years.unwrap_or((2001, 2098));
+    if wish.is_ca {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    }
     params.not_before = date_time_ymd(first, 1, 1);
     params.not_after = date_time_ymd(last, 12, 31);
     params

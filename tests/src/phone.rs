@@ -11,7 +11,7 @@ mod pretend;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use control::api::{ActionError, UserAction};
@@ -24,6 +24,8 @@ use testkit::signal::Source;
 
 use crate::card::{Card, CardSetup, Turn};
 
+/// Where TCP leads to in this network: nothing comes back.
+const NO_TCP: Option<SocketAddr> = Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9));
 /// Media events and outputs of one turn; more means two parts that answer each other for ever.
 const MAX_OUTPUTS: usize = 10_000;
 /// Where TLS is spoken.
@@ -102,12 +104,16 @@ pub struct SimPhone {
     pub fetched: Vec<String>,
     /// How often it was to restart.
     pub restarts: u32,
+    /// What its appliance was to do.
+    pub maintained: Vec<phone::Maintenance>,
     /// Whether it has no account, so that no timer at all may run when it is idle.
     pub lineless: bool,
     zone: Zone,
     lookup_delay: Duration,
     lookups: VecDeque<(Time, sip::LookupId, Vec<sip::Target>)>,
     ports: Ports,
+    /// The paging groups it listens to, and the stream that is open on each.
+    groups: BTreeMap<SocketAddr, Option<StreamId>>,
     /// TLS connections, theirs and ours, and where their far ends are.
     connections: BTreeMap<sip::ConnectionId, SocketAddr>,
     accepted: u64,
@@ -166,6 +172,7 @@ impl SimPhone {
             look_ups: 0,
             fetched: Vec::new(),
             restarts: 0,
+            maintained: Vec::new(),
             lineless: config.accounts.is_empty(),
             zone: Zone::new(),
             lookup_delay: Duration::from_millis(15),
@@ -175,6 +182,12 @@ impl SimPhone {
                 range: config.network.rtp_ports,
                 open: BTreeMap::new(),
             },
+            groups: config
+                .paging
+                .groups
+                .iter()
+                .map(|(_, at)| (*at, None))
+                .collect(),
             connections: BTreeMap::new(),
             accepted: 0,
             keys: Vec::new(),
@@ -277,6 +290,23 @@ impl SimPhone {
             }
         } else {
             self.counters.to_closed_port += 1;
+        }
+    }
+
+    /// A datagram to a multicast group; only who listens to it hears it.
+    pub fn receive_page(&mut self, datagram: &Datagram, network: &mut Network, now: Time) {
+        let Some(open) = self.groups.get(&datagram.to).copied() else {
+            return;
+        };
+        let (from, mut bytes) = (datagram.from, datagram.bytes.clone());
+        self.control
+            .handle_page(datagram.to, from, &bytes, self.base + now);
+        self.execute(network, now);
+        if let Some(stream) = open {
+            let kind = PacketKind::Rtp;
+            self.engine
+                .handle_packet(stream, kind, from, &mut bytes, self.base + now);
+            self.hand_over(network, now);
         }
     }
 
@@ -523,8 +553,10 @@ impl SimPhone {
                 Output::Disconnect(connection) => {
                     self.connections.remove(&connection);
                 }
-                Output::Maintenance(phone::Maintenance::Reboot) => self.restarts += 1,
-                Output::Maintenance(_) => {}
+                Output::Maintenance(what) => {
+                    self.restarts += u32::from(what == phone::Maintenance::Reboot);
+                    self.maintained.push(what);
+                }
                 Output::LookUpConfiguration => self.look_ups += 1,
                 Output::Fetch(url) => self.fetched.push(url),
                 Output::Lookup(lookup) => {
@@ -532,14 +564,27 @@ impl SimPhone {
                     self.lookups
                         .push_back((now + self.lookup_delay, lookup.id, targets));
                 }
-                // No TCP in this network.
-                Output::TurnLink(link) => self.control.handle_turn_link(link.id, None),
+                Output::TurnLink(link) => self.control.handle_turn_link(link.id, NO_TCP),
                 Output::OpenMedia(stream) => {
                     let opened = self.ports.open(stream);
                     self.control
                         .handle_media_sockets(stream, opened, self.base + now);
                 }
-                Output::CloseMedia(stream) => self.ports.close(stream),
+                Output::OpenGroup { stream, group } => {
+                    self.groups.insert(group, Some(stream));
+                    self.control
+                        .handle_group_socket(stream, Ok(()), self.base + now);
+                }
+                Output::CloseMedia(stream) => {
+                    self.ports.close(stream);
+                    for open in self
+                        .groups
+                        .values_mut()
+                        .filter(|open| **open == Some(stream))
+                    {
+                        *open = None;
+                    }
+                }
                 Output::Media(command) => {
                     if let Command::Start(stream) = &command
                         && let Protection::Srtp { send, .. } = &stream.config().protection

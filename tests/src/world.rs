@@ -317,6 +317,12 @@ impl World {
     fn deliver(&mut self, datagram: Datagram) {
         let now = self.now;
         let ip = datagram.to.ip();
+        if ip.is_multicast() {
+            for phone in &mut self.phones {
+                phone.receive_page(&datagram, &mut self.network, now);
+            }
+            return;
+        }
         if let Some(phone) = self.phones.iter_mut().find(|phone| phone.at.ip() == ip) {
             return phone.receive(datagram, &mut self.network, now);
         }
@@ -428,6 +434,23 @@ impl World {
     /// This phone has no settings, and keys can make some.
     pub fn offer_set_up(&mut self, id: PhoneId) {
         self.phones[id.0].control.offer_set_up(true);
+    }
+
+    /// This phone has a display, which is dim after a minute and dark after ten.
+    pub fn add_display(&mut self, id: PhoneId) {
+        let now = self.base + self.now;
+        let settings = control::DisplaySettings {
+            dim_after: Some(secs(60)),
+            off_after: Some(secs(600)),
+        };
+        self.phones[id.0].control.set_display(settings, now);
+    }
+
+    /// What it shows, and how bright it is.
+    pub fn screen(&mut self, id: PhoneId) -> (display::Screen, control::Brightness) {
+        let now = self.base + self.now;
+        let shown = self.phones[id.0].control.screen(now);
+        shown.unwrap_or_else(|| panic!("this phone has no display"))
     }
 
     /// Presses the flash key.

@@ -79,6 +79,11 @@ impl Recording {
             });
         }
         let length = about.len() as usize;
+        Self::parse(io::BufReader::new(file), length, MAX_SECONDS)
+    }
+
+    /// Reads a WAV file of so many bytes, and refuses one that is longer than `most_s` seconds.
+    pub fn parse(reader: impl io::Read, length: usize, most_s: u32) -> Result<Self, WavError> {
         let malformed = |e: hound::Error| match e {
             hound::Error::Unsupported => WavError::Unsupported {
                 problem: "sample format (compressed or unusual)".to_owned(),
@@ -92,7 +97,7 @@ impl Recording {
                 problem: other.to_string(),
             },
         };
-        let mut reader = hound::WavReader::new(io::BufReader::new(file)).map_err(malformed)?;
+        let mut reader = hound::WavReader::new(reader).map_err(malformed)?;
         let spec = reader.spec();
         if !(1..=8).contains(&spec.channels) {
             return Err(WavError::Unsupported {
@@ -104,9 +109,9 @@ impl Recording {
                 problem: format!("{} Hz", spec.sample_rate),
             });
         }
-        if reader.duration() / spec.sample_rate >= MAX_SECONDS {
+        if reader.duration() / spec.sample_rate >= most_s {
             return Err(WavError::Unsupported {
-                problem: format!("longer than {MAX_SECONDS} s"),
+                problem: format!("longer than {most_s} s"),
             });
         }
         let channels = usize::from(spec.channels);

@@ -137,7 +137,13 @@ fn placed(error: ProfileError, text: &str, overrides: &[Override<'_>]) -> Profil
         mentioned(o) && twice.is_some_and(|name| words.any(|word| word == name))
     };
     let exact = overrides.iter().find(|o| o.table == table && o.key == key);
+    // `[hook] debounce_ms = 500`: the key is in the text.
+    let spelled = |o: &&Override<'_>| {
+        let begin = format!("[{}] {} = ", o.table, o.key);
+        error.problem.starts_with(&begin)
+    };
     let wanted = exact
+        .or_else(|| overrides.iter().find(spelled))
         .or_else(|| overrides.iter().find(|o| o.table == table))
         .or_else(|| overrides.iter().find(is_it))
         .or_else(|| overrides.iter().find(mentioned));
@@ -294,6 +300,14 @@ mod tests {
                 vec![("hook", "debounce_ms", "500")],
                 "offhook.toml [hardware.hook]: `debounce_ms`: [hook] debounce_ms = 500; it is 0 to \
                  400",
+            ),
+            (
+                vec![
+                    ("display", "controller", "\"sh1106\""),
+                    ("display", "rotation", "90"),
+                ],
+                "offhook.toml [hardware.display]: `rotation`: [display] rotation = 90; an OLED is \
+                 mounted at 0 or 180",
             ),
             (
                 vec![("rotary", "numbering", "\"sweden\"")],

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use types::MicrophoneChannel;
 
-use super::{FunctionKeys, GpioLine, InputKeys, Keypad, Profile, ProfileError};
+use super::display::line_of_bus;
+use super::{Display, FunctionKeys, GpioLine, InputKeys, Keypad, Profile, ProfileError};
 use crate::gpio::LineName;
 use crate::input_device::KeyMapping;
 use crate::keypad::{KeyLabels, MAX_SIDE};
@@ -200,6 +201,7 @@ impl Profile {
             rotary: None,
             ringer: None,
             lamps: super::Lamps::default(),
+            display: None,
             watchdog: None,
         }
     }
@@ -363,6 +365,15 @@ impl Profile {
                 ));
             }
             seen.push((what, line));
+        }
+        if let Some((problem, help)) = self.display.as_ref().and_then(Display::fault) {
+            return Err((None, problem, help));
+        }
+        let display = self.display.as_ref();
+        if let Some((what, line)) = line_of_bus(display, &self.gpio.chip, self.lines()) {
+            let problem = format!("line {} of {what} is a wire of [display]'s bus", line.name);
+            let help = "lines 2 and 3 are the bus i2c-1; wire it to another line".to_owned();
+            return Err((Some(line.span.clone()), problem, help));
         }
         Ok(())
     }

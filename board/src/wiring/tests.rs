@@ -91,7 +91,7 @@ impl Bench {
                     let diode = driven.map(|row_drives| if row_drives { row } else { column });
                     self.key(row, column, diode);
                 }
-                None => self.wait(PATIENT),
+                None => self.wait(STEP_TIMEOUT),
             }
         }
         assert!(self.finder.is_done());

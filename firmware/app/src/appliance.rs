@@ -36,14 +36,16 @@ pub enum Ending {
     Reboot,
     /// The self-test is wanted; the phone comes back after it.
     SelfTest,
+    /// What is wired is to be found out; the phone comes back after it.
+    Wiring,
 }
 
 impl Ending {
     /// The exit code, as `docs/image.md` has it.
     pub fn code(self) -> u8 {
         match self {
-            // The self-test runs in this process: init does not see it.
-            Self::Quit | Self::SelfTest => 0,
+            // Self-test and wiring run in this process: init does not see them.
+            Self::Quit | Self::SelfTest | Self::Wiring => 0,
             Self::Restart => 10,
             Self::Reboot => 11,
         }

@@ -29,9 +29,11 @@ use board::audio::AudioDevice;
 use media::Engine;
 
 pub use cycle::AudioLoop;
-pub use link::{AudioCommand, AudioLink, AudioReport, Datagram, LossReason, Shared, link};
+pub use link::{
+    AudioCommand, AudioLink, AudioReport, Datagram, LossReason, PacketHeader, Shared, link,
+};
 pub(crate) use sockets::mark;
-pub use sockets::{SocketPair, bind_pair};
+pub use sockets::{SocketPair, bind_pair, receiving_pair};
 
 /// Why the audio thread does not run.
 #[derive(Debug, thiserror::Error)]

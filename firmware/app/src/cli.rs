@@ -193,7 +193,12 @@ fn ctl(
         }
         return Ok(());
     }
-    print(&client.ask(request)?.to_string());
+    let reply = client.ask(request)?;
+    match reply["csv"].as_str() {
+        // A table as it is, for a file.
+        Some(table) => print(table.trim_end()),
+        None => print(&reply.to_string()),
+    }
     if verb == "quit" {
         // The phone closes the connection when it is gone.
         while matches!(client.line(), Ok(Some(_))) {}

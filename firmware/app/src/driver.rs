@@ -4,7 +4,7 @@
 //! ```text
 //! board fd ──────┐                 ┌─▶ Network: UDP, TCP, TLS, lookups
 //! audio eventfd ─┤                 ├─▶ Sound: audio thread, card, media sockets
-//! ctl requests ──┼─▶ Control ──────┼─▶ board: ringer, lamps
+//! ctl requests ──┼─▶ Control ──────┼─▶ board: ringer, lamps; Display: its own thread
 //! UDP, TCP, names┤                 ├─▶ Housekeeping: storage, status.txt, provisioning, health
 //! timers, ticks ─┘                 └─▶ Service: event lines to ctl
 //! ```
@@ -14,6 +14,7 @@
 
 mod actions;
 mod card;
+mod display;
 mod event;
 mod execute;
 mod housekeeping;
@@ -21,6 +22,7 @@ mod network;
 mod phone_book;
 mod provisioning;
 mod requests;
+pub(crate) mod ring_files;
 mod service;
 mod sound;
 mod state_dir;
@@ -33,9 +35,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use board::Board;
-use control::{Control, Identity, Status};
+use board::display::Panel;
+use control::{Control, DisplaySettings, Identity, Status};
 use tokio::sync::mpsc;
 
+use self::display::Display;
+use crate::appliance::power_up::HeldKey;
 use crate::appliance::{Appliance, Ending};
 use crate::audio_thread::AudioThreadError;
 use crate::bundle::{self, BundleParts};
@@ -76,6 +81,8 @@ pub struct Setup {
     pub card: CardSource,
     /// Hook, keys, ringer and lamps; `None`: simulated, moved by `ctl`.
     pub board: Option<Board>,
+    /// What shows time, caller and menu, and when it is dim and dark.
+    pub display: Option<(Box<dyn Panel>, DisplaySettings)>,
     /// The control socket; `None`: this phone is not driven from outside.
     pub socket: Option<PathBuf>,
     /// That socket, bound already: a confined phone cannot.
@@ -109,11 +116,14 @@ struct Driver {
     sound: Sound,
     housekeeping: Housekeeping,
     service: Service,
+    display: Option<Display>,
     ending: Ending,
     /// What `status` says about the configuration.
     config_note: Option<String>,
     /// What is wrong with the description of the board.
     board_faults: Vec<String>,
+    /// The recordings to ring with; `None`: there is no folder they could be in.
+    rings: Option<ring_files::RingFiles>,
     actions: actions::ActionRequests,
     /// When shutting down must be over.
     shutdown_by: Option<Instant>,
@@ -201,6 +211,10 @@ impl Driver {
             let allow_http = config.provision.allow_http;
             phone_book::start(url, allow_http, trust, own_events.clone());
         }
+        let rings = setup.appliance.as_ref().map(|appliance| {
+            let folder = appliance.paths.folder();
+            ring_files::RingFiles::new(folder, &config, own_events.clone())
+        });
         let service = match Service::start(setup.socket, setup.bound_socket, &request_sender) {
             // Dial tone needs no control socket; another phone on it is another matter.
             Err(error) if on_card && !error.is_in_use() => {
@@ -217,9 +231,11 @@ impl Driver {
             sound,
             housekeeping: Housekeeping::new(setup.appliance, &config, storage, own_events, now),
             service,
+            display: None,
             config_note,
             board_faults: setup.board_faults,
             ending: Ending::Quit,
+            rings,
             actions: actions::ActionRequests::new(crate::net::fetch::Trust::load(
                 authority.as_deref(),
             )),
@@ -227,6 +243,10 @@ impl Driver {
             ticks: 0,
             settings_written: false,
         };
+        if let Some((panel, settings)) = setup.display {
+            driver.control.set_display(settings, now);
+            driver.display = Some(Display::start(panel)?);
+        }
         driver.network.report_fault(&mut driver.control);
         driver.control.set_config_note(driver.config_note.clone());
         driver
@@ -297,6 +317,7 @@ impl Driver {
                 _ = tick.tick() => self.handle_tick()?,
             }
             self.execute();
+            self.show();
             if let Some(last) = self.shutdown_by
                 && (self.control.is_done() || Instant::now() >= last)
             {
@@ -308,11 +329,27 @@ impl Driver {
         }
     }
 
+    /// Has the display show what is so now.
+    fn show(&mut self) {
+        if let Some(display) = &mut self.display
+            && let Some(next) = self.control.screen(Instant::now())
+        {
+            display.show(next);
+        }
+    }
+
     /// Gives `Control` what does not work of the board, for its status.
     fn report_hardware(&mut self) {
         let failed = self.board.as_ref().map_or(&[][..], Board::failed);
         let failed = failed.iter().map(ToString::to_string);
-        let faults = self.board_faults.iter().cloned().chain(failed).collect();
+        let display = self.display.as_ref().and_then(Display::fault);
+        let faults = self
+            .board_faults
+            .iter()
+            .cloned()
+            .chain(failed)
+            .chain(display);
+        let faults = faults.collect();
         self.control.set_hardware_faults(faults);
     }
 
@@ -352,6 +389,7 @@ impl Driver {
                 Ok(count) => tracing::info!("phone book: {count} numbers from the server"),
                 Err(error) => tracing::warn!("phone book: {error}"),
             },
+            DriverEvent::RingClips(clips) => self.control.set_ring_clips(clips),
             DriverEvent::Reverted => self.housekeeping.handle_reverted(),
             DriverEvent::AccountTried { account, findings } => {
                 for finding in &findings {
@@ -389,8 +427,12 @@ impl Driver {
             board.feed_watchdog(now);
         }
         self.network.check_clock(&mut self.control, now);
+        self.network.publish_known(&self.control);
         self.sound.handle_tick(&mut self.control, now);
         self.sound.report_to(&mut self.control);
+        if let Some(rings) = &mut self.rings {
+            rings.decode_for(self.sound.format().0);
+        }
         self.report_hardware();
         if self.ticks.is_multiple_of(LOOK_EVERY) {
             self.housekeeping.check_image_and_dhcp(now);
@@ -408,9 +450,13 @@ impl Driver {
             self.ending = Ending::Restart;
             self.shut_down();
         }
-        if let Some(code) = self.housekeeping.held_key(now) {
+        if let Some(order) = self.housekeeping.held_key(now) {
             tracing::info!("a key was held at power-up");
-            self.maintain(code);
+            match order {
+                HeldKey::SelfTest => self.end_by_keys(Ending::SelfTest),
+                HeldKey::Wiring => self.end_by_keys(Ending::Wiring),
+                HeldKey::FactoryReset => self.housekeeping.factory_reset(),
+            }
         }
         if self.ticks.is_multiple_of(4) {
             self.bind()?;
@@ -475,6 +521,7 @@ impl Driver {
 
     /// The last thing done: bell and lamps dark whatever went before, watchdog disarmed.
     fn shut_board_down(&mut self) {
+        self.display = None;
         if let Some(board) = self.board.take()
             && let Err(fault) = board.shutdown()
         {

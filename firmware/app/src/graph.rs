@@ -6,15 +6,13 @@
 //!                                                 └▶ svg (columns left to right, one row a call; no other program needed)
 //! ```
 
+mod svg;
+
 use std::fmt::Write;
 
 use serde_json::{Value, json};
 
 use crate::ctl::client::{Client, ClientError};
-
-/// Size of a box and of the gaps between, in SVG units.
-const BOX: (usize, usize) = (150, 58);
-const GAP: (usize, usize) = (36, 26);
 
 /// One stage of the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +51,7 @@ pub(crate) fn draw(client: &mut Client, svg: bool) -> Result<String, ClientError
     let status = client.ask(&json!({"cmd": "status"}))?;
     let stats = client.ask(&json!({"cmd": "stats"}))?;
     let path = path(&status, &stats);
-    Ok(if svg { to_svg(&path) } else { to_dot(&path) })
+    Ok(if svg { svg::draw(&path) } else { to_dot(&path) })
 }
 
 fn text(value: &Value) -> String {
@@ -201,82 +199,6 @@ fn to_dot(path: &Path) -> String {
     out
 }
 
-fn to_svg(path: &Path) -> String {
-    let corner = |stage: &Stage| {
-        (
-            GAP.0 + stage.column * (BOX.0 + GAP.0),
-            GAP.1 + stage.row * (BOX.1 + GAP.1),
-        )
-    };
-    let columns = path
-        .stages
-        .iter()
-        .map(|stage| stage.column + 1)
-        .max()
-        .unwrap_or(1);
-    let rows = path
-        .stages
-        .iter()
-        .map(|stage| stage.row + 1)
-        .max()
-        .unwrap_or(1);
-    let (width, height) = (
-        GAP.0 + columns * (BOX.0 + GAP.0),
-        GAP.1 + rows * (BOX.1 + GAP.1),
-    );
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
-         width=\"{width}\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"11\">\n\
-         <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" \
-         markerHeight=\"8\" orient=\"auto\">\
-         <path d=\"M0 0 L8 4 L0 8 z\"/></marker></defs>\n"
-    );
-    for (from, to) in &path.arrows {
-        let find = |id: &String| path.stages.iter().find(|stage| stage.id == *id).map(corner);
-        let (Some(start), Some(end)) = (find(from), find(to)) else {
-            continue;
-        };
-        // Leave by the side that looks at the other box.
-        let forward = end.0 >= start.0;
-        let (x1, x2) = if forward {
-            (start.0 + BOX.0, end.0)
-        } else {
-            (start.0, end.0 + BOX.0)
-        };
-        let _ = writeln!(
-            out,
-            "<line x1=\"{x1}\" y1=\"{}\" x2=\"{x2}\" y2=\"{}\" stroke=\"black\" \
-             marker-end=\"url(#tip)\"/>",
-            start.1 + BOX.1 / 2,
-            end.1 + BOX.1 / 2,
-        );
-    }
-    for stage in &path.stages {
-        let (x, y) = corner(stage);
-        let _ = writeln!(
-            out,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"4\" fill=\"white\" \
-             stroke=\"black\"/>",
-            BOX.0, BOX.1
-        );
-        for (number, line) in stage.lines.iter().enumerate() {
-            let short: String = line.chars().take(24).collect();
-            let _ = writeln!(
-                out,
-                "<text x=\"{}\" y=\"{}\">{}</text>",
-                x + 6,
-                y + 17 + 16 * number,
-                short
-                    .replace('&', "&amp;")
-                    .replace('<', "&lt;")
-                    .replace('>', "&gt;")
-            );
-        }
-    }
-    out.push_str("</svg>\n");
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,12 +253,12 @@ mod tests {
         let dot = to_dot(&talking());
         assert!(dot.contains(r#"\"Anna\" <sip:a@b>"#), "{dot}");
         assert!(dot.contains("received 99, lost 1"), "{dot}");
-        let svg = to_svg(&talking());
+        let svg = svg::draw(&talking());
         assert!(
             svg.contains("&lt;sip:a@b&gt;") && !svg.contains("<sip:"),
             "{svg}"
         );
-        assert_eq!(svg.matches("<rect").count(), talking().stages.len());
+        assert_eq!(svg.matches("<rect x=").count(), talking().stages.len());
     }
 
     #[test]

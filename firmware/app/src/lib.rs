@@ -14,11 +14,13 @@ pub mod driver;
 mod echo;
 #[cfg(feature = "tools")]
 mod graph;
+mod header_capture;
 pub mod identity;
 mod net;
 mod output;
 #[cfg(feature = "tools")]
 mod panel;
+mod pcap;
 mod provision;
 pub mod realtime;
 mod reboot;

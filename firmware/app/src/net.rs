@@ -7,6 +7,7 @@
 //! fetch  files over https, whole or not at all
 //! local  which of our addresses far ends are spoken to from; why there is none
 //! mdns   the phone's name on its link, and the names of others there
+//! paging multicast groups whose announcements are heard
 //! watch  what the kernel reports of links, addresses, routes and name servers
 //! ports  pairs of media sockets out of network.rtp_ports
 //! slots  how many sockets others may open
@@ -18,8 +19,9 @@ pub(crate) mod dns;
 pub(crate) mod fetch;
 pub(crate) mod local;
 pub(crate) mod mdns;
+pub(crate) mod paging;
 pub(crate) mod ports;
-mod slots;
+pub(crate) mod slots;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod turn_link;
@@ -49,6 +51,12 @@ pub(crate) enum NetworkEvent {
     Closed {
         connection: sip::ConnectionId,
         why: Option<String>,
+    },
+    /// A datagram to a multicast group.
+    Page {
+        group: SocketAddr,
+        from: SocketAddr,
+        bytes: Vec<u8>,
     },
     /// The certificates to trust were read, or not.
     Anchors(Result<tls::Anchors, tls::AnchorsError>),

@@ -14,7 +14,9 @@ use crate::ctl::client::{Client, ClientError};
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 110.0;
 const LEFT: f64 = 60.0;
-const TOP: f64 = 56.0;
+const TOP: f64 = 110.0;
+/// Letters of a line that fit beside each other.
+const LINE: usize = 110;
 const BETWEEN: f64 = 46.0;
 
 /// One field of the drawing.
@@ -40,6 +42,7 @@ const FIELDS: [Field; 4] = [
         most: 40.0,
         curves: &[
             ("delay_ms", "#06c", "playout delay"),
+            ("buffer_ms", "#939", "buffer aims at"),
             ("jitter_ms", "#c60", "jitter"),
             ("round_trip_ms", "#888", "round trip"),
         ],
@@ -83,31 +86,75 @@ fn seconds(report: &Value) -> &[Value] {
     report["seconds"].as_array().map_or(&[], Vec::as_slice)
 }
 
-fn heading(report: &Value) -> String {
+/// Which call, and how it sounded.
+fn heading(report: &Value) -> (String, String) {
     let text = |key: &str| report[key].as_str().unwrap_or_default().to_owned();
     let whole = |key: &str| number(&report["summary"][key]);
-    format!(
-        "call {} with {}, {}: {} s, MOS {:.2} (worst second {:.2}), {} lost and {} late of {}, \
-         delay {:.1} ms (most {:.1})",
-        report["call"],
-        text("peer"),
-        text("codec"),
-        whole("seconds"),
-        whole("mean_mos"),
-        whole("worst_mos"),
-        whole("lost"),
-        whole("late"),
-        whole("received") + whole("lost"),
-        whole("mean_delay_ms"),
-        whole("most_delay_ms"),
+    (
+        format!(
+            "call {} with {}, {}: {} s",
+            report["call"],
+            text("peer"),
+            text("codec"),
+            whole("seconds"),
+        ),
+        format!(
+            "MOS {:.2} (worst second {:.2}), {} lost and {} late of {}, delay {:.1} ms (most \
+             {:.1})",
+            whole("mean_mos"),
+            whole("worst_mos"),
+            whole("lost"),
+            whole("late"),
+            whole("received") + whole("lost"),
+            whole("mean_delay_ms"),
+            whole("most_delay_ms"),
+        ),
     )
+}
+
+/// What an end says of how it receives (RFC 3611 section 4.7); `None`: it says nothing.
+fn metrics(who: &str, metrics: &Value) -> Option<String> {
+    let object = metrics.as_object()?;
+    let of = |key: &str| object.get(key).map_or(0.0, number);
+    let known = |key: &str| match object.get(key) {
+        Some(Value::Number(value)) => value.to_string(),
+        Some(_) | None => "-".to_owned(),
+    };
+    Some(format!(
+        "{who}: lost {:.2} %, discarded {:.2} %, bursts of {} ms with {:.0} % missing, gaps of {} \
+         ms; R {}, MOS-LQ {}, MOS-CQ {}",
+        of("loss") * 100.0,
+        of("discarded") * 100.0,
+        of("burst_ms"),
+        of("burst_density") * 100.0,
+        of("gap_ms"),
+        known("r"),
+        known("mos_lq"),
+        known("mos_cq"),
+    ))
+}
+
+/// The lines about both ends.
+fn both_ends(report: &Value) -> Vec<String> {
+    let ends = [
+        ("this end", &report["metrics"]),
+        ("the far end", &report["far_metrics"]),
+    ];
+    ends.into_iter()
+        .filter_map(|(who, figures)| metrics(who, figures))
+        .collect()
 }
 
 /// A line a second, with the quality as a bar.
 fn to_text(report: &Value) -> String {
-    let mut out = heading(report);
+    let (call, figures) = heading(report);
+    let mut out = format!("{call}, {figures}");
+    for line in both_ends(report) {
+        out.push('\n');
+        out.push_str(&line);
+    }
     out.push_str(
-        "\n    s   MOS           delay  jitter  lost  late  made up  received      sent\n",
+        "\n    s   MOS           delay  buffer  jitter  lost  late  made up  received      sent\n",
     );
     for second in seconds(report) {
         let of = |key: &str| number(&second[key]);
@@ -115,10 +162,11 @@ fn to_text(report: &Value) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{:5} {:5.2} {bar:8} {:7.1} {:7.1} {:5} {:5} {:5} ms {:6.1} dB {:6.1} dB",
+            "{:5} {:5.2} {bar:8} {:7.1} {:7.1} {:7.1} {:5} {:5} {:5} ms {:6.1} dB {:6.1} dB",
             of("s"),
             of("mos"),
             of("delay_ms"),
+            of("buffer_ms"),
             of("jitter_ms"),
             of("lost"),
             of("late"),
@@ -140,6 +188,7 @@ fn escape(text: &str) -> String {
 
 fn to_svg(report: &Value) -> String {
     let all = seconds(report);
+    let (call, figures) = heading(report);
     let height = TOP + FIELDS.len() as f64 * (HEIGHT + BETWEEN);
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height}\" \
@@ -147,8 +196,18 @@ fn to_svg(report: &Value) -> String {
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
          <text x=\"8\" y=\"20\">{}</text>\n",
         LEFT + WIDTH + 20.0,
-        escape(&heading(report)),
+        escape(&call.chars().take(LINE).collect::<String>()),
     );
+    let lines = std::iter::once(figures).chain(both_ends(report));
+    for (n, line) in lines.enumerate() {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "<text x=\"8\" y=\"{}\">{}</text>",
+            38.0 + 18.0 * n as f64,
+            escape(&line)
+        );
+    }
     for (n, field) in FIELDS.iter().enumerate() {
         draw_field(&mut out, field, all, TOP + n as f64 * (HEIGHT + BETWEEN));
     }
@@ -171,14 +230,16 @@ fn draw_field(out: &mut String, field: &Field, all: &[Value], top: f64) {
         "<rect x=\"{LEFT}\" y=\"{top}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"none\" \
          stroke=\"#999\"/>\n\
          <text x=\"{LEFT}\" y=\"{}\">{}</text>\n\
-         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{most:.0}</text>\n\
-         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{least:.0}</text>\n",
+         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n\
+         <text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>\n",
         top - 8.0,
         field.title,
         LEFT - 6.0,
         top + 10.0,
+        (most * 10.0).round() / 10.0,
         LEFT - 6.0,
         top + HEIGHT,
+        (least * 10.0).round() / 10.0,
     );
     let mut name_at = LEFT + WIDTH;
     for (key, colour, name) in field.curves.iter().rev() {
@@ -218,7 +279,8 @@ mod tests {
             .map(|s| {
                 json!({
                     "s": s, "received": 50, "lost": if s == 3 { 20 } else { 0 }, "late": 0,
-                    "concealed_ms": 0, "jitter_ms": 1.5, "delay_ms": 21.0, "round_trip_ms": 3.0,
+                    "concealed_ms": 0, "jitter_ms": 1.5, "delay_ms": 21.0,
+                    "buffer_ms": 20.0, "round_trip_ms": 3.0,
                     "sent_level_db": -20.0, "received_level_db": -24.5,
                     "mos": if s == 3 { 2.1 } else { 4.3 },
                 })
@@ -231,6 +293,12 @@ mod tests {
                 "most_jitter_ms": 2.0, "mean_delay_ms": 21.0, "most_delay_ms": 22.0,
                 "mean_mos": 4.2, "worst_mos": 2.1,
             },
+            "metrics": {"loss": 0.0066, "discarded": 0.0, "burst_density": 0.5,
+                "gap_density": 0.0, "burst_ms": 400, "gap_ms": 59_600, "r": 90,
+                "mos_lq": 4.3, "mos_cq": 4.2},
+            "far_metrics": {"loss": 0.0, "discarded": 0.0, "burst_density": 0.0,
+                "gap_density": 0.0, "burst_ms": 0, "gap_ms": 60_000, "r": 93,
+                "mos_lq": null, "mos_cq": 4.4},
             "seconds": seconds,
         })
     }
@@ -238,9 +306,12 @@ mod tests {
     #[test]
     fn a_line_a_second_and_the_whole_on_top() {
         let text = to_text(&report(10));
-        assert_eq!(text.lines().count(), 12);
+        assert_eq!(text.lines().count(), 14);
         assert!(text.starts_with("call 4 with <anna>, opus: 60 s, MOS 4.20 (worst second 2.10)"));
-        let worst = text.lines().nth(5).unwrap();
+        let far = text.lines().nth(2).unwrap();
+        assert!(far.starts_with("the far end: lost 0.00 %"), "{far}");
+        assert!(far.ends_with("R 93, MOS-LQ -, MOS-CQ 4.4"), "{far}");
+        let worst = text.lines().nth(7).unwrap();
         assert!(
             worst.contains(" 2.10 ###   ") && worst.contains("   20 "),
             "{worst}"
@@ -257,7 +328,7 @@ mod tests {
                 .lines()
                 .filter_map(|line| line.strip_prefix("<polyline points=\""))
                 .collect();
-            assert_eq!(curves.len(), 8);
+            assert_eq!(curves.len(), 9);
             for points in curves {
                 let points = points.split('"').next().unwrap();
                 for point in points.split_whitespace() {

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use board::audio::AudioRequest;
+use board::display::Panel;
 use board::profile::Override;
 use board::ringer::RingerKind;
 use board::{Board, BoardError, Profile, ProfileError, RingerError};
 use config::Config;
 use config::schema::RingerChoice;
+use control::DisplaySettings;
 use control::readable::OneLineWriter;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
@@ -58,30 +60,38 @@ pub(crate) enum SetupError {
 
 /// In the run directory: the next process begins with the self-test.
 pub(crate) const SELF_TEST: &str = "self-test";
+/// What stands in it where not the self-test is wanted, but the search for what is wired.
+const WIRING: &str = "wiring";
 
 /// `offhook run`. With a broker the phone gives up every right it does not need.
 pub(crate) fn run(paths: &ConfigPaths, broker: Option<Broker>) -> Result<Ending, SetupError> {
     let broker = broker.map(Arc::new);
     if broker.is_some() {
         let config = crate::provision::load(paths, false)?.config;
-        if std::fs::remove_file(self_test_flag(&config)).is_ok() {
-            self_test(&config);
+        let flag = self_test_flag(&config);
+        let wanted = std::fs::read_to_string(&flag).ok();
+        if let Some(wanted) = wanted.filter(|_| std::fs::remove_file(&flag).is_ok()) {
+            self_test(&config, wanted == WIRING, paths.card.as_deref());
         }
     }
     loop {
         let ending = run_once(paths, broker.as_ref())?;
-        if ending != Ending::SelfTest {
-            return Ok(ending);
-        }
+        let wiring = match ending {
+            Ending::SelfTest => false,
+            Ending::Wiring => true,
+            Ending::Quit | Ending::Restart | Ending::Reboot => return Ok(ending),
+        };
         let config = crate::provision::load(paths, false)?.config;
         if let Some(broker) = &broker {
             // It opens devices, which a confined process cannot: the next process does it.
-            if let Err(error) = broker.write_atomic(&self_test_flag(&config), b"") {
+            let wanted = if wiring { WIRING } else { "" };
+            let flag = self_test_flag(&config);
+            if let Err(error) = broker.write_atomic(&flag, wanted.as_bytes()) {
                 tracing::error!("self-test: {error}");
             }
             return Ok(Ending::Restart);
         }
-        self_test(&config);
+        self_test(&config, wiring, paths.card.as_deref());
     }
 }
 
@@ -91,17 +101,16 @@ fn self_test_flag(config: &Config) -> PathBuf {
 }
 
 /// The phone comes back whatever the self-test found.
-fn self_test(config: &Config) {
-    match crate::selftest::run(config) {
-        Ok(passed) => tracing::info!(
-            "self-test: {}",
-            if passed {
-                "all is well"
-            } else {
-                "something does not work"
-            }
-        ),
-        Err(error) => tracing::error!("self-test: {error}"),
+fn self_test(config: &Config, wiring: bool, card: Option<&Path>) {
+    let (what, outcome) = if wiring {
+        ("wiring", crate::selftest::wiring::run_by_key(config, card))
+    } else {
+        ("self-test", crate::selftest::run(config))
+    };
+    match outcome {
+        Ok(true) => tracing::info!("{what}: all is well"),
+        Ok(false) => tracing::info!("{what}: something does not work"),
+        Err(error) => tracing::error!("{what}: {error}"),
     }
 }
 
@@ -241,9 +250,11 @@ pub(crate) fn whole_phone(
     for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
         tracing::warn!("{wrong}");
     }
+    let display = open_display(&profile, &mut board_faults);
     Ok(Setup {
         card: CardSource::Board(request),
         board: Some(board),
+        display,
         socket: Some(config.control.socket.clone()),
         bound_socket: None,
         config_note,
@@ -251,6 +262,26 @@ pub(crate) fn whole_phone(
         appliance: None,
         config,
     })
+}
+
+/// The display of a board. One that cannot be had is reported, and the phone goes on.
+fn open_display(
+    profile: &Profile,
+    faults: &mut Vec<String>,
+) -> Option<(Box<dyn Panel>, DisplaySettings)> {
+    let described = profile.display.as_ref()?;
+    let settings = DisplaySettings {
+        dim_after: described.dim_after(),
+        off_after: described.off_after(),
+    };
+    match board::display::open(described) {
+        Ok(panel) => Some((panel, settings)),
+        Err(fault) => {
+            tracing::error!("{fault}; the phone goes on without it");
+            faults.push(fault.to_string());
+            None
+        }
+    }
 }
 
 fn log_to_stderr(config: &Config) {

@@ -52,12 +52,16 @@ pub enum StarCode {
     SpeedDialSet,
     /// Connect the call on hold with a number.
     Transfer,
+    /// Call a number, and connect it and the call on hold.
+    Conference,
     /// Put the call on hold into the PBX's parking place.
     Park,
     /// Take a parked call, or one that rings elsewhere.
     PickUp,
     /// Call a phone that answers by itself.
     Intercom,
+    /// Speak to a paging group.
+    Paging,
     /// Call a service that sends one's own voice back.
     EchoTest,
     /// Hear one's own number.
@@ -70,6 +74,8 @@ pub enum StarCode {
     SelfTest,
     /// Write the support bundle.
     Bundle,
+    /// Write the history of calls to the card.
+    HistoryToCard,
     /// Restart the board.
     Reboot,
     /// Erase every setting, password and history.
@@ -81,6 +87,8 @@ pub enum StarCode {
 pub enum Argument {
     /// Nothing.
     None,
+    /// One digit.
+    Digit,
     /// A number.
     Number,
     /// One digit, then a number.
@@ -165,6 +173,9 @@ pub const CODES: &[CodeEntry] = &[
         "Stores a number under a speed dial key: the key (one digit), then the number."),
     entry(StarCode::Transfer, "transfer", Argument::Number, same("*85"),
         "Blind transfer: after a flash, connects the call on hold with the number keyed after it."),
+    entry(StarCode::Conference, "conference", Argument::Number, same("*76"),
+        "Conference: after a flash, calls the number keyed after it, and connects all three when \
+         it is answered."),
     entry(StarCode::Park, "park", Argument::None, same("*75"),
         "After a flash, transfers the call on hold to `dial.park`; without that key the code is \
          dialled as a number."),
@@ -173,6 +184,9 @@ pub const CODES: &[CodeEntry] = &[
          takes a parked or ringing call; without either key the code is dialled as a number."),
     entry(StarCode::Intercom, "intercom", Argument::Number, same("*80"),
         "Calls a phone and asks it to answer by itself."),
+    entry(StarCode::Paging, "paging", Argument::Digit, same("*58"),
+        "Speaks to every phone of a group of `[paging]`, whose number is keyed after it; without \
+         groups the code is dialled as a number."),
     entry(StarCode::EchoTest, "echo_test", Argument::None, same("*99#"),
         "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as \
          a number."),
@@ -187,6 +201,9 @@ pub const CODES: &[CodeEntry] = &[
          is heard."),
     entry(StarCode::Bundle, "bundle", Argument::None, same("*94#"),
         "Support bundle: logs, status and settings without secrets, written to the card."),
+    entry(StarCode::HistoryToCard, "history_to_card", Argument::None, same("*59#"),
+        "Writes the calls and messages the phone remembers to the card, as a table for a \
+         spreadsheet."),
     entry(StarCode::Reboot, "reboot", Argument::None, same("*96#"),
         "Restarts the board."),
     entry(StarCode::FactoryReset, "factory_reset", Argument::None, same("*99*7378#"),

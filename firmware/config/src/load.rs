@@ -71,7 +71,8 @@ pub fn load_layers(layers: &[Layer<'_>]) -> Result<Config, Errors> {
         .collect();
     for (index, (layer, text, (document, syntax))) in texts.iter().enumerate() {
         let lines = LineIndex::new(text);
-        let mut problems: Vec<Problem> = syntax.iter().map(syntax_problem).collect();
+        let problems = syntax.iter().map(|error| syntax_problem(error, text));
+        let mut problems: Vec<Problem> = problems.collect();
         // One mistake often makes TOML stumble several times on its line: the first says enough.
         problems.sort_by_key(|problem| problem.at);
         problems.dedup_by_key(|problem| lines.line(problem.at));
@@ -152,13 +153,9 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Errors> {
         );
         return Err(whole(1, 1, what, "use the offhook.toml, not another file"));
     }
-    if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
-        return Err(whole(
-            1,
-            1,
-            "the file is UTF-16 text".to_owned(),
-            "save it as UTF-8",
-        ));
+    if is_utf16(bytes) {
+        let what = "the file is UTF-16 text".to_owned();
+        return Err(whole(1, 1, what, "save it as UTF-8"));
     }
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let upto = |at: usize| {
@@ -185,8 +182,23 @@ fn text_of<'b>(bytes: &'b [u8], file_name: &str) -> Result<&'b str, Errors> {
     })
 }
 
+/// Whether it is UTF-16 in either order: by its mark, or because of the first characters, which are
+/// ASCII in every configuration, every other byte is zero.
+fn is_utf16(bytes: &[u8]) -> bool {
+    match bytes {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => true,
+        [a, b, c, d, ..] => {
+            let zero = [a, b, c, d].map(|byte| *byte == 0);
+            zero == [true, false, true, false] || zero == [false, true, false, true]
+        }
+        _ => false,
+    }
+}
+
 /// A syntax error in words, with help.
-fn syntax_problem(error: &toml::de::Error) -> Problem {
+fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
+    let at = error.span().map_or(0, |span| span.start);
+    let first = text.get(at..).and_then(|rest| rest.chars().next());
     let message = error.message();
     let (what, expected) = message
         .split_once(", expected ")
@@ -198,6 +210,10 @@ fn syntax_problem(error: &toml::de::Error) -> Problem {
         }
         ("invalid basic string", Some("`\"`")) => "close the text with `\"`".to_owned(),
         (what, _) if what.contains("recurs") => "nest fewer brackets and dots".to_owned(),
+        // A word processor made them of plain ones.
+        ("string values must be quoted", _) if first.is_some_and(|c| "“”„‟‘’‚«»″".contains(c)) => {
+            "write plain quotation marks: \"text\", or 'text'".to_owned()
+        }
         ("string values must be quoted", _) => {
             "write the value in quotes, like \"text\"".to_owned()
         }
@@ -209,7 +225,7 @@ fn syntax_problem(error: &toml::de::Error) -> Problem {
         (_, Some(expected)) => format!("write {expected} here"),
         (_, None) => "write `name = value`, `[section]` or a `#` comment".to_owned(),
     };
-    Problem::new(error.span().map_or(0, |span| span.start), what, help)
+    Problem::new(at, what, help)
 }
 
 /// What a text says of a key.

@@ -168,6 +168,7 @@ pub fn features() -> String {
     for entry in crate::codes::CODES {
         let argument = match entry.argument {
             Argument::None => "",
+            Argument::Digit => " DIGIT",
             Argument::Number => " NUMBER",
             Argument::SlotAndNumber => " KEY NUMBER",
         };
@@ -213,8 +214,14 @@ hear; it stays so |
 | press the mute key | your microphone is off, and its lamp lit; while it rings: silence |
 | press the hands-free key | as if you had lifted; again: as if you had put the handset down. \
 Lifting takes the call over |
+| with a display: press `5` while the handset lies | the menu: `2` up, `8` down, `5` or `#` \
+chooses, `*` back; calls, phone book, volume, ringing, network. Choose somebody, and lifting calls \
+them |
 | press a key of your own | what `dial.feature_keys` says: a number, a star code, an account, \
-the numbers dialled before, the door |
+the numbers dialled before, the door, a conference |
+| flash, then the code `*76` and a number | when it is answered, all three are connected |
+| hear a beep and a voice while the handset lies | an announcement to a group of `[paging]`; the \
+hands-free lamp blinks, and no one hears you. Lifting the handset ends it |
 
 The phone remembers its last 200 calls over restarts and power cuts: `offhook ctl history` shows \
 them,
@@ -226,6 +233,14 @@ the
 rings for a second, and they hear nothing until you lift, unless you want that. What the digit map \
 bars
 is barred however it is dialled.
+
+Forwarded callers are sent on by your server. Where it refuses that (302), an account's
+`forwarding = \"transfer\"` has the phone call the other number itself and connect the two.
+
+A phone that rings in its loudspeaker (`board.ringer = \"sound\"`, or no bell and no buzzer) rings
+as `audio.ring_sound` says: a sound of its own, or a WAV or Opus file beside `offhook.toml`.
+`audio.ring_sounds` gives each of the distinctive rings 1 to 5 another one: callers of `call.ring`,
+accounts with a `ring`, and callers who ask for it (Alert-Info).
 
 A flash is a short press of the hook switch, or the flash key. `call.flash_menu` chooses whether a \
 digit

@@ -14,6 +14,7 @@ mod board;
 mod direct;
 mod encryption;
 mod hardware;
+mod paging;
 
 pub use actions::Actions;
 pub use audio::{AudioSettings, RingSound};
@@ -22,14 +23,17 @@ pub use board::{Audio, Board, EchoCancelling, RingerChoice};
 pub use direct::DirectCaller;
 pub use encryption::Encryption;
 pub use hardware::Hardware;
+pub use paging::Paging;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use types::{Codec, Country, DtmfMethod, EncryptionPolicy, Language, OpusBand, Transport};
 
+mod quality;
 mod system;
 
+pub use quality::Quality;
 pub use system::{Ipv4Config, Ipv6Config, Link, Provision, System, Update, Wifi, WifiSecurity};
 
 use crate::codes::Codes;
@@ -49,6 +53,8 @@ pub struct Config {
     pub call: Call,
     /// `[codecs]`
     pub codecs: Codecs,
+    /// `[quality]`
+    pub quality: Quality,
     /// `[encryption]`
     pub encryption: Encryption,
     /// `[tls]` and `[[tls.pin]]`
@@ -77,6 +83,8 @@ pub struct Config {
     pub codes: Codes,
     /// `[actions]`
     pub actions: Actions,
+    /// `[paging]`
+    pub paging: Paging,
 }
 
 /// `[phone]`: who and where this telephone is.
@@ -182,6 +190,17 @@ pub enum MessageWaiting {
     Off,
 }
 
+/// When this phone asks for a session timer (RFC 4028).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionTimer {
+    /// Never; one that the far end asks for is kept.
+    Answer,
+    /// In the calls it places.
+    Offer,
+    /// In all calls.
+    Always,
+}
+
 /// `[[account]]`: one line at a registrar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
@@ -235,6 +254,8 @@ pub struct Account {
     pub ring: Option<u8>,
     /// Calls by it withhold its number.
     pub anonymous: bool,
+    /// Its server takes no 302: the phone forwards calls by calling the other number itself.
+    pub forward_by_transfer: bool,
     /// Which numbers exist for it, where that differs from `dial.digit_map`.
     pub digit_map: Option<String>,
     /// How much encryption calls by this account want, where that differs from `[encryption]`.
@@ -298,6 +319,8 @@ pub enum FeatureKey {
     RedialList,
     /// Opens the door (`actions.door`).
     Door,
+    /// Connects the call on hold and the one in the hand.
+    Conference,
 }
 
 impl FeatureKey {
@@ -307,14 +330,19 @@ impl FeatureKey {
     pub(crate) const REDIAL_LIST: &'static str = "redial-list";
     /// The name of [`FeatureKey::Door`].
     pub(crate) const DOOR: &'static str = "door";
+    /// The name of [`FeatureKey::Conference`].
+    pub(crate) const CONFERENCE: &'static str = "conference";
 
-    /// `200`, `sip:…`, `*66`, `account:NAME` or `redial-list`.
+    /// `200`, `sip:…`, `*66`, `account:NAME`, or the name of one of the others.
     pub fn from_text(text: &str) -> Self {
         if text == Self::REDIAL_LIST {
             return Self::RedialList;
         }
         if text == Self::DOOR {
             return Self::Door;
+        }
+        if text == Self::CONFERENCE {
+            return Self::Conference;
         }
         match text.strip_prefix(Self::ACCOUNT) {
             Some(name) => Self::Account(name.to_owned()),
@@ -417,8 +445,12 @@ pub struct Call {
     pub watched_by: Vec<DirectCaller>,
     /// Seconds an outgoing call may ring before it is given up.
     pub no_answer_s: u32,
+    /// When a session timer is asked for.
+    pub session_timer: SessionTimer,
     /// Longest time between two signs of the far end in the signalling (RFC 4028), in seconds.
     pub session_timer_s: u32,
+    /// Shortest such time that a far end may ask for, in seconds.
+    pub session_timer_min_s: u32,
     /// Callers hear this phone's line before it is answered (183 with a session description).
     pub early_media: bool,
     /// Seconds sound is sent in a call without any RTP or RTCP from where it goes; 0: no limit.
@@ -458,6 +490,10 @@ pub struct Call {
     pub key_tones: bool,
     /// How digits are sent.
     pub dtmf: DtmfMethod,
+    /// Shortest digit in ms; `None`: what suits how it is sent.
+    pub dtmf_ms: Option<u16>,
+    /// Shortest pause between two digits in ms.
+    pub dtmf_gap_ms: u16,
     /// Seconds of congestion tone after the far end hung up, before the howler.
     pub howler_after_s: u32,
     /// Seconds of howler before silence.

@@ -25,7 +25,9 @@ mod board;
 mod codes;
 mod hardware;
 mod network;
+mod paging;
 mod phone;
+mod quality;
 mod security;
 
 /// A section of the file.
@@ -37,6 +39,7 @@ pub(crate) enum Section {
     Dial,
     Call,
     Codecs,
+    Quality,
     Encryption,
     Tls,
     TlsPin,
@@ -53,6 +56,7 @@ pub(crate) enum Section {
     HardwareRotary,
     HardwareRinger,
     HardwareLamps,
+    HardwareDisplay,
     HardwareWatchdog,
     Control,
     Wifi,
@@ -61,6 +65,7 @@ pub(crate) enum Section {
     Update,
     Codes,
     Actions,
+    Paging,
 }
 
 /// Every section in the order of the example, with its path and what it is about.
@@ -76,6 +81,11 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     (Section::Dial, "dial", "From keys to numbers."),
     (Section::Call, "call", "How calls behave."),
     (Section::Codecs, "codecs", "How sound is coded."),
+    (
+        Section::Quality,
+        "quality",
+        "What is measured of a call's sound, and who gets it. `offhook report` shows it, too.",
+    ),
     (
         Section::Encryption,
         "encryption",
@@ -147,6 +157,11 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
     ),
     (Section::HardwareLamps, "hardware.lamps", "The lamps."),
     (
+        Section::HardwareDisplay,
+        "hardware.display",
+        "The display: a small OLED on an I2C bus, or a framebuffer of the kernel.",
+    ),
+    (
         Section::HardwareWatchdog,
         "hardware.watchdog",
         "The hardware watchdog.",
@@ -190,6 +205,13 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
         "actions",
         "URLs that are requested (HTTP GET) when something happens, for home automation. Without \
          any the phone requests nothing. The answer is ignored.",
+    ),
+    (
+        Section::Paging,
+        "paging",
+        "Announcements to many phones at once, by multicast RTP in clear: whoever is in the \
+         network can speak to the room. Without a group the phone listens to none. A page never \
+         opens the microphone.",
     ),
 ];
 
@@ -337,6 +359,7 @@ const fn setting(
 /// Every key, by section, in the order of the example.
 const TABLES: &[&[Setting]] = &[
     phone::SETTINGS,
+    quality::SETTINGS,
     network::SETTINGS,
     account::SETTINGS,
     security::SETTINGS,
@@ -346,6 +369,7 @@ const TABLES: &[&[Setting]] = &[
     appliance::SETTINGS,
     codes::SETTINGS,
     actions::SETTINGS,
+    paging::SETTINGS,
 ];
 
 /// Every key.

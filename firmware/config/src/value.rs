@@ -67,6 +67,8 @@ pub(crate) enum ValueKind {
     SpeedDial(usize),
     /// A table: pattern of callers to the number of a ring, at most this many.
     Rings(usize),
+    /// A table: number from 1 to this one to a text of this format.
+    Numbered(u8, TextFormat),
     /// A table: pattern of callers to one of these words, at most this many.
     Words(usize, &'static [&'static str]),
     /// A table: number of a key to what it does.
@@ -193,6 +195,7 @@ impl ValueKind {
             Self::Numbers(most) => numbers(value, most, self),
             Self::SpeedDial(most) => speed_dial(value, most, self),
             Self::Rings(most) => rings(value, most, self),
+            Self::Numbered(most, format) => list::numbered(value, most, format, self),
             Self::Words(most, words) => list::words(value, most, words, self),
             Self::FeatureKeys => list::feature_keys(value, self),
             Self::Contacts(most) => list::contacts(value, most, self),
@@ -353,6 +356,7 @@ impl ValueKind {
             | Self::Words(..)
             | Self::FeatureKeys
             | Self::Contacts(_)
+            | Self::Numbered(..)
             | Self::Rings(_) => Err((format!("this is text, not {}", self.shape()), None)),
         }
     }
@@ -378,6 +382,7 @@ impl ValueKind {
             Self::Target => "a number or SIP address",
             Self::SpeedDial(_)
             | Self::Rings(_)
+            | Self::Numbered(..)
             | Self::Words(..)
             | Self::FeatureKeys
             | Self::Contacts(_) => "a table",
@@ -457,6 +462,10 @@ impl ValueKind {
             ),
             Self::Rings(most) => {
                 format!("write at most {most} lines like `\"030*\" = 2` under [call.ring]")
+            }
+            Self::Numbered(most, format) => {
+                let each = format.help().trim_start_matches("write ");
+                format!("write lines like `2 = …`, with numbers from 1 to {most}; each is {each}")
             }
             Self::Words(most, words) => format!(
                 "write at most {most} lines like `\"0900*\" = \"{}\"`, each with one of {}",

@@ -70,6 +70,13 @@ impl Accounts {
             .is_some_and(|account| account.until.is_some())
     }
 
+    /// The first account that is not registered, and why.
+    pub(crate) fn first_error(&self) -> Option<(&str, &str)> {
+        let failed = |account: &&Account| account.until.is_none() && account.error.is_some();
+        let account = self.list.iter().find(failed)?;
+        Some((&account.name, account.error.as_deref()?))
+    }
+
     /// What `agent` and the events say of each account.
     pub(crate) fn status(
         &self,

@@ -2,7 +2,21 @@
 
 use std::time::Duration;
 
+use config::schema::SessionTimer;
 use sip::media_security::Fingerprint;
+
+fn session_intervals(call: &config::schema::Call) -> sip::SessionIntervals {
+    let (wanted, of_callers) = match call.session_timer {
+        SessionTimer::Answer => (false, false),
+        SessionTimer::Offer => (true, false),
+        SessionTimer::Always => (true, true),
+    };
+    sip::SessionIntervals {
+        wanted_s: wanted.then_some(call.session_timer_s),
+        of_callers,
+        min_s: call.session_timer_min_s,
+    }
+}
 
 /// The part of the configuration that the user agent needs.
 pub(crate) fn agent_config(
@@ -60,7 +74,7 @@ pub(crate) fn agent_config(
         auto_answer: config.call.auto_answer_ms.is_some(),
         codecs: config.codecs.order.clone(),
         media_security: crate::negotiate::media_security(config, None, fingerprint),
-        session_expires_s: Some(config.call.session_timer_s),
+        session_intervals: session_intervals(&config.call),
         events: event_settings(config),
         local,
         tls_port: config.tls.sip_port_tls,

@@ -113,6 +113,10 @@ pub enum Request {
     Quality(Option<u32>),
     /// The calls of this phone.
     History,
+    /// The same as a table for a spreadsheet.
+    HistoryCsv,
+    /// What the display shows.
+    Screen,
     /// The star codes.
     Codes,
     /// Every figure of every stream.
@@ -123,6 +127,14 @@ pub enum Request {
     Refresh,
     /// Write the support bundle to this file.
     Bundle(PathBuf),
+    /// Capture the headers of RTP and RTCP, no sound and no keys, for so many seconds, into this
+    /// file.
+    Capture {
+        /// The file, pcap.
+        file: PathBuf,
+        /// 1 to 900.
+        seconds: u32,
+    },
     /// Orderly shutdown.
     Quit,
 }
@@ -182,6 +194,24 @@ pub enum Reply {
         ok: bool,
         /// One entry a call.
         history: Vec<HistoryEntry>,
+    },
+    /// The calls as a table, the newest first.
+    HistoryCsv {
+        /// Always true.
+        ok: bool,
+        /// The text of the table (RFC 4180).
+        csv: String,
+    },
+    /// What the display shows.
+    Screen {
+        /// Always true.
+        ok: bool,
+        /// How bright it is.
+        brightness: &'static str,
+        /// Its status bar.
+        title: String,
+        /// The texts below it, from the top.
+        lines: Vec<String>,
     },
     /// The star codes that are on.
     Codes {
@@ -262,6 +292,10 @@ impl Reply {
     }
 }
 
+/// Longest capture, and what it is where nothing is said, in seconds.
+const MAX_CAPTURE_S: u32 = 900;
+const DEFAULT_CAPTURE_S: u32 = 30;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonLine {
@@ -271,15 +305,17 @@ struct JsonLine {
     to: Option<String>,
     call: Option<u32>,
     file: Option<PathBuf>,
+    seconds: Option<u32>,
     key: Option<String>,
     on: Option<bool>,
     of: Option<String>,
     db: Option<i8>,
     text: Option<String>,
+    csv: Option<bool>,
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 24] = [
+pub const COMMANDS: [&str; 25] = [
     "lift",
     "hang-up",
     "press",
@@ -299,10 +335,12 @@ pub const COMMANDS: [&str; 24] = [
     "stats",
     "quality",
     "history",
+    "screen",
     "codes",
     "events",
     "refresh",
     "bundle",
+    "capture",
     "quit",
 ];
 
@@ -314,79 +352,45 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
         "lift" => Ok(Request::Action(UserAction::Lift)),
         "hang-up" => Ok(Request::Action(UserAction::HangUp)),
         "flash" => Ok(Request::Action(UserAction::Flash)),
-        "press" => line
-            .keys
-            .map(|keys| Request::Action(UserAction::Press(keys)))
-            .ok_or(ProtocolError::Missing {
-                command: "press",
-                missing: "keys",
-                example: r#"{"cmd":"press","keys":"123#"}"#,
-            }),
-        "rotary" => line
-            .digits
-            .map(|digits| Request::Action(UserAction::Rotary(digits)))
-            .ok_or(ProtocolError::Missing {
-                command: "rotary",
-                missing: "digits",
-                example: r#"{"cmd":"rotary","digits":"112"}"#,
-            }),
+        "press" => {
+            needed(line.keys, "press", "keys").map(|keys| Request::Action(UserAction::Press(keys)))
+        }
+        "rotary" => needed(line.digits, "rotary", "digits")
+            .map(|digits| Request::Action(UserAction::Rotary(digits))),
         "key" => function_key(line.key),
-        "mute" => line
-            .on
-            .map(|on| Request::Action(UserAction::Mute(on)))
-            .ok_or(ProtocolError::Missing {
-                command: "mute",
-                missing: "on",
-                example: r#"{"cmd":"mute","on":true}"#,
-            }),
+        "mute" => needed(line.on, "mute", "on").map(|on| Request::Action(UserAction::Mute(on))),
         "volume" => volume(line.of, line.db),
         "answer" => Ok(Request::Action(UserAction::Answer)),
         "reject" => Ok(Request::Action(UserAction::Reject)),
         "conference" => Ok(Request::Action(UserAction::Conference)),
-        "dial" => line
-            .to
-            .map(|to| Request::Action(UserAction::Dial(to)))
-            .ok_or(ProtocolError::Missing {
-                command: "dial",
-                missing: "to",
-                example: r#"{"cmd":"dial","to":"0301234"}"#,
-            }),
-        "transfer" => line
-            .to
-            .map(|to| Request::Action(UserAction::Transfer(to)))
-            .ok_or(ProtocolError::Missing {
-                command: "transfer",
-                missing: "to",
-                example: r#"{"cmd":"transfer","to":"103"}"#,
-            }),
-        "message" => match (line.to, line.text) {
-            (Some(to), Some(text)) => Ok(Request::Action(UserAction::Message { to, text })),
-            (to, _) => Err(ProtocolError::Missing {
-                command: "message",
-                missing: if to.is_some() { "text" } else { "to" },
-                example: r#"{"cmd":"message","to":"102","text":"lunch?"}"#,
-            }),
-        },
+        "dial" => needed(line.to, "dial", "to").map(|to| Request::Action(UserAction::Dial(to))),
+        "transfer" => {
+            needed(line.to, "transfer", "to").map(|to| Request::Action(UserAction::Transfer(to)))
+        }
+        "message" => {
+            let to = needed(line.to, "message", "to")?;
+            let text = needed(line.text, "message", "text")?;
+            Ok(Request::Action(UserAction::Message { to, text }))
+        }
+        "history" if line.csv == Some(true) => Ok(Request::HistoryCsv),
         "history" => Ok(Request::History),
+        "screen" => Ok(Request::Screen),
         "quality" => Ok(Request::Quality(line.call)),
         "codes" => Ok(Request::Codes),
-        "verify" => line
-            .call
-            .map(|call| Request::Action(UserAction::Verify(call)))
-            .ok_or(ProtocolError::Missing {
-                command: "verify",
-                missing: "call",
-                example: r#"{"cmd":"verify","call":1}"#,
-            }),
-        "bundle" => line
-            .file
-            .filter(|file| file.is_absolute())
-            .map(Request::Bundle)
-            .ok_or(ProtocolError::Missing {
-                command: "bundle",
-                missing: "file",
-                example: r#"{"cmd":"bundle","file":"/tmp/offhook-support.tar.gz"}"#,
-            }),
+        "verify" => needed(line.call, "verify", "call")
+            .map(|call| Request::Action(UserAction::Verify(call))),
+        "bundle" => {
+            let file = line.file.filter(|file| file.is_absolute());
+            needed(file, "bundle", "file").map(Request::Bundle)
+        }
+        "capture" => {
+            let seconds = line.seconds.unwrap_or(DEFAULT_CAPTURE_S);
+            let file = line
+                .file
+                .filter(|file| file.is_absolute() && (1..=MAX_CAPTURE_S).contains(&seconds));
+            needed(file, "capture", "file, or seconds from 1 to 900")
+                .map(|file| Request::Capture { file, seconds })
+        }
         "status" => Ok(Request::Status),
         "stats" => Ok(Request::Stats),
         "events" => Ok(Request::Events),
@@ -396,12 +400,43 @@ pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
     }
 }
 
+/// Commands that need something, each as it is written.
+const EXAMPLES: [(&str, &str); 11] = [
+    ("press", r#"{"cmd":"press","keys":"123#"}"#),
+    ("rotary", r#"{"cmd":"rotary","digits":"112"}"#),
+    ("mute", r#"{"cmd":"mute","on":true}"#),
+    ("dial", r#"{"cmd":"dial","to":"0301234"}"#),
+    ("transfer", r#"{"cmd":"transfer","to":"103"}"#),
+    ("message", r#"{"cmd":"message","to":"102","text":"lunch?"}"#),
+    ("verify", r#"{"cmd":"verify","call":1}"#),
+    (
+        "bundle",
+        r#"{"cmd":"bundle","file":"/tmp/offhook-support.tar.gz"}"#,
+    ),
+    (
+        "capture",
+        r#"{"cmd":"capture","file":"/tmp/rtp.pcap","seconds":30}"#,
+    ),
+    ("key", r#"{"cmd":"key","key":"mute"}"#),
+    ("volume", r#"{"cmd":"volume","of":"earpiece","db":-6}"#),
+];
+
+/// What a command cannot do without.
+fn needed<T>(
+    value: Option<T>,
+    command: &'static str,
+    missing: &'static str,
+) -> Result<T, ProtocolError> {
+    let found = EXAMPLES.iter().find(|(name, _)| *name == command);
+    value.ok_or(ProtocolError::Missing {
+        command,
+        missing,
+        example: found.map_or("", |(_, example)| example),
+    })
+}
+
 fn function_key(name: Option<String>) -> Result<Request, ProtocolError> {
-    let name = name.ok_or(ProtocolError::Missing {
-        command: "key",
-        missing: "key",
-        example: r#"{"cmd":"key","key":"mute"}"#,
-    })?;
+    let name = needed(name, "key", "key")?;
     if let Some(key) = FunctionKey::from_name(&name) {
         return Ok(Request::Action(UserAction::Function(key)));
     }
@@ -414,12 +449,8 @@ fn function_key(name: Option<String>) -> Result<Request, ProtocolError> {
 }
 
 fn volume(of: Option<String>, db: Option<i8>) -> Result<Request, ProtocolError> {
-    let missing = |missing| ProtocolError::Missing {
-        command: "volume",
-        missing,
-        example: r#"{"cmd":"volume","of":"earpiece","db":-6}"#,
-    };
-    let (of, db) = (of.ok_or(missing("of"))?, db.ok_or(missing("db"))?);
+    let of = needed(of, "volume", "of")?;
+    let db = needed(db, "volume", "db")?;
     match VolumeOf::from_name(&of) {
         Some(of) => Ok(Request::Action(UserAction::Volume(of, db))),
         None => Err(ProtocolError::Value {
@@ -436,7 +467,9 @@ mod tests {
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 25] = [
+        let table: [(&str, Request); 27] = [
+            (r#"{"cmd":"screen"}"#, Request::Screen),
+            (r#"{"cmd":"history","csv":true}"#, Request::HistoryCsv),
             (
                 r#"{"cmd":"key","key":"hands-free"}"#,
                 Request::Action(UserAction::Function(FunctionKey::HandsFree)),
@@ -496,6 +529,13 @@ mod tests {
             (
                 r#"{"cmd":"bundle","file":"/tmp/b"}"#,
                 Request::Bundle("/tmp/b".into()),
+            ),
+            (
+                r#"{"cmd":"capture","file":"/tmp/c","seconds":9}"#,
+                Request::Capture {
+                    file: "/tmp/c".into(),
+                    seconds: 9,
+                },
             ),
             (r#"{"cmd":"quit"}"#, Request::Quit),
         ];

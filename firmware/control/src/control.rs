@@ -25,6 +25,7 @@ use crate::actions::Actions;
 use crate::agent_config::agent_config;
 use crate::calls::Calls;
 use crate::credentials::Credentials;
+use crate::display::DisplayState;
 use crate::dtls::DtlsEndpoints;
 use crate::history::{History, HistoryEntry};
 use crate::ice::{IceEndpoints, Servers};
@@ -32,7 +33,9 @@ use crate::key_script::KeyScript;
 use crate::known_peers::KnownPeers;
 use crate::note::Note;
 use crate::outbox::Outbox;
+use crate::paging::Paging;
 use crate::quality::QualityReport;
+use crate::ring_sounds::RingSounds;
 use crate::status::{AudioStatus, CallStatus, IoCounters};
 use crate::stream_factory::StreamFactory;
 use crate::wall_clock::WallClock;
@@ -47,8 +50,11 @@ mod media_event;
 mod media_sockets;
 mod messages;
 mod output;
+mod pages;
 mod phone_output;
+mod quality_report;
 mod report;
+mod screen;
 mod sip_event;
 #[cfg(test)]
 mod tests;
@@ -141,8 +147,12 @@ pub struct Control {
     prepared_sockets: PreparedSockets,
     outbox: Outbox,
     line_lamp: LineLamp,
+    /// None: there is no display.
+    display: Option<DisplayState>,
     /// The card plays the bell.
     rings_by_sound: bool,
+    ring_sounds: RingSounds,
+    paging: Paging,
     voice: voice::Voice,
     last_call: Option<CallStatus>,
     /// How it sounded.
@@ -224,6 +234,10 @@ impl Control {
                 },
                 identity.card,
                 (now, identity.ntp),
+                media::dtmf::Timing {
+                    shortest_ms: config.call.dtmf_ms,
+                    gap_ms: config.call.dtmf_gap_ms,
+                },
             ),
             awaiting_sockets: Vec::new(),
             prepared_sockets: PreparedSockets::default(),
@@ -232,7 +246,10 @@ impl Control {
                 line: LampState::Off,
                 fault: None,
             },
+            display: None,
             rings_by_sound: config.board.ringer == Some(config::schema::RingerChoice::Sound),
+            ring_sounds: RingSounds::new(config),
+            paging: Paging::new(config),
             voice,
             last_call: None,
             last_quality: None,
@@ -316,12 +333,6 @@ impl Control {
         self.drain(now);
     }
 
-    /// The board has neither bell nor buzzer: where the configuration names none, the card plays
-    /// the bell.
-    pub fn set_no_ringer(&mut self) {
-        self.rings_by_sound |= self.config.board.ringer.is_none();
-    }
-
     /// The star codes that are on.
     pub fn codes(&self) -> Vec<crate::api::CodeEntry> {
         crate::api::CodeEntry::all(&self.config)
@@ -330,6 +341,13 @@ impl Control {
     /// The calls of this phone, the newest first.
     pub fn history(&self) -> impl Iterator<Item = &HistoryEntry> {
         self.history.newest_first()
+    }
+
+    /// The same as a table for a spreadsheet.
+    pub fn history_csv(&self) -> String {
+        let accounts = self.config.accounts.iter();
+        let names: Vec<String> = accounts.map(|account| account.name.clone()).collect();
+        self.history.to_csv(&names, &self.config.system.time_zone)
     }
 
     /// The wall-clock time of now as NTP 32.32, for the history.
@@ -384,6 +402,12 @@ impl Control {
             self.agent.handle_lookup_failed(id, reason, now);
         }
         self.drain(now);
+    }
+
+    /// The hosts for whose connections room is kept.
+    #[must_use]
+    pub fn known_hosts(&self) -> sip::KnownHosts {
+        self.agent.known_hosts()
     }
 
     /// Our own addresses changed: accounts register again, calls are re-invited.
@@ -478,6 +502,7 @@ impl Control {
             self.dtls.poll_timeout(),
             self.ice.poll_timeout(),
             self.servers.poll_timeout(),
+            self.paging.poll_timeout(),
             drop_at,
         ]
         .into_iter()
@@ -490,7 +515,12 @@ impl Control {
         Tables {
             sip: self.agent.tables(),
             calls: self.calls.len(),
-            streams: self.calls.iter().map(|call| call.in_engine as usize).sum(),
+            streams: self
+                .calls
+                .iter()
+                .map(|call| call.in_engine as usize)
+                .sum::<usize>()
+                + self.paging.len(),
             awaiting_sockets: self.awaiting_sockets.len()
                 + usize::from(self.prepared_sockets.is_pending()),
             keys: self.key_script.len(),
@@ -540,6 +570,7 @@ impl Control {
 
     /// Carries values between phone, agent and handshakes until none has more.
     fn drain(&mut self, now: Instant) {
+        self.run_pages(now);
         for _ in 0..MAX_ROUNDS {
             if let Some(output) = self.phone.poll_output() {
                 self.on_phone_output(output, now);
@@ -553,6 +584,7 @@ impl Control {
                 break;
             }
         }
+        self.display_state(now);
         self.look_up_when_idle();
         self.prepare_sockets(now);
         self.emit_call_changes();

@@ -193,6 +193,8 @@ pub enum DigitTransport {
     Rfc4733,
     /// In a SIP INFO.
     Info,
+    /// As a tone in the sound.
+    Inband,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

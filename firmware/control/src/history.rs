@@ -83,7 +83,68 @@ pub enum HistoryError {
     TooLarge,
 }
 
+/// The name of the table on the card.
+pub const CSV_FILE: &str = "history.csv";
+
+impl HistoryEntry {
+    /// One row of the table; `time_zone`: a POSIX rule.
+    fn to_csv(&self, accounts: &[String], time_zone: &str) -> String {
+        let time = config::local_time(time_zone, self.time);
+        let account = self.account.and_then(|index| accounts.get(index));
+        let name_of = |value: serde_json::Result<serde_json::Value>| {
+            let value = value.unwrap_or_default();
+            value.as_str().unwrap_or_default().to_owned()
+        };
+        let cells = [
+            format!(
+                "{:04}-{:02}-{:02} {:02}:{:02}",
+                time.year, time.month, time.day, time.hour, time.minute
+            ),
+            name_of(serde_json::to_value(self.direction)),
+            name_of(serde_json::to_value(self.outcome)),
+            self.number.clone(),
+            self.name.clone(),
+            account.cloned().unwrap_or_default(),
+            self.duration_s.to_string(),
+            self.mos.map(|mos| mos.to_string()).unwrap_or_default(),
+            self.encryption.clone(),
+            self.reason.clone(),
+            self.text.clone().unwrap_or_default(),
+        ];
+        cells.map(|cell| csv_cell(&cell)).join(",")
+    }
+}
+
+/// A cell (RFC 4180). A far end chooses its own name: one that a spreadsheet would take for a
+/// formula begins with an apostrophe.
+fn csv_cell(text: &str) -> String {
+    let digits = |rest: &str| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+    let is_number = text.strip_prefix(['+', '-']).is_some_and(digits);
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number;
+    let text = if formula {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    };
+    if text.contains([',', '"', '\n', '\r', '\'', ';']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text
+    }
+}
+
 impl History {
+    /// The calls as a table for a spreadsheet (RFC 4180), the newest first. `accounts`: their
+    /// names; `time_zone`: a POSIX rule.
+    pub fn to_csv(&self, accounts: &[String], time_zone: &str) -> String {
+        let head = "time,direction,outcome,number,name,account,duration_s,mos,encryption,reason,\
+                    text\r\n";
+        let rows = self
+            .newest_first()
+            .map(|entry| entry.to_csv(accounts, time_zone) + "\r\n");
+        std::iter::once(head.to_owned()).chain(rows).collect()
+    }
+
     /// Reads the file. A line that cannot be read is left out: one entry is lost, not all.
     pub fn parse(bytes: &[u8]) -> Result<Self, HistoryError> {
         if bytes.len() > MAX_BYTES {
@@ -211,6 +272,60 @@ mod tests {
         assert_eq!(History::parse(&torn).unwrap().entries.len(), 1);
         let large = vec![b' '; MAX_BYTES + 1];
         assert_eq!(History::parse(&large), Err(HistoryError::TooLarge));
+    }
+
+    /// The file is replaced as a whole; but where a disk loses the end of it, or a block of it,
+    /// what was lost is all that is lost.
+    #[test]
+    fn each_cut_of_the_file_loses_the_end_only() {
+        let mut history = History::default();
+        for number in 0..8 {
+            history.add(entry(&number.to_string(), CallDirection::Out));
+        }
+        let whole = history.to_text().into_bytes();
+        for cut in 0..=whole.len() {
+            let read = History::parse(&whole[..cut]).unwrap();
+            // Whole lines before the cut; the last one may do without its end of line.
+            let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+            let kept = read.entries.len();
+            assert!(
+                kept == lines || kept == lines + 1,
+                "{cut}: {kept} of {lines}"
+            );
+            assert_eq!(read.entries, history.entries[..kept], "{cut}");
+        }
+        // A block that was never written reads as zeros.
+        for from in (0..whole.len()).step_by(7) {
+            let mut torn = whole.clone();
+            let to = (from + 64).min(torn.len());
+            torn[from..to].fill(0);
+            let touched = torn.split(|byte| *byte == b'\n').count();
+            let lost = history.entries.len() - History::parse(&torn).unwrap().entries.len();
+            assert!(lost <= 2, "{from}: {lost} of {touched} lines");
+        }
+    }
+
+    #[test]
+    fn the_table_is_read_by_a_spreadsheet() {
+        let mut history = History::default();
+        let mut named = entry("+49301234", CallDirection::In);
+        named.name = "Berg, \"Anna\"".to_owned();
+        history.add(named);
+        let mut formula = entry("", CallDirection::In);
+        formula.name = "=HYPERLINK(1)".to_owned();
+        formula.outcome = CallOutcome::Missed;
+        formula.mos = None;
+        formula.account = None;
+        history.add(formula);
+        let names = ["office".to_owned()];
+        let csv = history.to_csv(&names, "CET-1CEST,M3.5.0,M10.5.0/3");
+        assert_eq!(
+            csv,
+            "time,direction,outcome,number,name,account,duration_s,mos,encryption,reason,text\r\n\
+             2023-11-14 23:13,in,missed,,\"'=HYPERLINK(1)\",,60,,none,ended here,\r\n\
+             2023-11-14 23:13,in,answered,+49301234,\"Berg, \"\"Anna\"\"\",office,60,4.4,none,\
+             ended here,\r\n"
+        );
     }
 
     #[test]

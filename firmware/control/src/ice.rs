@@ -21,6 +21,7 @@ mod endpoint;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod gather;
+mod selected;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ use std::time::{Duration, Instant};
 use media::{PacketKind, Relays, StreamId};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
-use sip::ice::{AgreedIce, IceCredentials, LocalIce};
+use sip::ice::{AgreedIce, ChosenPath, IceCredentials, LocalIce};
 
 use crate::transmit::Transmit;
 use agent::Agent;
@@ -93,6 +94,8 @@ pub(crate) enum Event {
     Gathered(StreamId),
     /// A router gave its sockets other addresses than those it gave before.
     Remapped(StreamId),
+    /// Its way is chosen for good, and this end leads: see [`IceEndpoints::chosen_path`].
+    Chosen(StreamId),
     /// Its packets go another way: see [`IceEndpoints::path`].
     Moved(StreamId),
     /// No way to its far end was found.
@@ -128,8 +131,8 @@ impl IceEndpoints {
         }
     }
 
-    /// A stream's sockets are open: asks for its addresses. Whether they are known at once;
-    /// otherwise [`Event::Gathered`] follows.
+    /// A stream's sockets are open: asks for its addresses, unless the same was asked already.
+    /// Whether they are known at once; otherwise [`Event::Gathered`] follows.
     pub(crate) fn open(
         &mut self,
         stream: StreamId,
@@ -137,8 +140,14 @@ impl IceEndpoints {
         wanted: Wanted,
         now: Instant,
     ) -> bool {
+        let mut endpoints = self.endpoints.iter();
+        let known = endpoints.find(|endpoint| endpoint.stream == stream);
+        if let Some(known) = known.filter(|known| known.gatherer.asks(sockets, &wanted)) {
+            return known.gatherer.is_done();
+        }
         let gatherer = Gatherer::new(sockets, wanted, &mut self.rng, now);
         let done = gatherer.is_done();
+        self.close(stream, now);
         let credentials = self.new_credentials();
         let mut endpoint = Endpoint {
             stream,
@@ -149,15 +158,23 @@ impl IceEndpoints {
             muxed: false,
             before: None,
             reported: Path::default(),
+            chosen: None,
             had_path: false,
             lost: None,
             events: VecDeque::new(),
             outgoing: VecDeque::new(),
         };
         endpoint.collect(now);
-        self.endpoints.retain(|known| known.stream != stream);
         self.endpoints.push(endpoint);
         done
+    }
+
+    /// A stream's call cannot wait for a server: it goes on within half a second, whatever is known
+    /// then.
+    pub(crate) fn hurry(&mut self, stream: StreamId, now: Instant) {
+        if let Some(endpoint) = self.get(stream) {
+            endpoint.gatherer.hurry(now);
+        }
     }
 
     /// Asks again: the network changed. Checks that run go on until the far end agrees to others.
@@ -319,6 +336,12 @@ impl IceEndpoints {
             .find(|endpoint| endpoint.stream == stream)
             .map(Endpoint::path)
             .unwrap_or_default()
+    }
+
+    /// The way that checks chose for good, where this end leads them.
+    pub(crate) fn chosen_path(&self, stream: StreamId) -> Option<ChosenPath> {
+        let mut endpoints = self.endpoints.iter();
+        endpoints.find(|endpoint| endpoint.stream == stream)?.chosen
     }
 
     /// A STUN message, or what came by a TURN channel. What is DTLS in it, with the socket it came

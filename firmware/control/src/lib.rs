@@ -64,6 +64,7 @@ mod call;
 mod calls;
 mod control;
 pub mod credentials;
+mod display;
 pub mod dtls;
 mod event;
 pub mod features;
@@ -75,9 +76,11 @@ mod media_addresses;
 pub mod negotiate;
 mod note;
 mod outbox;
+mod paging;
 pub mod phone_book;
 mod quality;
 pub mod readable;
+mod ring_sounds;
 pub mod speech;
 mod status;
 mod stream_factory;
@@ -86,6 +89,7 @@ pub mod tones;
 mod transmit;
 mod wall_clock;
 
+pub use crate::display::{Brightness, DisplaySettings};
 pub use call::CallDirection;
 pub use control::{Control, Identity, Output, Tables};
 pub use credentials::Credentials;
@@ -96,8 +100,8 @@ pub use media_addresses::MediaAddresses;
 pub use quality::{QualityReport, QualitySecond, QualitySummary};
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
-    IoCounters, MailboxStatus, MessageStatus, PeerStatus, RtpStatus, SoundStatus, Stats, Status,
-    TableStats, UNVERIFIED_TLS, WatchedStatus,
+    IoCounters, MailboxStatus, MessageStatus, MetricsStatus, PeerStatus, RtpStatus, SoundStatus,
+    Stats, Status, TableStats, UNVERIFIED_TLS, WatchedStatus,
 };
 pub use transmit::Transmit;
 pub use types::BoardEvent;

@@ -39,6 +39,8 @@ pub struct StreamIdentity {
     pub ntp: (Instant, u64),
     /// How Opus is sent.
     pub opus: OpusSending,
+    /// How long digits last and lie apart.
+    pub dtmf: media::dtmf::Timing,
 }
 
 /// What this phone offers, or may answer with, from the sockets `rtp` and `rtcp`.
@@ -60,6 +62,7 @@ pub fn local_media(
             .offers_events(),
         opus: opus_format(config, account),
         comfort_noise: pauses(config, account),
+        rtcp_xr: config.quality.rtcp_xr,
         media_security: media_security(config, account, None),
         ice: None,
         owner_moves: false,
@@ -199,12 +202,14 @@ pub fn stream_config(agreed: &Negotiated, identity: StreamIdentity) -> StreamCon
         recv_payloads,
         send_dtmf: agreed.send_dtmf,
         recv_dtmf: agreed.recv_dtmf,
+        dtmf: identity.dtmf,
         ptime_ms: agreed.ptime_ms,
         opus_fec: agreed.opus.fec,
         opus_dtx: agreed.opus.dtx,
         opus_bitrate: opus.bitrate,
         opus_band: opus.band,
         comfort_noise: agreed.comfort_noise,
+        rtcp_xr: agreed.rtcp_xr,
         remote_rtp: agreed.remote_rtp,
         remote_rtcp: if agreed.rtcp_mux {
             agreed.remote_rtp
@@ -217,6 +222,7 @@ pub fn stream_config(agreed: &Negotiated, identity: StreamIdentity) -> StreamCon
         media_timeout: identity.media_timeout,
         protection: protection(agreed),
         direction: agreed.direction,
+        ear_only: false,
         ssrc: identity.ssrc,
         first_sequence: identity.first_sequence,
         first_timestamp: identity.first_timestamp,
@@ -243,6 +249,7 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
         ptime_ms,
         opus,
         comfort_noise,
+        rtcp_xr,
         protection,
         required,
         missing: _,
@@ -258,6 +265,7 @@ pub fn same_stream(before: &Negotiated, after: &Negotiated) -> bool {
         && *ptime_ms == after.ptime_ms
         && *opus == after.opus
         && *comfort_noise == after.comfort_noise
+        && *rtcp_xr == after.rtcp_xr
         && *protection == after.protection
         && *required == after.required
 }
@@ -282,6 +290,7 @@ mod tests {
             ptime_ms: 20,
             opus: OpusFormat::default(),
             comfort_noise: false,
+            rtcp_xr: types::RtcpXr::ALL,
             direction: Direction::SendRecv,
             protection: Protection::Clear,
             required: false,
@@ -302,6 +311,10 @@ mod tests {
             card: (48_000, 240),
             ntp: (crate::test_origin(), 9),
             opus: OpusSending::default(),
+            dtmf: media::dtmf::Timing {
+                shortest_ms: Some(120),
+                gap_ms: 70,
+            },
         }
     }
 
@@ -316,12 +329,14 @@ mod tests {
             recv_payloads: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
             send_dtmf: Some((101, 8000)),
             recv_dtmf: Some(96),
+            dtmf: given.dtmf,
             ptime_ms: 20,
             opus_fec: false,
             opus_dtx: false,
             opus_bitrate: None,
             opus_band: OpusBand::Wide,
             comfort_noise: false,
+            rtcp_xr: types::RtcpXr::ALL,
             remote_rtp: "192.0.2.1:4000".parse().unwrap(),
             remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
             relays: media::Relays::default(),
@@ -330,6 +345,7 @@ mod tests {
             media_timeout: Duration::from_secs(60),
             protection: media::Protection::Clear,
             direction: Direction::SendRecv,
+            ear_only: false,
             ssrc: 1,
             first_sequence: 2,
             first_timestamp: 3,

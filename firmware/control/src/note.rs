@@ -58,6 +58,8 @@ pub(crate) enum Note {
     MessageSent { to: String },
     /// The same, and it was not.
     MessageFailed { to: String, why: String },
+    /// An announcement to a paging group is heard.
+    Page { group: u8, from: String },
     /// A call cannot be placed.
     NotPlaced { call: u32, reason: String },
 }
@@ -88,6 +90,7 @@ impl Note {
             Self::ConsentLost { .. } => "consent_lost",
             Self::MessageSent { .. } => "message_sent",
             Self::MessageFailed { .. } => "message_failed",
+            Self::Page { .. } => "page",
             Self::NotPlaced { .. } => "not_placed",
         }
     }
@@ -162,6 +165,7 @@ impl fmt::Display for Note {
             Self::MessageFailed { to, why } => {
                 write!(f, "the message to {to} was not taken: {why}")
             }
+            Self::Page { group, from } => write!(f, "page to group {group} from {from}"),
             Self::NotPlaced { call, reason } => write!(f, "call {call} failed: {reason}"),
         }
     }

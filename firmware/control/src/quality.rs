@@ -10,7 +10,9 @@ use std::collections::VecDeque;
 use media::StreamStats;
 use serde::Serialize;
 
-use crate::status::round;
+use crate::status::{MetricsStatus, round};
+
+pub(crate) mod vq_report;
 
 /// Seconds kept.
 const SECONDS: usize = 60;
@@ -32,13 +34,15 @@ pub struct QualitySecond {
     pub jitter_ms: f64,
     /// Playout delay of the jitter buffer in ms.
     pub delay_ms: f64,
+    /// Delay the jitter buffer aims at in ms.
+    pub buffer_ms: f64,
     /// Round trip by RTCP in ms; 0: not known.
     pub round_trip_ms: f64,
     /// Level sent, dBm0.
     pub sent_level_db: f64,
     /// Level received, dBm0.
     pub received_level_db: f64,
-    /// Estimated listening quality of this second, 1 to 4.5.
+    /// Estimated conversational quality of this second, 1 to 4.5.
     pub mos: f64,
 }
 
@@ -78,6 +82,10 @@ pub struct QualityReport {
     pub codec: &'static str,
     /// The whole call.
     pub summary: QualitySummary,
+    /// How this end receives the far end.
+    pub metrics: MetricsStatus,
+    /// How the far end says it receives this one; none where it does not (RTCP XR).
+    pub far_metrics: Option<MetricsStatus>,
     /// Its last seconds, the oldest first.
     pub seconds: Vec<QualitySecond>,
 }
@@ -111,6 +119,7 @@ impl Quality {
             concealed_ms: stats.concealed_ms.saturating_sub(last.concealed_ms),
             jitter_ms: round(stats.jitter_ms, 100.0),
             delay_ms: round(stats.delay_ms, 10.0),
+            buffer_ms: f64::from(stats.metrics.buffer_nominal_ms),
             round_trip_ms: stats.round_trip_ms.map_or(0.0, |ms| round(ms, 100.0)),
             sent_level_db: round(stats.sent_level_dbm0, 10.0),
             received_level_db: round(stats.received_level_dbm0, 10.0),
@@ -131,6 +140,16 @@ impl Quality {
             self.seconds.pop_front();
         }
         self.seconds.push_back(second);
+    }
+
+    /// Seconds of sound so far.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.count
+    }
+
+    /// Interarrival jitter in ms: now, and the most there was.
+    pub(crate) fn jitter_ms(&self) -> (f64, f64) {
+        (f64::from(self.last.jitter_ms), self.most_jitter)
     }
 
     /// As it is given out; `None`: nothing was heard yet.
@@ -160,6 +179,8 @@ impl Quality {
                 mean_mos: round(mean(self.mos_sum) as f32, 100.0),
                 worst_mos: round(self.worst_mos as f32, 100.0),
             },
+            metrics: (&self.last.metrics).into(),
+            far_metrics: self.last.far_metrics.as_ref().map(Into::into),
             seconds: self.seconds.iter().cloned().collect(),
         })
     }

@@ -1,6 +1,7 @@
 //! What the phone says of itself when asked: the answers to `ctl status` and `ctl stats`.
 //! `docs/ctl.md` documents each field; a test compares the page with these types.
 
+use media::rtcp::xr::VoipMetrics;
 use serde::Serialize;
 
 use crate::call::CallDirection;
@@ -219,8 +220,59 @@ pub struct RtpStatus {
     pub jitter_ms: f64,
     /// Delay of the jitter buffer.
     pub delay_ms: f64,
-    /// Estimated listening quality, 1 to 4.5.
+    /// Estimated conversational quality, 1 to 4.5, on the scale of the codec's band.
     pub mos: f64,
+}
+
+/// How one end of a call receives the other: the VoIP metrics of RFC 3611 section 4.7.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MetricsStatus {
+    /// Share of packets lost, 0 to 1.
+    pub loss: f64,
+    /// Share of packets that came and were not played, 0 to 1.
+    pub discarded: f64,
+    /// Share of packets lost or discarded within bursts, 0 to 1.
+    pub burst_density: f64,
+    /// The same between bursts.
+    pub gap_density: f64,
+    /// Mean length of a burst in ms.
+    pub burst_ms: u16,
+    /// Mean length of what lies between bursts in ms.
+    pub gap_ms: u16,
+    /// Round trip in ms; 0: not known.
+    pub round_trip_ms: u16,
+    /// Delay within that end, both ways, in ms.
+    pub end_system_ms: u16,
+    /// Level of the speech received, dBm0.
+    pub signal_db: Option<i8>,
+    /// Transmission rating, 0 to 100.
+    pub r: Option<u8>,
+    /// Listening quality: delay is left out.
+    pub mos_lq: Option<f64>,
+    /// Conversational quality.
+    pub mos_cq: Option<f64>,
+    /// Nominal delay of the jitter buffer in ms.
+    pub buffer_ms: u16,
+}
+
+impl From<&VoipMetrics> for MetricsStatus {
+    fn from(metrics: &VoipMetrics) -> Self {
+        Self {
+            loss: round(metrics.loss, 10_000.0),
+            discarded: round(metrics.discarded, 10_000.0),
+            burst_density: round(metrics.burst_density, 10_000.0),
+            gap_density: round(metrics.gap_density, 10_000.0),
+            burst_ms: metrics.burst_ms,
+            gap_ms: metrics.gap_ms,
+            round_trip_ms: metrics.round_trip_ms,
+            end_system_ms: metrics.end_system_ms,
+            signal_db: metrics.signal_dbm0,
+            r: metrics.r,
+            mos_lq: metrics.mos_lq.map(|mos| round(mos, 100.0)),
+            mos_cq: metrics.mos_cq.map(|mos| round(mos, 100.0)),
+            buffer_ms: metrics.buffer_nominal_ms,
+        }
+    }
 }
 
 /// The sound card, reported by whoever runs it (see [`Control::set_audio`]).
@@ -340,6 +392,10 @@ pub struct CallStats {
     pub sent_level_db: f64,
     /// Level received, dBm0.
     pub received_level_db: f64,
+    /// How this end receives the far end.
+    pub metrics: MetricsStatus,
+    /// How the far end says it receives this one; none where it does not (RTCP XR).
+    pub far_metrics: Option<MetricsStatus>,
 }
 
 /// How full everything is; all zero when nothing goes on.

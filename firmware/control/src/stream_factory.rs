@@ -17,6 +17,7 @@ pub(crate) struct StreamFactory {
     /// The card's rate in Hz and period in frames.
     pub(crate) card: (u32, usize),
     ntp: (Instant, u64),
+    dtmf: media::dtmf::Timing,
 }
 
 impl StreamFactory {
@@ -26,6 +27,7 @@ impl StreamFactory {
         media_timeout: Duration,
         card: (u32, usize),
         ntp: (Instant, u64),
+        dtmf: media::dtmf::Timing,
     ) -> Self {
         // RFC 7022 section 4.2: a short-term persistent CNAME is 96 random bits.
         let cname = format!("{:08x}{:016x}", rng.next_u32(), rng.next_u64());
@@ -36,6 +38,7 @@ impl StreamFactory {
             media_timeout,
             card,
             ntp,
+            dtmf,
         }
     }
 
@@ -66,6 +69,7 @@ impl StreamFactory {
             card: self.card,
             ntp: self.ntp,
             opus,
+            dtmf: self.dtmf,
         }
     }
 }

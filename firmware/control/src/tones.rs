@@ -44,6 +44,22 @@ pub fn key_tone(key: Key, level_dbm0: i8) -> ToneSpec {
     media::dtmf::tone(key, f32::from(level_dbm0) - KEY_TONE_BELOW_DB)
 }
 
+/// What is heard before a page: one beep, at a pitch no country dials with.
+pub(crate) fn page_beep(level_dbm0: i8) -> ToneSpec {
+    let mut segments = [ToneSegment::default(); MAX_SEGMENTS];
+    segments[0] = ToneSegment {
+        frequencies_hz: [1100, 0, 0, 0],
+        mix: Mix::Sum,
+        length_ms: 300,
+        repeat: false,
+    };
+    ToneSpec {
+        segments,
+        len: 1,
+        level_dbm0: f32::from(level_dbm0),
+    }
+}
+
 /// A tone after as many beeps as the code of what is wrong: short, at a pitch no country dials
 /// with.
 pub fn after_code(tone: &ToneSpec, code: u8) -> ToneSpec {
@@ -98,10 +114,11 @@ pub fn ring_cadence(plan: &CountryPlan, alert: Alert) -> Option<Vec<u16>> {
 const RING_DBM0: f32 = -6.0;
 
 /// A bell for the loudspeaker, with a ringer's cadence (ms on, off …, repeating).
-pub fn ring_tone(sound: RingSound, cadence_ms: &[u16]) -> ToneSpec {
+pub fn ring_tone(sound: &RingSound, cadence_ms: &[u16]) -> ToneSpec {
     // A clapper strikes about 20 times a second; the chord is three notes at once.
     let (frequencies_hz, mix) = match sound {
-        RingSound::Bell => ([1250, 20, 0, 0], Mix::AmplitudeModulated),
+        // A file that cannot be played must not leave the phone without a bell.
+        RingSound::Bell | RingSound::File(_) => ([1250, 20, 0, 0], Mix::AmplitudeModulated),
         RingSound::Low => ([600, 16, 0, 0], Mix::AmplitudeModulated),
         RingSound::High => ([2400, 25, 0, 0], Mix::AmplitudeModulated),
         RingSound::Chord => ([523, 659, 784, 0], Mix::Sum),

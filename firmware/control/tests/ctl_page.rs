@@ -14,8 +14,8 @@ use control::known_peers::Trust;
 use control::{
     AccountStatus, AttemptStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus,
     CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, MailboxStatus, MessageStatus,
-    PeerStatus, QualityReport, QualitySecond, QualitySummary, RtpStatus, SoundStatus, Stats,
-    Status, TableStats, TimedEvent, WatchedStatus,
+    MetricsStatus, PeerStatus, QualityReport, QualitySecond, QualitySummary, RtpStatus,
+    SoundStatus, Stats, Status, TableStats, TimedEvent, WatchedStatus,
 };
 use serde_json::Value;
 
@@ -279,6 +279,8 @@ fn every_field_of_quality_is_documented() {
                 mean_mos: 4.3,
                 worst_mos: 4.3,
             },
+            metrics: metrics(),
+            far_metrics: Some(metrics()),
             seconds: vec![QualitySecond {
                 s: 0,
                 received: 50,
@@ -287,6 +289,7 @@ fn every_field_of_quality_is_documented() {
                 concealed_ms: 0,
                 jitter_ms: 1.0,
                 delay_ms: 20.0,
+                buffer_ms: 20.0,
                 round_trip_ms: 2.0,
                 sent_level_db: -20.0,
                 received_level_db: -20.0,
@@ -295,6 +298,24 @@ fn every_field_of_quality_is_documented() {
         }),
     };
     check("### quality", &quality, &[]);
+}
+
+fn metrics() -> MetricsStatus {
+    MetricsStatus {
+        loss: 0.0,
+        discarded: 0.0,
+        burst_density: 0.0,
+        gap_density: 0.0,
+        burst_ms: 0,
+        gap_ms: 1000,
+        round_trip_ms: 2,
+        end_system_ms: 60,
+        signal_db: Some(-20),
+        r: Some(93),
+        mos_lq: Some(4.4),
+        mos_cq: Some(4.3),
+        buffer_ms: 20,
+    }
 }
 
 fn counters() -> CountersStatus {
@@ -416,6 +437,8 @@ fn every_field_of_stats_is_documented() {
             remote_loss: Some(0.0),
             sent_level_db: -20.0,
             received_level_db: -20.0,
+            metrics: metrics(),
+            far_metrics: Some(metrics()),
         }],
         audio: audio(),
         counters: counters(),

@@ -17,8 +17,11 @@
 pub mod g711;
 pub mod g722;
 pub mod opus;
+pub(crate) mod opus_control;
 
 use types::{Codec, OpusBand};
+
+use opus_control::OpusSettings;
 
 /// Longest payload any encoder here writes: Opus' recommended maximum (RFC 6716 §3.2.1: 1275 bytes
 /// a frame).
@@ -169,6 +172,14 @@ impl Encoder {
     pub fn set_loss_percent(&mut self, percent: u8) {
         match self {
             Self::Opus(encoder) => encoder.set_loss_percent(percent),
+            Self::G711(_) | Self::G722(_) => {}
+        }
+    }
+
+    /// What network and board allow now. Only Opus has anything to set.
+    pub(crate) fn adapt(&mut self, settings: OpusSettings) {
+        match self {
+            Self::Opus(encoder) => encoder.adapt(settings),
             Self::G711(_) | Self::G722(_) => {}
         }
     }

@@ -2,6 +2,7 @@
 //! control thread and audio thread.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use types::Direction;
 
@@ -38,12 +39,49 @@ impl Default for Gains {
 }
 
 /// A bell that is played.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RingTone {
-    /// Its sound and cadence.
-    pub tone: ToneSpec,
+    /// What is heard.
+    pub sound: RingSound,
     /// It begins softly and gets louder.
     pub rising: bool,
+}
+
+/// What is heard of a bell.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RingSound {
+    /// A tone with its cadence.
+    Tone(ToneSpec),
+    /// A recording, again and again. Whoever sends it keeps one of its own until the engine has
+    /// let go of this one ([`Arc::strong_count`]): the engine frees nothing.
+    Clip(Arc<RingClip>),
+}
+
+/// A recording to ring with, at the card's rate.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RingClip {
+    rate_hz: u32,
+    samples: Box<[i16]>,
+}
+
+impl RingClip {
+    /// These samples, mono.
+    pub fn new(samples: Vec<i16>, rate_hz: u32) -> Self {
+        Self {
+            rate_hz,
+            samples: samples.into_boxed_slice(),
+        }
+    }
+
+    /// Frames a second.
+    pub fn rate_hz(&self) -> u32 {
+        self.rate_hz
+    }
+
+    /// The sound.
+    pub fn samples(&self) -> &[i16] {
+        &self.samples
+    }
 }
 
 /// What the control thread asks for. Travels through a fixed queue; never allocates or frees on the
@@ -109,12 +147,15 @@ pub enum Event {
     Retired(Box<Stream>),
     /// A clip was played or cut short; drop it on the control thread.
     Spoken(Box<Clip>),
-    /// The far end pressed a key (RFC 4733), reported once at its first packet.
+    /// The far end pressed a key, reported once: at its first packet (RFC 4733), or when its tone
+    /// is clear.
     Digit {
         /// Which stream.
         id: StreamId,
         /// Event code.
         event: u8,
+        /// It came as a tone, from a far end without telephone-event.
+        inband: bool,
     },
     /// Figures of a stream, about once a second and at its end.
     Stats {

@@ -3,8 +3,11 @@
 //! ```text
 //! press, release ─▶ Sender queue ─▶ tick each ptime ─▶ event packets in place of sound
 //! event packets ─▶ Receiver ─▶ each key once
+//! decoded sound ─▶ Detector ─▶ each key once, where the far end has no events
 //! key ─▶ tone() ─▶ ToneGenerator (key tone in the ear, or in-band digits)
 //! ```
+
+pub(crate) mod detector;
 
 use heapless::Deque;
 use types::Key;
@@ -21,12 +24,32 @@ pub const QUEUE: usize = 32;
 /// Shortest key that leaves us, in ms: what receivers must recognise is 40 (ITU-T Q.24), most real
 /// keys are longer.
 pub const MIN_TONE_MS: u32 = 50;
+/// Shortest key that leaves us as a tone, in ms: a codec and a lost packet may take some of it.
+pub const MIN_INBAND_MS: u32 = 80;
 /// Shortest pause between two keys, in ms.
 pub const MIN_GAP_MS: u32 = 50;
 /// Level written into event packets: power below 0 dBm0, in dB (RFC 4733 §2.3.3).
 pub const VOLUME: u8 = 10;
 /// How often the last packet of an event is sent (RFC 4733 §2.5.1.4).
 const END_PACKETS: u8 = 3;
+
+/// How long digits last and lie apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// Shortest digit in ms; `None`: [`MIN_TONE_MS`] as an event, [`MIN_INBAND_MS`] as a tone.
+    pub shortest_ms: Option<u16>,
+    /// Shortest pause between two digits in ms.
+    pub gap_ms: u16,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            shortest_ms: None,
+            gap_ms: MIN_GAP_MS as u16,
+        }
+    }
+}
 
 /// An event packet to be sent in place of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +107,7 @@ pub struct Sender {
     /// clock.
     sound_hz: u32,
     event_hz: u32,
+    timing: Timing,
 }
 
 impl Sender {
@@ -97,7 +121,15 @@ impl Sender {
             step: event_hz / 1000 * u32::from(ptime_ms.max(1)),
             sound_hz,
             event_hz,
+            timing: Timing::default(),
         }
+    }
+
+    /// Other lengths than the usual ones.
+    #[must_use]
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
     }
 
     /// A key goes down. `false`: the queue is full (or the event unknown) and the press is dropped.
@@ -237,7 +269,8 @@ impl Sender {
             };
         }
         let duration = segment as u16;
-        let ends = released && total >= ms(MIN_TONE_MS);
+        let shortest_ms = self.timing.shortest_ms.map_or(MIN_TONE_MS, u32::from);
+        let ends = released && total >= ms(shortest_ms);
         self.state = if ends {
             State::Ending {
                 event,
@@ -245,7 +278,7 @@ impl Sender {
                 duration,
                 left: END_PACKETS - 1,
                 // The event ends with this packet time, the pause is counted from there.
-                gap: ms(MIN_GAP_MS) + self.step,
+                gap: ms(u32::from(self.timing.gap_ms)) + self.step,
             }
         } else {
             State::Active {

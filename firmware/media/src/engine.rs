@@ -11,7 +11,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-pub use crate::command::{Command, Event, Gains, RingTone};
+pub use crate::command::{Command, Event, Gains, RingClip, RingSound, RingTone};
 use crate::drift::CardClock;
 use crate::echo::EchoCanceller;
 use crate::gain::Gain;
@@ -30,8 +30,9 @@ use crate::stream::{FarEvent, Stream};
 use crate::tone::ToneGenerator;
 use crate::voice::VoiceProcessor;
 
-/// Streams an engine can hold at once.
-pub const MAX_STREAMS: usize = 4;
+/// Streams an engine can hold at once: of three calls of the handset, and of both legs of one that
+/// is forwarded by this phone.
+pub const MAX_STREAMS: usize = 5;
 /// Fixed facts of the sound card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineConfig {
@@ -59,6 +60,8 @@ pub struct Engine {
     /// The sound of each stream in this period, and whether it has any.
     received: [Box<[i16]>; MAX_STREAMS],
     audible: [bool; MAX_STREAMS],
+    /// Whether the other far ends may hear it, too.
+    passes: [bool; MAX_STREAMS],
     /// What the card captured, at the microphone's gain.
     captured: Box<[i16]>,
     microphone: Microphone,
@@ -92,6 +95,7 @@ impl Engine {
             streams: [const { None }; MAX_STREAMS],
             received: std::array::from_fn(|_| period()),
             audible: [false; MAX_STREAMS],
+            passes: [true; MAX_STREAMS],
             captured: period(),
             microphone: Microphone::new(config.period_frames),
             far_mix: period(),
@@ -214,7 +218,7 @@ impl Engine {
                 self.bell.set_db(gains.ringer_db);
                 self.hears_itself = gains.sidetone;
             }
-            Command::Ring(ring) => self.bell.ring(ring.as_ref()),
+            Command::Ring(ring) => self.bell.ring(ring),
         }
     }
 
@@ -308,7 +312,11 @@ impl Engine {
         let Some(stream) = self.find(id) else { return };
         match stream.packet(from, kind, packet, arrival) {
             FarEvent::Nothing => {}
-            FarEvent::Digit(event) => self.emit(Event::Digit { id, event }),
+            FarEvent::Digit(event) => self.emit(Event::Digit {
+                id,
+                event,
+                inband: false,
+            }),
             FarEvent::Bye => self.emit(Event::Bye(id)),
         }
     }
@@ -337,10 +345,19 @@ impl Engine {
             let Some(stream) = &mut self.streams[index] else {
                 continue;
             };
+            self.passes[index] = !stream.config().ear_only;
             self.audible[index] = stream.render(&mut self.received[index], now, card_ppm);
+            let id = stream.config().id;
+            let digit = stream.take_inband_digit();
             if stream.first_sound() {
-                let id = stream.config().id;
                 self.emit(Event::FirstSound(id));
+            }
+            if let Some(event) = digit {
+                self.emit(Event::Digit {
+                    id,
+                    event,
+                    inband: true,
+                });
             }
         }
     }
@@ -355,14 +372,14 @@ impl Engine {
             let Some(stream) = &mut self.streams[index] else {
                 continue;
             };
-            let others = (0..MAX_STREAMS).any(|other| other != index && self.audible[other]);
+            let joins =
+                |other: &usize| *other != index && self.audible[*other] && self.passes[*other];
+            let others = (0..MAX_STREAMS).any(|other| joins(&other));
             if others && stream.sends() {
                 self.mixer.clear();
                 self.mixer.add(microphone);
-                for other in 0..MAX_STREAMS {
-                    if other != index && self.audible[other] {
-                        self.mixer.add(&self.received[other]);
-                    }
+                for other in (0..MAX_STREAMS).filter(joins) {
+                    self.mixer.add(&self.received[other]);
                 }
                 self.mixer.finish(&mut self.far_mix);
                 stream.capture(&self.far_mix, now, &mut self.outbox);
@@ -440,6 +457,14 @@ impl Engine {
         self.microphone.handle_discontinuity();
         for stream in self.streams.iter_mut().flatten() {
             stream.realign(frames);
+        }
+    }
+
+    /// A period of the card began more than one period late: the board has not the time, and what
+    /// may cost less costs less from now on.
+    pub fn handle_late_period(&mut self) {
+        for stream in self.streams.iter_mut().flatten() {
+            stream.late_period();
         }
     }
 

@@ -31,7 +31,7 @@ const STEP_TRIAL: Duration = Duration::from_secs(1);
 
 /// However smooth or wild the network: the target stays within these, in ms.
 const LEAST_TARGET_MS: f64 = 1.0;
-const MOST_TARGET_MS: f64 = 800.0;
+pub(crate) const MOST_TARGET_MS: f64 = 800.0;
 
 /// What is learnt from the arrivals.
 pub(crate) struct Delay {

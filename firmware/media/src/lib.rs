@@ -67,6 +67,7 @@ mod command;
 mod conceal;
 mod drift;
 pub mod dtmf;
+mod e_model;
 mod echo;
 pub mod engine;
 mod gain;
@@ -104,7 +105,9 @@ mod test_data;
 mod test_stoi;
 
 pub use echo::{EchoCanceller, EchoMode, EchoStats};
-pub use engine::{Command, Engine, EngineConfig, Event, Gains, MAX_STREAMS, RingTone};
+pub use engine::{
+    Command, Engine, EngineConfig, Event, Gains, MAX_STREAMS, RingClip, RingSound, RingTone,
+};
 pub use latch::SignallingHosts;
 pub use packet::{MAX_PACKET, NonMedia, PacketKind, Protocol, Relay, Relays, StreamId, Transmit};
 pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats};

@@ -12,6 +12,7 @@
 //! played, the delay has grown by the wait, and is worked off by stretching. Only when a later
 //! packet shows that one is lost, the made-up sound counts as its.
 
+pub(crate) mod bursts;
 mod gap;
 mod loss;
 mod noise;
@@ -23,11 +24,13 @@ use std::time::Instant;
 use crate::codec::Decoder;
 use crate::conceal::Concealer;
 use crate::drift::Slip;
+use crate::dtmf::detector::Detector;
 use crate::jitter::Delay;
 use crate::jitter::store::{Head, Inserted, Kind, Store};
 use crate::stretch::{SoundLine, samples};
 use crate::time::after_ms;
 
+use bursts::Bursts;
 use loss::LossMemory;
 use noise::ComfortNoise;
 use slack::Slack;
@@ -89,6 +92,11 @@ pub(crate) struct Playout {
     frame_ms: f64,
     delay_ms: f64,
     loss: LossMemory,
+    bursts: Bursts,
+    /// Listens where digits come as tones.
+    digits: Detector,
+    listens: bool,
+    digit: Option<u8>,
     noise: ComfortNoise,
     counts: Counts,
     played_first: bool,
@@ -119,6 +127,10 @@ impl Playout {
             frame_ms: 20.0,
             delay_ms: 0.0,
             loss: LossMemory::new(),
+            bursts: Bursts::default(),
+            digits: Detector::new(),
+            listens: false,
+            digit: None,
             noise: ComfortNoise::new(),
             counts: Counts::default(),
             played_first: false,
@@ -150,6 +162,21 @@ impl Playout {
     /// What was counted.
     pub(crate) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Whether digits are to be heard in the sound.
+    pub(crate) fn listen_for_digits(&mut self, listens: bool) {
+        self.listens = listens;
+    }
+
+    /// The digit heard last, once.
+    pub(crate) fn take_digit(&mut self) -> Option<u8> {
+        self.digit.take()
+    }
+
+    /// Where packets were missing.
+    pub(crate) fn bursts(&self) -> &Bursts {
+        &self.bursts
     }
 
     /// Whether any packet was played yet.
@@ -442,6 +469,8 @@ impl Playout {
         let decoded = decoder.decode(self.store.payload(), &mut self.frame);
         self.store.pop();
         self.loss.packet(lost);
+        let missing = u64::try_from(lost).unwrap_or(0);
+        self.bursts.packet(missing, self.frame_ms);
         let Ok(n) = decoded else {
             // Undecodable is as good as lost: the next packet's timestamp shows the gap.
             let frame = samples(self.frame_ms, self.line.rate());
@@ -451,6 +480,11 @@ impl Playout {
             self.counts.concealed_ms += self.ms(made);
             return;
         };
+        if self.listens {
+            // As it was sent: not yet stretched, nor made up.
+            let digit = self.digits.push(&self.frame[..n], self.line.rate());
+            self.digit = digit.or(self.digit);
+        }
         self.frame_ms = self.ms(n);
         self.next_timestamp = head.timestamp + self.samples_to_ticks(n);
         self.pausing = false;

@@ -18,6 +18,7 @@ use crate::codec::Decoder;
 use crate::dtmf;
 use crate::jitter::store::{Head, Inserted, Kind, MAX_PAYLOAD};
 use crate::level::LevelMeter;
+use crate::playout::bursts::Bursts;
 use crate::playout::{Counts, Playout};
 use crate::resample::Pull;
 use crate::rtcp::Jitter;
@@ -151,13 +152,15 @@ impl Receive {
             .unwrap_or(0)
             + 64;
         let period_ms = config.period_frames as f64 * 1000.0 / f64::from(config.card_rate_hz);
+        let mut playout = Playout::new(rate, highest, clock_hz, period_ms);
+        playout.listen_for_digits(config.recv_dtmf.is_none());
         Ok(Self {
             payloads,
             event_payload: config.recv_dtmf,
             decoders: decoders.into_boxed_slice(),
             pulls,
             converted: vec![0; converted].into_boxed_slice(),
-            playout: Playout::new(rate, highest, clock_hz, period_ms),
+            playout,
             clock_hz,
             card_hz: config.card_rate_hz,
             ssrc: None,
@@ -189,6 +192,7 @@ impl Receive {
     pub(crate) fn adopt_payloads(&mut self, other: &Receive) {
         self.payloads.clone_from(&other.payloads);
         self.event_payload = other.event_payload;
+        self.playout.listen_for_digits(self.event_payload.is_none());
     }
 
     /// Carries the counters of the half this one replaces.
@@ -497,6 +501,25 @@ impl Receive {
 
     pub(crate) fn counts(&self) -> Counts {
         self.playout.counts()
+    }
+
+    pub(crate) fn bursts(&self) -> &Bursts {
+        self.playout.bursts()
+    }
+
+    /// The digit whose tone was heard, once.
+    pub(crate) fn take_inband_digit(&mut self) -> Option<u8> {
+        self.playout.take_digit()
+    }
+
+    /// The delay the jitter buffer aims at, in ms.
+    pub(crate) fn target_ms(&self) -> f64 {
+        self.playout.target_ms()
+    }
+
+    /// The far source's SSRC.
+    pub(crate) fn ssrc(&self) -> Option<u32> {
+        self.ssrc
     }
 
     pub(crate) fn jitter_ms(&self) -> f32 {

@@ -3,19 +3,25 @@
 //!
 //! ```text
 //! RTP packet ─▶ Jitter ─┐
-//!               Sequence ┴─▶ RtcpSession::poll ─▶ SR or RR + SDES CNAME ─▶ packet
-//! RTCP packet ─▶ RtcpSession::handle ─▶ round trip, loss the far end sees, BYE
+//!               Sequence ┴─▶ RtcpSession::poll ─▶ SR or RR + SDES CNAME + XR ─▶ packet
+//! RTCP packet ─▶ RtcpSession::handle ─▶ round trip, loss and metrics the far end sees, BYE
 //! ```
 //!
 //! Reading is rtcp-types'; writing is ours, because its builders allocate.
 
 use std::time::{Duration, Instant};
 
+use types::RtcpXr;
+
 use crate::rtp::Sequence;
 
+pub mod xr;
+
+use xr::VoipMetrics;
+
 /// Enough for what [`RtcpSession`] writes: SR with one block (52), SDES with the longest CNAME
-/// (76), BYE (8).
-pub const MAX_WRITTEN: usize = 160;
+/// (76), XR (72), BYE (8).
+pub const MAX_WRITTEN: usize = 160 + xr::MOST_WRITTEN;
 /// Longest CNAME used, in bytes.
 pub const MAX_CNAME: usize = 63;
 /// Shortest mean interval (RFC 3550 §6.2).
@@ -109,9 +115,11 @@ pub struct FarReport {
     pub sender_report: bool,
     /// It sent BYE.
     pub bye: bool,
+    /// How it receives us (RFC 3611 section 4.7).
+    pub metrics: Option<VoipMetrics>,
 }
 
-/// The last sender report heard, for LSR and DLSR.
+/// The last sender report heard, for LSR and DLSR; or the last receiver's clock, for LRR and DLRR.
 #[derive(Debug, Clone, Copy)]
 struct LastReport {
     ssrc: u32,
@@ -136,6 +144,11 @@ pub struct RtcpSession {
     /// older (RFC 3550 §6.3.8).
     sent_before: [u32; 2],
     far_heard: bool,
+    xr: RtcpXr,
+    /// What the next report says of the sound received.
+    metrics: Option<VoipMetrics>,
+    /// The far end's last receiver reference time.
+    last_reference: Option<LastReport>,
 }
 
 impl RtcpSession {
@@ -162,9 +175,27 @@ impl RtcpSession {
             average: 100.0 + UNDERNEATH,
             sent_before: [0; 2],
             far_heard: false,
+            xr: RtcpXr::default(),
+            metrics: None,
+            last_reference: None,
         };
         session.next = now + session.interval(true);
         session
+    }
+
+    /// The extended reports (RFC 3611) the far end asked for; none are sent unless it did.
+    pub fn set_extended(&mut self, wanted: RtcpXr) {
+        self.xr = wanted;
+    }
+
+    /// Whether the far end asked for VoIP metrics.
+    pub fn wants_metrics(&self) -> bool {
+        self.xr.voip_metrics
+    }
+
+    /// What the next reports say of how the far end's sound is received.
+    pub fn set_metrics(&mut self, metrics: VoipMetrics) {
+        self.metrics = Some(metrics);
     }
 
     /// NTP time (32.32 fixed point) of an instant.
@@ -281,6 +312,7 @@ impl RtcpSession {
             writer.header(blocks, 201, 1 + 6 * u16::from(blocks))?;
             writer.u32(self.ssrc)?;
         }
+        let far = source.as_ref().map(|(ssrc, ..)| *ssrc);
         if let Some((ssrc, sequence, jitter)) = source {
             let fraction = sequence.fraction_lost();
             // 24 bits, signed; duplicates are not counted, so it is never negative here.
@@ -307,6 +339,8 @@ impl RtcpSession {
         writer.bytes(&[1, self.cname_len])?;
         writer.bytes(name)?;
         writer.bytes(&[0; 4][..padded - 2 - name.len()])?;
+        self.extended_report(now, sent.is_some(), far)
+            .write(self.ssrc, &mut writer)?;
         if bye {
             writer.header(1, 203, 1)?;
             writer.u32(self.ssrc)?;
@@ -316,6 +350,23 @@ impl RtcpSession {
         Ok(length)
     }
 
+    fn extended_report(&self, now: Instant, is_sender: bool, far: Option<u32>) -> xr::Report<'_> {
+        let reference = self.last_reference.filter(|last| far == Some(last.ssrc));
+        xr::Report {
+            // Who sends sender reports learns the round trip from what answers them.
+            reference_time: (self.xr.round_trip && !is_sender).then(|| self.ntp_at(now)),
+            dlrr: reference.map(|last| xr::Dlrr {
+                ssrc: last.ssrc,
+                last: last.middle,
+                delay: short(now.saturating_duration_since(last.arrival)),
+            }),
+            metrics: self
+                .metrics
+                .as_ref()
+                .filter(|metrics| self.xr.voip_metrics && far == Some(metrics.source)),
+        }
+    }
+
     /// Reads a compound packet of the far end. Packets of unknown kind are stepped over.
     ///
     /// # Errors
@@ -323,7 +374,7 @@ impl RtcpSession {
     pub fn handle(&mut self, packet: &[u8], arrival: Instant) -> Result<FarReport, RtcpError> {
         let malformed = RtcpError::Malformed(packet.len());
         let mut heard = FarReport::default();
-        let mut report = None;
+        let (mut report, mut reference) = (None, None);
         if packet.is_empty() {
             return Err(malformed);
         }
@@ -357,7 +408,10 @@ impl RtcpSession {
                         .map_err(|_| malformed)?;
                     heard.bye = true;
                 }
-                // SDES has a name we do not show; feedback and XR are for video and statistics.
+                xr::PACKET_TYPE => {
+                    reference = self.extended(bytes, arrival, &mut heard).or(reference);
+                }
+                // SDES has a name we do not show; feedback is for video.
                 _ => {}
             }
         }
@@ -365,8 +419,47 @@ impl RtcpSession {
         if report.is_some() {
             self.last_report = report;
         }
+        if reference.is_some() {
+            self.last_reference = reference;
+        }
         self.average += (packet.len() as f64 + UNDERNEATH - self.average) / 16.0;
         Ok(heard)
+    }
+
+    /// Reads an extended report; returns the far end's clock, if it is in there. What is malformed
+    /// in it ends the reading, and takes nothing else with it (RFC 3611 section 3).
+    fn extended(
+        &self,
+        packet: &[u8],
+        arrival: Instant,
+        heard: &mut FarReport,
+    ) -> Option<LastReport> {
+        let (ssrc, blocks) = xr::Blocks::new(packet)?;
+        let mut reference = None;
+        for block in blocks.map_while(|block| block) {
+            match block {
+                xr::Block::ReferenceTime(ntp) => {
+                    let middle = (ntp >> 16) as u32;
+                    reference = Some(LastReport {
+                        ssrc,
+                        middle,
+                        arrival,
+                    });
+                }
+                xr::Block::Dlrr(content) => {
+                    let ours = |sub: &xr::Dlrr| sub.ssrc == self.ssrc;
+                    if let Some(sub) = xr::sub_blocks(content).find(ours) {
+                        let known = self.round_trip(sub.last, sub.delay, arrival);
+                        heard.round_trip = known.or(heard.round_trip);
+                    }
+                }
+                xr::Block::Metrics(metrics) if metrics.source == self.ssrc => {
+                    heard.metrics = Some(metrics);
+                }
+                xr::Block::Metrics(_) | xr::Block::Other => {}
+            }
+        }
+        reference
     }
 
     fn block(&self, block: &rtcp_types::ReportBlock<'_>, arrival: Instant, heard: &mut FarReport) {
@@ -375,19 +468,21 @@ impl RtcpSession {
         }
         heard.remote_loss = Some(f32::from(block.fraction_lost()) / 256.0);
         heard.remote_jitter = Some(block.interarrival_jitter());
-        let sent = block.last_sender_report_timestamp();
-        if sent != 0 {
-            let now = (self.ntp_at(arrival) >> 16) as u32;
-            let away = now
-                .wrapping_sub(sent)
-                .wrapping_sub(block.delay_since_last_sender_report_timestamp());
-            // A far end that lies about its delay makes this negative, or absurd: no figure then.
-            if away < 30 << 16 {
-                heard.round_trip = Some(Duration::from_nanos(
-                    (u64::from(away) * 1_000_000_000) >> 16,
-                ));
-            }
-        }
+        let (sent, delay) = (
+            block.last_sender_report_timestamp(),
+            block.delay_since_last_sender_report_timestamp(),
+        );
+        heard.round_trip = self.round_trip(sent, delay, arrival).or(heard.round_trip);
+    }
+
+    /// From when something of ours was sent (0: nothing), and how long the far end kept it, both
+    /// in 16.16 fixed point.
+    fn round_trip(&self, sent: u32, kept: u32, arrival: Instant) -> Option<Duration> {
+        let now = (self.ntp_at(arrival) >> 16) as u32;
+        let away = now.wrapping_sub(sent).wrapping_sub(kept);
+        // A far end that lies about its delay makes this negative, or absurd: no figure then.
+        (sent != 0 && away < 30 << 16)
+            .then(|| Duration::from_nanos((u64::from(away) * 1_000_000_000) >> 16))
     }
 }
 
@@ -478,6 +573,10 @@ impl Writer<'_> {
             .copy_from_slice(bytes);
         self.length += bytes.len();
         Ok(())
+    }
+
+    fn u16(&mut self, value: u16) -> Result<(), RtcpError> {
+        self.bytes(&value.to_be_bytes())
     }
 
     fn u32(&mut self, value: u32) -> Result<(), RtcpError> {

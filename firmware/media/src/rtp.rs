@@ -38,6 +38,25 @@ pub fn kind(packet: &[u8]) -> Option<PacketKind> {
     }
 }
 
+/// How much of a packet is header and not sound: of RTP the fixed part, sources and extension
+/// (RFC 3550 section 5.1), of RTCP header and SSRC, which SRTCP leaves in clear, too. At most the
+/// packet's length; `None`: it is neither.
+pub fn header_length(packet: &[u8]) -> Option<usize> {
+    let length = match kind(packet)? {
+        PacketKind::Rtcp => 8,
+        PacketKind::Rtp => {
+            let sources = HEADER_LEN + 4 * usize::from(packet.first()? & 0x0F);
+            match packet.get(sources + 2..sources + 4) {
+                Some(&[high, low]) if packet.first()? & 0x10 != 0 => {
+                    sources + 4 + 4 * usize::from(u16::from_be_bytes([high, low]))
+                }
+                Some(_) | None => sources,
+            }
+        }
+    };
+    Some(length.min(packet.len()))
+}
+
 /// What a packet's header says, and where its payload lies. Small and copyable: it outlives the
 /// borrow of the packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

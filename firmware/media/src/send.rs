@@ -8,8 +8,9 @@
 use types::{Codec, Key};
 
 use crate::codec::opus::bitrate_for_rate;
+use crate::codec::opus_control::OpusControl;
 use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
-use crate::dtmf;
+use crate::dtmf::{self, MIN_INBAND_MS};
 use crate::level::LevelMeter;
 use crate::outbox::Outbox;
 use crate::packet::{Destination, PacketKind};
@@ -26,14 +27,24 @@ use crate::tone::ToneGenerator;
 /// unless it is set for 10 % loss, and then the sound suffers; PESQ-WB of speech clean / with 5 %
 /// lost: 24 kbit/s 4.24 / 3.28, 32 kbit/s 4.18 / 3.97, 40 kbit/s 4.33 / 4.15.
 const FEC_BITRATE: u32 = 40_000;
-/// How much of the loss once reported is still believed at the next report.
-const LOSS_KEPT: f32 = 0.7;
 /// Level of in-band digits, dBm0 for both frequencies together (ITU-T Q.23 and Q.24 ask −3 to −27).
 const INBAND_DBM0: f32 = -8.0;
-/// Shortest in-band digit, in ms.
-const INBAND_MIN_MS: f64 = 80.0;
 /// Presses that may wait for their turn in-band.
 const INBAND_QUEUE: usize = 32;
+
+/// The digit that is sent as a tone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum InbandDigit {
+    None,
+    /// The event, how long it lasts so far in ms, and whether its key is released.
+    Sounds {
+        event: u8,
+        ms: f64,
+        released: bool,
+    },
+    /// The pause after it: ms to go.
+    Gap(f64),
+}
 
 /// The way out of one stream.
 pub(crate) struct Route<'a> {
@@ -57,7 +68,8 @@ pub(crate) struct Send {
     /// Where silence is not sent.
     silence: Option<SilenceDetector>,
     inband: ToneGenerator,
-    inband_down: Option<(u8, f64, bool)>,
+    inband_digit: InbandDigit,
+    timing: dtmf::Timing,
     inband_waiting: heapless::Deque<(u8, bool), INBAND_QUEUE>,
     marker: bool,
     /// Fraction of a sample that skipped silence still has to count.
@@ -67,21 +79,20 @@ pub(crate) struct Send {
     /// Packets sent, and of them those of the streams before this one.
     sent: u64,
     sent_before: u64,
-    /// The far end's loss, as the encoder knows it.
-    loss: f32,
+    /// How Opus follows network and board.
+    control: OpusControl,
 }
 
 impl Send {
     pub(crate) fn new(config: &StreamConfig) -> Result<Self, StreamError> {
+        let bitrate = config
+            .opus_bitrate
+            .unwrap_or_else(|| default_bitrate(config));
         let options = EncoderOptions {
             card_rate_hz: config.card_rate_hz,
             fec: config.opus_fec,
             dtx: config.opus_dtx,
-            bitrate: Some(
-                config
-                    .opus_bitrate
-                    .unwrap_or_else(|| default_bitrate(config)),
-            ),
+            bitrate: Some(bitrate),
             band: config.opus_band,
         };
         let encoder = Encoder::new(config.codec, options).map_err(|error| StreamError::Codec {
@@ -110,11 +121,12 @@ impl Send {
             rtp: Sender::new(config.ssrc, config.first_sequence, config.first_timestamp),
             payload_type: config.send_payload,
             event_payload,
-            events: dtmf::Sender::new(event_hz, clock, ptime),
+            events: dtmf::Sender::new(event_hz, clock, ptime).with_timing(config.dtmf),
             silence: (config.comfort_noise && config.codec != Codec::Opus)
                 .then(SilenceDetector::new),
             inband: ToneGenerator::new(rate),
-            inband_down: None,
+            inband_digit: InbandDigit::None,
+            timing: config.dtmf,
             inband_waiting: heapless::Deque::new(),
             marker: true,
             skip_remainder: 0,
@@ -123,7 +135,7 @@ impl Send {
             encoder,
             sent: 0,
             sent_before: 0,
-            loss: 0.0,
+            control: OpusControl::new(bitrate),
         })
     }
 
@@ -131,7 +143,8 @@ impl Send {
     pub(crate) fn continue_from(&mut self, old: &Send) {
         self.rtp = old.rtp;
         (self.sent, self.sent_before) = (old.sent, old.sent_before);
-        self.loss = old.loss;
+        self.control.continue_from(&old.control);
+        self.encoder.adapt(self.control.settings());
     }
 
     /// A source of its own, that counts on from what was sent in the call before.
@@ -164,13 +177,21 @@ impl Send {
         }
     }
 
-    /// The far end loses this share of our packets. A calm report of five seconds does not mean
-    /// that the loss is over: raised at once, lowered slowly; and never more than 10 %, because
-    /// beyond it the copies cost the sound more than they save (measured).
+    /// The far end loses this share of our packets.
     pub(crate) fn set_loss(&mut self, share: f32) {
-        self.loss = share.max(self.loss * LOSS_KEPT);
-        self.encoder
-            .set_loss_percent((self.loss * 100.0).clamp(0.0, 10.0) as u8);
+        self.encoder.adapt(self.control.on_report(share));
+    }
+
+    /// A period of the card began too late.
+    pub(crate) fn late_period(&mut self) {
+        self.encoder.adapt(self.control.on_late_period());
+    }
+
+    /// A second is over.
+    pub(crate) fn second(&mut self) {
+        if let Some(settings) = self.control.on_second() {
+            self.encoder.adapt(settings);
+        }
     }
 
     /// A key goes down or up. `false`: dropped, too many wait.
@@ -186,9 +207,13 @@ impl Send {
         if down {
             return event <= 15 && self.inband_waiting.push_back((event, false)).is_ok();
         }
-        match &mut self.inband_down {
-            Some((active, _, released)) if *active == event && !*released => *released = true,
-            Some(_) | None => {
+        match &mut self.inband_digit {
+            InbandDigit::Sounds {
+                event: active,
+                released,
+                ..
+            } if *active == event && !*released => *released = true,
+            InbandDigit::Sounds { .. } | InbandDigit::Gap(_) | InbandDigit::None => {
                 if let Some(waiting) = self
                     .inband_waiting
                     .iter_mut()
@@ -331,20 +356,39 @@ impl Send {
     /// Without telephone-event a key is heard as its two frequencies, in place of the microphone.
     fn play_inband_dtmf(&mut self) {
         let ms = self.frame.len() as f64 * 1000.0 / f64::from(self.encoder.rate_hz());
-        if let Some((event, length, released)) = self.inband_down {
-            let length = length + ms;
-            if released && length >= INBAND_MIN_MS {
-                self.inband.stop();
-                self.inband_down = None;
-            } else {
-                self.inband_down = Some((event, length, released));
+        match self.inband_digit {
+            InbandDigit::Sounds {
+                event,
+                ms: before,
+                released,
+            } => {
+                let lasted = before + ms;
+                let shortest_ms = self.timing.shortest_ms.map_or(MIN_INBAND_MS, u32::from);
+                self.inband_digit = if released && lasted >= f64::from(shortest_ms) {
+                    self.inband.stop();
+                    InbandDigit::Gap(f64::from(self.timing.gap_ms))
+                } else {
+                    InbandDigit::Sounds {
+                        event,
+                        ms: lasted,
+                        released,
+                    }
+                };
             }
-        } else if !self.inband.is_active()
-            && let Some((event, released)) = self.inband_waiting.pop_front()
-            && let Some(key) = Key::from_event(event)
-        {
-            self.inband.start(dtmf::tone(key, INBAND_DBM0));
-            self.inband_down = Some((event, 0.0, released));
+            InbandDigit::Gap(left) if left > ms => self.inband_digit = InbandDigit::Gap(left - ms),
+            InbandDigit::Gap(_) | InbandDigit::None => {
+                self.inband_digit = InbandDigit::None;
+                if let Some((event, released)) = self.inband_waiting.pop_front()
+                    && let Some(key) = Key::from_event(event)
+                {
+                    self.inband.start(dtmf::tone(key, INBAND_DBM0));
+                    self.inband_digit = InbandDigit::Sounds {
+                        event,
+                        ms: 0.0,
+                        released,
+                    };
+                }
+            }
         }
         if self.inband.is_active() {
             self.inband.render(&mut self.frame);

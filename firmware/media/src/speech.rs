@@ -20,6 +20,9 @@ pub enum SpeechError {
     /// A packet is no Opus, or there is no memory.
     #[error(transparent)]
     Codec(#[from] CodecError),
+    /// There is more of it than was allowed.
+    #[error("it is too long")]
+    TooLong,
     /// The sound card's rate is one no resampler here makes.
     #[error(transparent)]
     Resample(#[from] ResampleError),
@@ -75,6 +78,18 @@ pub fn decode<'p>(
     packets: impl Iterator<Item = &'p [u8]>,
     rate_hz: u32,
 ) -> Result<Vec<i16>, SpeechError> {
+    decode_at_most(packets, rate_hz, usize::MAX)
+}
+
+/// [`decode`] of packets from a stranger: nothing more is decoded once there are `most` samples.
+///
+/// # Errors
+/// [`SpeechError`].
+pub fn decode_at_most<'p>(
+    packets: impl Iterator<Item = &'p [u8]>,
+    rate_hz: u32,
+    most: usize,
+) -> Result<Vec<i16>, SpeechError> {
     let opus_hz = codec::opus::rate_for_card(rate_hz);
     let mut decoder = codec::opus::Decoder::new(opus_hz)?;
     let mut sound = Vec::new();
@@ -82,6 +97,9 @@ pub fn decode<'p>(
     for packet in packets {
         let samples = decoder.decode(packet, &mut frame)?;
         sound.extend_from_slice(&frame[..samples.min(frame.len())]);
+        if sound.len() > most {
+            return Err(SpeechError::TooLong);
+        }
     }
     let lookahead = (opus_hz * LOOKAHEAD_TENTHS_MS / 10_000) as usize;
     sound.drain(..lookahead.min(sound.len()));

@@ -1,12 +1,6 @@
-//! The figures of a stream, and how good a call sounds, estimated: the E-model (ITU-T G.107) cut
-//! down to what a receiver knows.
-//!
-//! ```text
-//! codec, loss, one-way delay ─▶ R = 93.2 − Id(delay) − Ie,eff(codec, loss) ─▶ MOS (G.107 Annex B)
-//! ```
+//! The figures of a stream.
 
-use types::Codec;
-
+use crate::rtcp::xr::VoipMetrics;
 use crate::srtp::{Encryption, SrtpStats};
 
 /// What a stream measured since its start.
@@ -38,10 +32,17 @@ pub struct StreamStats {
     pub round_trip_ms: Option<f32>,
     /// Loss the far end reports, 0 to 1.
     pub remote_loss: Option<f32>,
-    /// Estimated listening quality (E-model, G.107 R mapped to MOS), 1 to 4.5.
+    /// Estimated conversational quality, 1 to 4.5: by G.107 for G.711, by G.107.1 for wideband
+    /// codecs, each on the scale of its band.
     pub mos: f32,
     /// The same for the last second alone.
     pub mos_now: f32,
+    /// SSRC of what is sent.
+    pub ssrc: u32,
+    /// How this end receives, as extended reports say it (RFC 3611 section 4.7).
+    pub metrics: VoipMetrics,
+    /// How the far end receives us, where it says so.
+    pub far_metrics: Option<VoipMetrics>,
     /// Level of what was sent last, dBm0.
     pub sent_level_dbm0: f32,
     /// Level of what was received last, dBm0.
@@ -52,22 +53,6 @@ pub struct StreamStats {
     pub srtp: SrtpStats,
     /// What was measured of the encryption.
     pub encryption: Encryption,
-}
-
-/// R with no impairment at all (G.107 defaults).
-const R_BEST: f32 = 93.2;
-/// Delay the phones and their cards add at both ends, in ms, to what is measured between them.
-const APPARATUS_MS: f32 = 10.0;
-
-/// Equipment impairment without loss, and robustness against random loss in per cent (G.113
-/// Appendix I: G.711 with concealment; the others are set by what concealment and FEC leave of
-/// their sound, on the same narrow-band scale).
-fn impairment(codec: Codec, fec: bool) -> (f32, f32) {
-    match codec {
-        Codec::Pcmu | Codec::Pcma => (0.0, 25.1),
-        Codec::G722 => (0.0, 18.0),
-        Codec::Opus => (0.0, if fec { 30.0 } else { 20.0 }),
-    }
 }
 
 /// What was missing of the sound up to some moment.
@@ -102,64 +87,5 @@ impl Missing {
         };
         let unheard = self.unheard as f32 / self.expected.max(1) as f32;
         made_up.max(unheard).clamp(0.0, 1.0)
-    }
-}
-
-/// What the estimate is made from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reception {
-    /// What is received.
-    pub(crate) codec: Codec,
-    /// It carries in-band FEC.
-    pub(crate) fec: bool,
-    /// Share of the sound that was concealed, 0 to 1.
-    pub(crate) concealed_share: f32,
-    /// Packetisation, network and jitter buffer, in ms.
-    pub(crate) delay_ms: f32,
-}
-
-/// Mean opinion score, 1 to 4.5.
-pub(crate) fn mos(received: Reception) -> f32 {
-    let delay = received.delay_ms.max(0.0) + APPARATUS_MS;
-    // Delay impairment, the usual two-line fit of G.107's Idd (Cole and Rosenbluth 2001).
-    let delay_impairment = 0.024 * delay + 0.11 * (delay - 177.3).max(0.0);
-    let (equipment, robustness) = impairment(received.codec, received.fec);
-    let loss = received.concealed_share.clamp(0.0, 1.0) * 100.0;
-    let effective = equipment + (95.0 - equipment) * loss / (loss + robustness);
-    let r = (R_BEST - delay_impairment - effective).clamp(0.0, 100.0);
-    (1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6).clamp(1.0, 4.5)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(codec: Codec, concealed_share: f32, delay_ms: f32) -> f32 {
-        mos(Reception {
-            codec,
-            fec: false,
-            concealed_share,
-            delay_ms,
-        })
-    }
-
-    #[test]
-    fn known_points() {
-        assert!((of(Codec::Pcmu, 0.0, 0.0) - 4.4).abs() < 0.03);
-        // Ie,eff = 95 · 5 / (5 + 25.1) = 15.8: R = 77, MOS 3.9.
-        assert!((of(Codec::Pcmu, 0.05, 0.0) - 3.9).abs() < 0.06);
-        assert!(of(Codec::Pcmu, 1.0, 0.0) < 1.3);
-        assert!(of(Codec::Pcmu, 0.0, 400.0) < 3.5);
-    }
-
-    #[test]
-    fn worse_is_never_better() {
-        for codec in [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma] {
-            for step in 0..100u8 {
-                let x = f32::from(step);
-                assert!(of(codec, x / 100.0, 50.0) >= of(codec, (x + 1.0) / 100.0, 50.0) - 1e-4);
-                assert!(of(codec, 0.02, x * 10.0) >= of(codec, 0.02, (x + 1.0) * 10.0) - 1e-4);
-            }
-        }
     }
 }

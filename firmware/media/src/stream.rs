@@ -26,15 +26,19 @@ use crate::level::FLOOR_DBM0;
 use crate::outbox::Outbox;
 use crate::packet::{Destination, PacketKind, Relays};
 use crate::receive::{Outcome, Receive};
+use crate::rtcp::xr::VoipMetrics;
 use crate::rtcp::{self, RtcpSession};
 use crate::rtp::View;
 use crate::send::{Route, Send};
 use crate::srtp::{Guard, Protection, Refusal};
-use crate::stats::{Missing, Reception, StreamStats, mos};
+use crate::stats::{Missing, StreamStats};
 
 mod config;
+mod quality;
 
 pub use config::{StreamConfig, StreamError};
+
+use quality::SpeechLevel;
 
 /// One call's media.
 pub struct Stream {
@@ -51,6 +55,8 @@ pub struct Stream {
     pub(crate) rejected: u64,
     round_trip_ms: Option<f32>,
     remote_loss: Option<f32>,
+    far_metrics: Option<VoipMetrics>,
+    speech_level: SpeechLevel,
     played_ms: f64,
     /// Quality of the last second, and what was missing at its end.
     mos_now: f32,
@@ -126,6 +132,8 @@ impl Stream {
             rejected: 0,
             round_trip_ms: None,
             remote_loss: None,
+            far_metrics: None,
+            speech_level: SpeechLevel::default(),
             played_ms: 0.0,
             mos_now: 1.0,
             missing_before: Missing::default(),
@@ -142,13 +150,15 @@ impl Stream {
 
     /// Begins on the audio thread. `old`: the stream of the same id it replaces.
     pub(crate) fn begin(&mut self, old: Option<&mut Stream>, now: Instant) {
-        self.rtcp = Some(RtcpSession::new(
+        let mut rtcp = RtcpSession::new(
             self.config.ssrc,
             &self.config.cname,
             self.config.ntp.unwrap_or((now, 0)),
             u64::from(self.config.first_timestamp),
             now,
-        ));
+        );
+        rtcp.set_extended(self.config.rtcp_xr);
+        self.rtcp = Some(rtcp);
         let Some(old) = old else { return };
         self.connected = old.connected;
         self.rejected = old.rejected;
@@ -159,9 +169,14 @@ impl Stream {
         self.inactivity.continue_from(&old.inactivity);
         self.first_sound_reported = old.first_sound_reported;
         (self.sent_level, self.received_level) = (old.sent_level, old.received_level);
+        self.speech_level = old.speech_level;
         if self.config.ssrc == old.config.ssrc {
             self.send.continue_from(&old.send);
             self.rtcp = old.rtcp.clone();
+            if let Some(rtcp) = &mut self.rtcp {
+                rtcp.set_extended(self.config.rtcp_xr);
+            }
+            self.far_metrics = old.far_metrics;
             self.round_trip_ms = old.round_trip_ms;
             self.remote_loss = old.remote_loss;
         } else {
@@ -361,6 +376,7 @@ impl Stream {
             self.remote_loss = Some(loss);
             self.send.set_loss(loss);
         }
+        self.far_metrics = heard.metrics.or(self.far_metrics);
         if heard.bye {
             FarEvent::Bye
         } else {
@@ -398,12 +414,13 @@ impl Stream {
                 .sent(Duration::from_secs_f64(sound.len() as f64 / rate));
         }
         let to_rtcp = self.destination(PacketKind::Rtcp);
-        if let Some(rtcp) = &mut self.rtcp
-            && now >= rtcp.due()
+        if self.rtcp.as_ref().is_some_and(|rtcp| now >= rtcp.due())
             && !self.guard.is_silent()
             && !self.inactivity.is_over()
             && let Some(to) = to_rtcp
         {
+            self.describe_reception();
+            let Some(rtcp) = &mut self.rtcp else { return };
             let (send, receive) = (&self.send, &mut self.receive);
             let sent = send.has_sent().then(|| send.info());
             outbox.push(
@@ -425,6 +442,7 @@ impl Stream {
         if !self.send.has_sent() || self.inactivity.is_over() {
             return;
         }
+        self.describe_reception();
         let Some(rtcp) = &mut self.rtcp else { return };
         let (send, receive) = (&self.send, &mut self.receive);
         let sent = Some(send.info());
@@ -435,6 +453,11 @@ impl Stream {
             &mut self.guard,
             |out| rtcp.bye(now, sent, receive.source(), out).ok(),
         );
+    }
+
+    /// The digit whose tone was heard, once.
+    pub(crate) fn take_inband_digit(&mut self) -> Option<u8> {
+        self.receive.take_inband_digit()
     }
 
     /// `true` once: the first packet was played.
@@ -455,35 +478,21 @@ impl Stream {
         self.send.skip(usize::try_from(frames).unwrap_or(0));
     }
 
-    fn missing(&self) -> Missing {
-        let (totals, counts) = (self.receive.totals(), self.receive.counts());
-        Missing {
-            played_ms: self.played_ms,
-            concealed_ms: counts.concealed_ms,
-            expected: totals.received + totals.lost,
-            unheard: totals.lost.saturating_sub(counts.recovered) + totals.late + counts.skipped,
-        }
-    }
-
-    /// The quality with this share of the sound missing.
-    fn mos(&self, concealed_share: f32) -> f32 {
-        mos(Reception {
-            codec: self.receive.codec(),
-            fec: self.config.opus_fec,
-            concealed_share,
-            delay_ms: self.receive.delay_ms()
-                + self.receive.frame_ms() as f32
-                + self.round_trip_ms.unwrap_or(0.0) / 2.0,
-        })
+    /// A period of the card began too late: the board has not the time.
+    pub(crate) fn late_period(&mut self) {
+        self.send.late_period();
     }
 
     /// A second is over: levels are of this second.
     pub(crate) fn second(&mut self) {
         let missing = self.missing();
-        self.mos_now = self.mos(missing.since(&self.missing_before).share());
+        let share = missing.since(&self.missing_before).share();
+        self.mos_now = self.rating(share, true).mos();
         self.missing_before = missing;
+        self.send.second();
         self.sent_level = self.send.take_level();
         self.received_level = self.receive.take_level();
+        self.speech_level.second(self.received_level);
     }
 
     /// The figures.
@@ -505,8 +514,11 @@ impl Stream {
             drift_ppm: (card_ppm - self.receive.ppm()) as f32,
             round_trip_ms: self.round_trip_ms,
             remote_loss: self.remote_loss,
-            mos: self.mos(self.missing().share()),
+            mos: self.rating(self.missing().share(), true).mos(),
             mos_now: self.mos_now,
+            ssrc: self.config.ssrc,
+            metrics: self.voip_metrics(),
+            far_metrics: self.far_metrics,
             sent_level_dbm0: self.sent_level,
             received_level_dbm0: self.received_level,
             inactive_ms: self.inactivity.since_heard().as_millis() as u64,

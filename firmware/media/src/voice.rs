@@ -1,17 +1,19 @@
 //! What is done to the microphone's sound before it is coded, each part by a setting of the board.
 //!
 //! ```text
-//! microphone (echo taken out) ─▶ HighPass ─▶ NoiseSuppressor ─▶ GainControl ─▶ encoder
+//! microphone (echo taken out) ─▶ HighPass ─▶ NoiseSuppressor ─▶ GainControl ─▶ NoiseGate ─▶ encoder
 //! ```
 //!
 //! It works at the card's rate. Only the noise suppressor adds delay, a period of the card. Nothing
 //! allocates after `new`.
 
 mod gain;
+mod gate;
 mod high_pass;
 mod noise;
 
 use gain::GainControl;
+use gate::NoiseGate;
 use high_pass::HighPass;
 use noise::NoiseSuppressor;
 
@@ -24,6 +26,8 @@ pub struct VoiceOptions {
     pub noise_suppression: bool,
     /// Talk is brought to one level, slowly.
     pub gain_control: bool,
+    /// Between what is said the far end hears a soft noise in place of the room.
+    pub noise_gate: bool,
 }
 
 /// The parts that are wanted, for one card.
@@ -31,6 +35,7 @@ pub struct VoiceProcessor {
     high_pass: Option<HighPass>,
     noise: Option<NoiseSuppressor>,
     gain: Option<GainControl>,
+    gate: Option<NoiseGate>,
 }
 
 impl VoiceProcessor {
@@ -47,6 +52,9 @@ impl VoiceProcessor {
             gain: options
                 .gain_control
                 .then(|| GainControl::new(rate_hz, period_frames)),
+            gate: options
+                .noise_gate
+                .then(|| NoiseGate::new(rate_hz, period_frames)),
         })
     }
 
@@ -60,6 +68,9 @@ impl VoiceProcessor {
         }
         if let Some(gain) = &mut self.gain {
             gain.process(sound);
+        }
+        if let Some(gate) = &mut self.gate {
+            gate.process(sound);
         }
     }
 }

@@ -66,6 +66,7 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
     let start = std::time::Instant::now();
     let mut random = Rng::new(u64::from(rate) + codec as u64);
     let speech = babble(rate, 4.0);
+    let recording = std::sync::Arc::new(media::RingClip::new(vec![900; 3000], rate));
     let mut engine = Engine::new(
         EngineConfig {
             rate_hz: rate,
@@ -80,6 +81,7 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
             high_pass: true,
             noise_suppression: true,
             gain_control: true,
+            noise_gate: true,
         },
         rate,
         frames,
@@ -203,7 +205,11 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
                 &mut engine,
                 "ring",
                 Command::Ring(Some(RingTone {
-                    tone: media::dtmf::tone(Key::Digit(1), -10.0),
+                    sound: if n % 800 == 210 {
+                        media::RingSound::Clip(std::sync::Arc::clone(&recording))
+                    } else {
+                        media::RingSound::Tone(media::dtmf::tone(Key::Digit(1), -10.0))
+                    },
                     rising: true,
                 })),
                 now,

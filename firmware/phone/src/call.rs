@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::input::{Alert, CallId, Encryption};
+use crate::input::{AccountId, Alert, CallId, Encryption};
 use crate::output::Destination;
 
 /// Most calls at once: one talking, one on hold, one waiting.
@@ -65,6 +65,8 @@ pub(crate) struct Call {
     pub(crate) state: CallState,
     /// The far end, for log and history.
     pub(crate) peer: String,
+    /// The account it came or goes by, where that is known.
+    pub(crate) account: Option<AccountId>,
     pub(crate) emergency: bool,
     /// Further routes to try when this one fails before it is answered.
     pub(crate) routes: VecDeque<Destination>,
@@ -80,6 +82,8 @@ pub(crate) struct Call {
     pub(crate) instead_of: Option<CallId>,
     /// The call on hold for which it was placed: the consultation before a transfer.
     pub(crate) consults: Option<CallId>,
+    /// That call joins when this one is answered.
+    pub(crate) joins: bool,
 }
 
 /// Text from the far end as it may stand in log and history: one line, not longer than a name
@@ -135,6 +139,19 @@ impl Calls {
         let call = self.list.iter_mut().find(|call| call.id == id)?;
         let old = call.instead_of.take()?;
         self.get(old).map(|old| old.id)
+    }
+
+    /// The call that this one was placed for is to join it.
+    pub(crate) fn set_joins(&mut self, id: CallId) {
+        if let Some(call) = self.list.iter_mut().find(|call| call.id == id) {
+            call.joins = call.consults.is_some();
+        }
+    }
+
+    /// The call that is to join this one, once.
+    pub(crate) fn take_joins(&mut self, id: CallId) -> Option<CallId> {
+        let call = self.list.iter_mut().find(|call| call.id == id)?;
+        call.consults.filter(|_| std::mem::take(&mut call.joins))
     }
 
     pub(crate) fn get(&self, id: CallId) -> Option<&Call> {

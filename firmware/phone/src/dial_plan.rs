@@ -13,7 +13,7 @@
 
 pub(crate) mod matching;
 
-use config::codes::{Argument, Codes, StarCode};
+use config::codes::{Argument, StarCode};
 use config::country::{international_prefix, trunk_prefix};
 use config::digit_map::{self, DigitMap, Timer};
 use types::Country;
@@ -112,7 +112,7 @@ impl DialPlan {
                 .chain(config.dial.emergency.iter().cloned())
                 .collect(),
             speed_dial: config.dial.speed_dial.clone(),
-            codes: codes(&config.codes, &config.dial),
+            codes: codes(config),
             identity_codes: config::country::identity_codes(country),
             country,
         }
@@ -219,7 +219,9 @@ impl DialPlan {
         }
         let fits = |keys: &str, code: StarCode| match code.argument() {
             Argument::None => digits == keys,
-            Argument::Number | Argument::SlotAndNumber => digits.starts_with(keys),
+            Argument::Digit | Argument::Number | Argument::SlotAndNumber => {
+                digits.starts_with(keys)
+            }
         };
         let codes = self.codes.iter().filter(|(keys, code)| fits(keys, *code));
         let (keys, code) = codes.max_by_key(|(keys, _)| keys.len())?;
@@ -231,6 +233,7 @@ impl DialPlan {
         let (code, rest) = self.star_code(text)?;
         let complete = match code.argument() {
             Argument::None => true,
+            Argument::Digit => is_digit(rest),
             Argument::Number => !rest.is_empty(),
             Argument::SlotAndNumber => rest.len() > 1,
         };
@@ -242,8 +245,11 @@ impl DialPlan {
         if let Some((code, rest)) = self.star_code(digits)
             && !rest.is_empty()
         {
-            let slot = usize::from(code.argument() == Argument::SlotAndNumber);
-            return rest.len() > slot && self.accepts(&rest[slot..]);
+            return match code.argument() {
+                Argument::Digit => is_digit(rest),
+                Argument::None | Argument::Number => self.accepts(rest),
+                Argument::SlotAndNumber => rest.len() > 1 && self.accepts(&rest[1..]),
+            };
         }
         let speed = self
             .speed_dial
@@ -330,7 +336,13 @@ impl DialPlan {
                 };
             }
             Argument::None => return Decision::Dial(Dialled::Code(code, String::new())),
-            Argument::Number => 0,
+            Argument::Digit if is_digit(rest) => {
+                return Decision::Dial(Dialled::Code(code, rest.to_owned()));
+            }
+            Argument::Digit if !rest.is_empty() => {
+                return Decision::Refuse(DialError::Unknown(rest.to_owned()));
+            }
+            Argument::Digit | Argument::Number => 0,
             Argument::SlotAndNumber => 1,
         };
         let Some(number) = rest.get(slot..).filter(|number| !number.is_empty()) else {
@@ -380,6 +392,11 @@ impl DialPlan {
             decided @ (Decision::Dial(_) | Decision::Refuse(_)) => decided,
         }
     }
+}
+
+/// One digit and nothing else.
+fn is_digit(keys: &str) -> bool {
+    keys.len() == 1 && keys.bytes().all(|key| key.is_ascii_digit())
 }
 
 fn account_maps(config: &config::Config) -> Vec<AccountMap> {
@@ -476,10 +493,12 @@ fn ways_to_dial(plain: &str, country: Country) -> Vec<String> {
 }
 
 /// The codes that are on, and for which there is what they need.
-fn codes(codes: &Codes, dial: &config::schema::Dial) -> Vec<(String, StarCode)> {
+fn codes(config: &config::Config) -> Vec<(String, StarCode)> {
+    let (codes, dial) = (&config.codes, &config.dial);
     let possible = |code: StarCode| match code {
         StarCode::Voicemail => dial.voicemail.is_some(),
         StarCode::EchoTest => dial.echo_test.is_some(),
+        StarCode::Paging => !config.paging.groups.is_empty(),
         StarCode::Park => dial.park.is_some(),
         StarCode::PickUp => dial.pick_up.is_some() || !dial.watch.is_empty(),
         _other => true,

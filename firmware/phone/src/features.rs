@@ -79,8 +79,10 @@ impl Features {
             | StarCode::AnonymousOnce
             | StarCode::Voicemail
             | StarCode::Transfer
+            | StarCode::Conference
             | StarCode::Park
             | StarCode::PickUp
+            | StarCode::Paging
             | StarCode::Intercom
             | StarCode::EchoTest
             | StarCode::OwnNumber
@@ -88,6 +90,7 @@ impl Features {
             | StarCode::LastQuality
             | StarCode::SelfTest
             | StarCode::Bundle
+            | StarCode::HistoryToCard
             | StarCode::Reboot
             | StarCode::FactoryReset => return false,
         }

@@ -1,5 +1,6 @@
 //! What can happen to the phone: hook, keys, lines and calls, as plain data.
 
+use config::codes::StarCode;
 use types::{FunctionKey, Key};
 
 use crate::volume::VolumeOf;
@@ -32,6 +33,8 @@ pub enum Input {
     Volume(VolumeOf, i8),
     /// The microphone is off or on (`ctl mute`).
     Mute(bool),
+    /// What a star code without a number sets, by a menu: without confirmation tone and voice.
+    Setting(StarCode),
     /// The call that rings or waits is refused (`ctl reject`).
     Refuse,
     /// The caller who waits is answered (`ctl answer`).
@@ -61,6 +64,8 @@ pub enum Input {
     MessagesWaiting(bool),
     /// A text message came: the lamp says so until the handset is lifted, as for a missed call.
     TextMessage,
+    /// An announcement to a paging group is heard (true), or no longer.
+    Paged(bool),
     /// The bell is to be silent at this time of day, or no longer.
     QuietHours(bool),
     /// A call rings at a watched phone and can be taken, or none does any more.

@@ -63,6 +63,7 @@ mod announcement;
 mod call;
 mod dial_plan;
 mod features;
+mod forwarding;
 mod input;
 mod note;
 mod output;

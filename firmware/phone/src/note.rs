@@ -212,6 +212,9 @@ pub enum DialError {
     /// A transfer, and no call is on hold.
     #[error("there is no call on hold to transfer: flash first")]
     NothingToTransfer,
+    /// No call is on hold that could be connected with another.
+    #[error("there is no call on hold to connect: flash first")]
+    NothingToConnect,
     /// There is no room for one more call.
     #[error("{0} cannot be called: there are too many calls")]
     TooManyCalls(String),

@@ -31,6 +31,8 @@ pub struct CallOptions {
     pub anonymous: bool,
     /// The far end is asked to answer by itself.
     pub intercom: bool,
+    /// It is no call: this paging group is spoken to.
+    pub page: Option<u8>,
     /// It takes the call that rings at this watched phone (by the order of `dial.watch`).
     pub pick_up: Option<usize>,
 }
@@ -52,6 +54,8 @@ pub enum Maintenance {
     SelfTest,
     /// Write the support bundle.
     Bundle,
+    /// Write the history of calls to the card.
+    HistoryToCard,
     /// Restart the board.
     Reboot,
     /// Erase every setting, password and history.

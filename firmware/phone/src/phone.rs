@@ -31,7 +31,8 @@ use types::{Country, Key};
 use crate::call::{CallState, Calls};
 use crate::dial_plan::{DialPlan, Dialled};
 use crate::features::Features;
-use crate::input::{CallId, Input, PickUp};
+use crate::forwarding::Forwards;
+use crate::input::{AccountId, CallId, Input, PickUp};
 use crate::note::{BarredNumber, DialError, Note};
 use crate::output::{Output, Tone};
 use crate::route::Lines;
@@ -41,6 +42,7 @@ use crate::state::State;
 mod codes;
 mod feature_keys;
 mod flash;
+mod forward;
 mod hook;
 mod keys;
 mod present;
@@ -104,6 +106,8 @@ pub struct Phone {
     rings: RingRules,
     /// Numbers that star codes call.
     targets: config::schema::Dial,
+    /// Groups that are spoken to.
+    paging: config::schema::Paging,
     /// A digit may follow a flash.
     has_menu: bool,
     /// Words say what tones mean.
@@ -122,9 +126,13 @@ pub struct Phone {
     /// The hands-free key did what lifting does; or, with the handset lifted, it stays on the
     /// loudspeaker when that is put down.
     speaker: bool,
+    /// An announcement is heard in the loudspeaker.
+    paged: bool,
     /// The microphone is off by its user's wish.
     mute: bool,
     calls: Calls,
+    /// Callers on their way to another number.
+    forwards: Forwards,
     /// The call of the handset; always one that is in `calls` and not on hold. `Some` in `Calling`,
     /// `Ringback`, `EarlyMedia` and `Talking` only.
     active: Option<CallId>,
@@ -207,6 +215,8 @@ impl Phone {
             intercom: Intercom::new(config),
             rings: RingRules::new(config),
             targets: config.dial.clone(),
+            paging: config.paging.clone(),
+            paged: false,
             has_menu: config
                 .call
                 .flash_menu
@@ -231,6 +241,7 @@ impl Phone {
             speaker: false,
             mute: false,
             calls: Calls::default(),
+            forwards: Forwards::default(),
             active: None,
             digits: String::new(),
             pending: None,
@@ -260,6 +271,11 @@ impl Phone {
         self.state
     }
 
+    /// The account that the next number goes by, unless the number says otherwise.
+    pub fn next_account(&self) -> Option<AccountId> {
+        self.lines.next_account()
+    }
+
     /// The handset is lifted.
     pub fn off_hook(&self) -> bool {
         self.off_hook
@@ -270,6 +286,11 @@ impl Phone {
         self.calls.get(call).map(|call| call.state)
     }
 
+    /// An emergency call is placed or established.
+    pub fn in_emergency_call(&self) -> bool {
+        self.calls.iter().any(|call| call.emergency)
+    }
+
     /// The tone in the ear.
     pub fn tone(&self) -> Option<Tone> {
         self.emitted.tone
@@ -278,6 +299,12 @@ impl Phone {
     /// The digits keyed so far.
     pub fn digits(&self) -> &str {
         &self.digits
+    }
+
+    /// The account by which what is keyed now would be called, as far as that is known; `None`: by
+    /// none.
+    pub fn dialling_account(&self) -> Option<crate::AccountId> {
+        self.lines.likely(&self.digits)
     }
 
     /// Why this number is not called at the wish of a far end; `None`: it may be.
@@ -303,6 +330,7 @@ impl Phone {
             Input::Function(key) => self.function_key(key, now),
             Input::Volume(of, db) => self.set_volume(of, db, now),
             Input::Mute(mute) => self.set_mute(mute),
+            Input::Setting(code) => self.set_by_menu(code),
             Input::KeyDown(key) => self.key_down(key, now),
             Input::KeyUp(key) => self.key_up(key),
             Input::Rotary(key) => self.rotary(key, now),
@@ -318,6 +346,7 @@ impl Phone {
             Input::SetUpWritten(written) => self.on_set_up_written(written, now),
             Input::MessagesWaiting(messages) => self.messages = messages,
             Input::TextMessage => self.missed = true,
+            Input::Paged(paged) => self.paged = paged,
             Input::QuietHours(quiet) => self.quiet.now = quiet,
             Input::PickUpOffered(offered) => self.pick_up = offered,
             Input::RemoteTalk(call) => self.remote_talk(call, now),
@@ -359,6 +388,7 @@ impl Phone {
             self.remember_at,
             self.menu.map(flash::FlashMenu::until),
             self.next_forward().map(|(at, _)| at),
+            self.forwards.poll_timeout(),
             self.key.and_then(|key| key.until),
             self.speech.next(),
         ]
@@ -394,6 +424,9 @@ impl Phone {
                 self.menu_over();
             } else if let Some((_, call)) = self.next_forward().filter(|(at, _)| *at <= now) {
                 self.forward_unanswered(call, now);
+            } else if due(self.forwards.poll_timeout()) {
+                let steps = self.forwards.handle_timeout(now);
+                self.take_forward_steps(steps);
             } else if self.speech_timeout(now) {
                 // It has done what was due.
             } else if due(self.step) {

@@ -20,6 +20,8 @@ pub(crate) struct Lines {
     domains: Vec<String>,
     /// The accounts whose number is withheld.
     anonymous: Vec<bool>,
+    /// The accounts whose server takes no 302: calls are forwarded by transfer.
+    transfers: Vec<bool>,
     /// The account that a key chose for the next number.
     chosen: Option<AccountId>,
     direct: bool,
@@ -48,6 +50,11 @@ impl Lines {
                 .accounts
                 .iter()
                 .map(|account| account.anonymous)
+                .collect(),
+            transfers: config
+                .accounts
+                .iter()
+                .map(|account| account.forward_by_transfer)
                 .collect(),
             chosen: None,
             direct: config.call.direct.unwrap_or(true),
@@ -81,9 +88,12 @@ impl Lines {
         if !is_address(address) {
             return None;
         }
-        let host = address.rsplit_once('@')?.1;
-        let host = &host[..host.find([';', '?', '>']).unwrap_or(host.len())];
-        let same = |(_, domain): &(usize, &String)| host.eq_ignore_ascii_case(domain);
+        let (host, port) = host_and_port(address.rsplit_once('@')?.1);
+        let same = |(_, domain): &(usize, &String)| {
+            let (own, own_port) = host_and_port(domain);
+            let default = |port: Option<&str>| port.unwrap_or(DEFAULT_PORT).to_owned();
+            host.eq_ignore_ascii_case(own) && (port.is_none() || default(port) == default(own_port))
+        };
         let found = self.domains.iter().enumerate().find(same)?;
         Some(AccountId(found.0))
     }
@@ -100,13 +110,25 @@ impl Lines {
     }
 
     /// The account that a key chose.
+    #[cfg(test)]
     pub(crate) fn chosen(&self) -> Option<AccountId> {
         self.chosen
+    }
+
+    /// The account that a number goes by unless it says otherwise.
+    pub(crate) fn next_account(&self) -> Option<AccountId> {
+        let chosen = self.chosen.filter(|chosen| self.by(*chosen, "").is_ok());
+        chosen.or_else(|| self.usable().next())
     }
 
     /// Calls by this account withhold its number.
     pub(crate) fn withholds(&self, account: Option<AccountId>) -> bool {
         account.is_some_and(|account| self.anonymous.get(account.0) == Some(&true))
+    }
+
+    /// Calls of this account are forwarded by transfer.
+    pub(crate) fn transfers(&self, account: AccountId) -> bool {
+        self.transfers.get(account.0) == Some(&true)
     }
 
     /// The account whose prefix a number begins with, and the number after it. The longest counts.
@@ -118,6 +140,12 @@ impl Lines {
         };
         let all = self.prefixes.iter().enumerate().filter_map(fits);
         all.min_by_key(|(_, rest)| rest.len())
+    }
+
+    /// The account by which these digits would go if no more came.
+    pub(crate) fn likely(&self, digits: &str) -> Option<AccountId> {
+        let by_prefix = || self.by_prefix(digits).map(|(account, _)| account);
+        self.chosen.or_else(by_prefix).or(self.usable().next())
     }
 
     /// The route by this account, if it is usable.
@@ -186,6 +214,20 @@ impl Lines {
         routes.extend(unusable.map(|(index, _)| to(number, Some(AccountId(index)))));
         routes
     }
+}
+
+/// Port of SIP where none is said.
+const DEFAULT_PORT: &str = "5060";
+
+/// Host, without the dot of the root, and port of what follows the `@` of an address.
+fn host_and_port(text: &str) -> (&str, Option<&str>) {
+    let text = &text[..text.find([';', '?', '>']).unwrap_or(text.len())];
+    let end = text.find(']').unwrap_or_default();
+    let (host, port) = match text[end..].split_once(':') {
+        Some((_, port)) => (&text[..text.len() - port.len() - 1], Some(port)),
+        None => (text, None),
+    };
+    (host.trim_end_matches('.'), port)
 }
 
 /// A SIP address rather than a number.

@@ -12,9 +12,9 @@ use crate::api::Event;
 use crate::capabilities::{ALLOW, add_capabilities};
 use crate::dialog::Dialog;
 use crate::env::Env;
-use crate::events::ServedId;
+use crate::events::{ALLOW_EVENTS, ServedId};
 use crate::flow::Flow;
-use crate::ids::{CallHandle, MessageId, RequestId, TransactionId};
+use crate::ids::{CallHandle, MessageId, PublicationId, RequestId, TransactionId};
 use crate::locate::{Hop, HopError};
 use crate::message::{Headers, Method, NameAddr, Request, Response, SipUri};
 
@@ -50,12 +50,56 @@ pub(crate) enum Purpose {
     Keepalive(usize),
     /// A text message outside of calls.
     Message(MessageId),
+    /// What this phone publishes.
+    Publish(PublicationId),
     /// SUBSCRIBE of a subscription: which, and in the dialog of which notifier (0: in none yet).
     Subscribe(usize, u32),
     /// The NOTIFY to a watcher.
     Served(ServedId),
     /// The outcome does not matter: the BYE of a call that is already over for its owner.
     None,
+}
+
+impl Purpose {
+    /// Whether it begins something: without a network it fails at once. What goes on with something
+    /// or ends it is sent all the same: the network may be back before it gives up.
+    pub(crate) fn begins(self) -> bool {
+        matches!(
+            self,
+            Self::Register(_)
+                | Self::Invite(_)
+                | Self::Probe(_)
+                | Self::Keepalive(_)
+                | Self::Message(_)
+                | Self::Publish(_)
+                | Self::Subscribe(_, 0)
+        )
+    }
+
+    /// Whether it may go to another server of its account than the first.
+    pub(crate) fn may_go_elsewhere(self) -> bool {
+        matches!(
+            self,
+            Self::Register(_)
+                | Self::Invite(_)
+                | Self::Message(_)
+                | Self::Publish(_)
+                | Self::Subscribe(_, 0)
+        )
+    }
+
+    /// Whether it asks if a server, or a far end, is there: it is not waited for long.
+    pub(crate) fn asks_presence(self) -> bool {
+        matches!(
+            self,
+            Self::Probe(_) | Self::Keepalive(_) | Self::CheckPeer(_)
+        )
+    }
+
+    /// Whether it asks if a server is there.
+    pub(crate) fn asks_server(self) -> bool {
+        matches!(self, Self::Probe(_) | Self::Keepalive(_))
+    }
 }
 
 /// A request about to leave.
@@ -72,6 +116,17 @@ pub(crate) struct OutgoingRequest {
 }
 
 impl OutgoingRequest {
+    /// A question to a server of an account.
+    pub(crate) fn to_server(account: usize, purpose: Purpose, request: Request, hop: Hop) -> Self {
+        Self {
+            purpose,
+            account: Some(account),
+            request,
+            hop: Ok(hop),
+            flow: None,
+        }
+    }
+
     /// A request that takes its dialog's route.
     pub(crate) fn in_dialog(
         dialog: &Dialog,
@@ -126,6 +181,16 @@ impl Reply {
     /// A refusal that says what this phone would allow.
     pub(crate) fn not_allowed(code: u16) -> Self {
         Self::refusal(code).with("Allow", ALLOW)
+    }
+
+    /// The answer to OPTIONS outside of any dialog (section 11.2).
+    pub(crate) fn to_options() -> Self {
+        Self::new(200)
+            .with("Accept", "application/sdp, application/dtmf-relay")
+            .with("Accept-Encoding", "identity")
+            .with("Accept-Language", "en")
+            .with("Allow-Events", ALLOW_EVENTS)
+            .with_capabilities()
     }
 
     /// With this header.
@@ -278,6 +343,15 @@ impl<'a> Turn<'a> {
             account,
             request,
         ));
+    }
+
+    /// The requests to send, where nothing else is wanted.
+    pub(crate) fn into_requests(self) -> Vec<(RequestId, OutgoingRequest)> {
+        let requests = self.actions.into_iter().filter_map(|action| match action {
+            Action::Send(id, request) => Some((id, *request)),
+            _other => None,
+        });
+        requests.collect()
     }
 
     /// What the object wants done.

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 use crate::connections::host_of;
 use crate::ids::CallHandle;
+use crate::message::{Method, Request};
+use crate::transaction::table::MAX_SERVERS;
 
 /// Most calls of strangers at once.
 const STRANGER_CALLS: usize = 8;
@@ -29,6 +31,9 @@ const STRANGER_CALLS: usize = 8;
 /// stranger's call does: the rest of the table is for those who are known.
 const STRANGER_TRANSACTIONS: usize = 256;
 const STRANGER_TRANSACTIONS_IN_DIALOG: usize = 320;
+/// Room kept free in the table for requests inside of dialogs: a flood of calls must not stop a
+/// BYE.
+const RESERVED: usize = 64;
 /// Most hosts remembered.
 const MAX_HOSTS: usize = 256;
 
@@ -64,6 +69,11 @@ pub struct AllowedCaller {
 
 impl AllowedCaller {
     pub(crate) fn matches(&self, ip: IpAddr, user: Option<&str>) -> bool {
+        self.is_at(ip) && self.user.as_deref().is_none_or(|own| user == Some(own))
+    }
+
+    /// Whether the address is in its network.
+    pub(crate) fn is_at(&self, ip: IpAddr) -> bool {
         let bits = |ip: IpAddr| match ip.to_canonical() {
             IpAddr::V4(v4) => (u128::from(v4.to_bits()) << 96, true),
             IpAddr::V6(v6) => (v6.to_bits(), false),
@@ -71,7 +81,30 @@ impl AllowedCaller {
         let ((own, own_v4), (theirs, theirs_v4)) = (bits(self.network), bits(ip));
         let ignored = 128_u32.saturating_sub(u32::from(self.prefix));
         let same = (own ^ theirs).checked_shr(ignored).unwrap_or_default() == 0;
-        own_v4 == theirs_v4 && same && self.user.as_deref().is_none_or(|own| user == Some(own))
+        own_v4 == theirs_v4 && same
+    }
+}
+
+/// How an account has to do with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ByAccount {
+    /// It is the account's.
+    Yes(usize),
+    /// It comes from an account's server, and is for no account.
+    FromServer,
+    /// It is for an account, by a transport that proves nothing.
+    Insecure,
+    /// No account has to do with it.
+    No,
+}
+
+impl ByAccount {
+    /// The account it belongs to.
+    pub(crate) fn account(self) -> Option<usize> {
+        match self {
+            Self::Yes(account) => Some(account),
+            Self::FromServer | Self::Insecure | Self::No => None,
+        }
     }
 }
 
@@ -187,14 +220,46 @@ impl Admission {
         }
     }
 
+    /// The owner's list of direct callers.
+    pub(crate) fn listed(&self) -> &[AllowedCaller] {
+        &self.listed
+    }
+
     /// Whether anyone may call.
     pub(crate) fn is_open(&self) -> bool {
         self.callers == DirectCallers::Everyone
     }
 
+    /// What is done with a request outside of any dialog. `proven`: it came by a TLS connection
+    /// whose far end has proved a name.
+    pub(crate) fn admit(
+        &mut self,
+        by: ByAccount,
+        request: &Request,
+        ip: IpAddr,
+        proven: bool,
+        now: Instant,
+    ) -> Decision {
+        match by {
+            ByAccount::Yes(account) => Decision::Admit(Origin::Account(account)),
+            ByAccount::FromServer => Decision::Admit(Origin::Known),
+            ByAccount::Insecure => Decision::Drop,
+            ByAccount::No => {
+                let user = request.headers.from().ok().and_then(|from| from.uri.user());
+                let invite = request.method == Method::Invite;
+                self.decide(ip, user.as_deref(), proven, invite, now)
+            }
+        }
+    }
+
+    /// Whether an unreadable request from a strange host deserves an answer.
+    pub(crate) fn answers_unreadable(&mut self, ip: IpAddr, now: Instant) -> bool {
+        matches!(self.decide(ip, None, false, false, now), Decision::Admit(_))
+    }
+
     /// What is done with a request that came by no account. `user`: of its From address; `proven`:
     /// it came by a TLS connection whose far end has proved a name; `invite`: it asks for a call.
-    pub(crate) fn decide(
+    fn decide(
         &mut self,
         ip: IpAddr,
         user: Option<&str>,
@@ -275,8 +340,13 @@ impl Admission {
         &self.calls
     }
 
-    /// Whether one more call finds room beside `transactions` server transactions.
-    pub(crate) fn has_room_for_stranger(&self, transactions: usize) -> bool {
+    /// Whether another call finds room beside `transactions` server transactions.
+    pub(crate) fn has_room(&self, origin: Origin, transactions: usize) -> bool {
+        transactions + RESERVED < MAX_SERVERS
+            && (origin.is_known() || self.has_room_for_stranger(transactions))
+    }
+
+    fn has_room_for_stranger(&self, transactions: usize) -> bool {
         self.calls.len() < STRANGER_CALLS && transactions < STRANGER_TRANSACTIONS
     }
 

@@ -12,10 +12,12 @@ use types::{Codec, Transport};
 use crate::admission::{AllowedCaller, DirectCallers};
 use crate::digest::Hash;
 use crate::events::{MessageSummary, WatchedState};
-use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId};
+use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId, PublicationId};
 use crate::local_addresses::LocalAddresses;
+use crate::locate::Service;
 use crate::media_security::MediaSecurity;
 use crate::offer_answer::Negotiated;
+use crate::session_intervals::SessionIntervals;
 use crate::text_message::MAX_TEXT;
 use crate::udp_keepalive::KeepaliveMode;
 
@@ -158,9 +160,8 @@ pub struct AgentConfig {
     pub codecs: Vec<Codec>,
     /// What is wanted of the encryption of direct calls.
     pub media_security: MediaSecurity,
-    /// Longest time between two signs that the far end is still in the call (RFC 4028), in
-    /// seconds; `None`: not asked for, though kept where the far end asks.
-    pub session_expires_s: Option<u32>,
+    /// Session timers (RFC 4028).
+    pub session_intervals: SessionIntervals,
     /// Whom this phone watches, and who may watch it.
     pub events: EventSettings,
     /// Our SIP addresses: what goes into Via and Contact until rport and the flow say better. They
@@ -189,7 +190,7 @@ impl AgentConfig {
             auto_answer: false,
             codecs: Vec::new(),
             media_security: MediaSecurity::default(),
-            session_expires_s: None,
+            session_intervals: SessionIntervals::default(),
             events: EventSettings::default(),
             local,
             tls_port: 5061,
@@ -225,6 +226,8 @@ pub struct Lookup {
     pub port: Option<u16>,
     /// Transport, if one was given: then NAPTR is skipped.
     pub transport: Option<Transport>,
+    /// What its server is for.
+    pub service: Service,
 }
 
 /// Who ended a call.
@@ -347,6 +350,14 @@ pub enum Event {
         /// Which one.
         message: MessageId,
         /// It was taken, by its receiver or by a server for it; or the refusal.
+        result: Result<(), MessageError>,
+    },
+    /// What came of what is published ([`publish`](crate::UserAgent::publish)); of state that is
+    /// kept again whenever that changes.
+    Published {
+        /// Which one.
+        publication: PublicationId,
+        /// The server has it, or why not.
         result: Result<(), MessageError>,
     },
     /// What waits in the mailbox of an account.
@@ -539,7 +550,7 @@ pub enum TransferError {
     Clear,
 }
 
-/// Why a text message was not taken.
+/// Why a text message, or what is published, was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code} {reason}")]
 pub struct MessageError {

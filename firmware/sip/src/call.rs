@@ -42,13 +42,14 @@ use crate::action::{Action, InviteIds, Reply, Turn};
 use crate::api::{EndReason, EndedBy, Event, InviteOptions};
 use crate::dialog::Dialog;
 use crate::flow::{Flow, Transport};
+use crate::ice::ChosenPath;
 use crate::identity::shown;
 use crate::ids::{CallHandle, TransactionId};
 use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
 use crate::offer_answer::{LocalMedia, Negotiated, Session};
 use crate::reason::is_answered_elsewhere;
 use crate::sdp::SdpError;
-use crate::transfer::{ReferOrder, ReferRequest};
+use crate::transfer::{ReferOrder, ReferRequest, Transfer};
 
 use calling::{Calling, Invite, Refused};
 use established::{Established, Exchange};
@@ -84,6 +85,8 @@ pub(crate) struct Call {
     /// How we placed it.
     options: InviteOptions,
     state: State,
+    /// The transfer that begins when the ACK of our 2xx is here, and whom to.
+    at_ack: Option<(Transfer, Option<Uri>)>,
     span: tracing::Span,
 }
 
@@ -103,6 +106,7 @@ impl Call {
             order,
             options: InviteOptions::default(),
             state,
+            at_ack: None,
             span,
         }
     }
@@ -382,6 +386,15 @@ impl Call {
             calling.session.move_to(media);
         } else if let Some(established) = self.state.changeable_mut() {
             established.move_media(media);
+            self.send_change(turn);
+        }
+    }
+
+    /// Checks chose a way for its media, which the far end is offered where its description names
+    /// another.
+    pub(crate) fn confirm_path(&mut self, path: ChosenPath, turn: &mut Turn<'_>) {
+        if let Some(established) = self.state.changeable_mut() {
+            established.confirm_path(path);
             self.send_change(turn);
         }
     }

@@ -15,6 +15,7 @@
 mod authentication;
 mod destinations;
 mod hop_by_hop;
+mod overtaken;
 #[cfg(test)]
 mod tests;
 
@@ -29,12 +30,13 @@ use crate::flow::{Flow, Target, Transport};
 use crate::ids::TransactionId;
 use crate::locate::Hop;
 use crate::message::{Method, Request, Response, Via};
-use crate::registration::{Servers, identity};
-use crate::timer::{T1_64, TIMER_C};
+use crate::registration::{PasswordTrust, Servers, identity};
+use crate::timer::T1_64;
 use crate::transaction::client::State;
 
 use authentication::{Answer, Authentication};
 use destinations::{Attempt, Destinations};
+use overtaken::{Heard, Overtaken};
 
 pub(crate) use destinations::{Delivery, ServerChoice, ServerRoute};
 pub(crate) use hop_by_hop::{ack_of_refusal, cancel_of};
@@ -48,6 +50,8 @@ const CONNECT_TIME_TLS: Duration = Duration::from_secs(10);
 /// How long TCP may take to open for a request that is too large for UDP, before UDP is tried all
 /// the same.
 const LARGE_BY_TCP: Duration = Duration::from_secs(1);
+/// How much longer than a connection may take to open an emergency call waits for an answer on it.
+const URGENT_ANSWER: Duration = Duration::from_millis(500);
 /// Most branches of one INVITE that are acknowledged.
 const MAX_ACKS: usize = 16;
 
@@ -115,14 +119,6 @@ impl std::fmt::Debug for AccountConfig {
     }
 }
 
-/// An attempt that the next one overtook.
-#[derive(Debug)]
-struct Overtaken {
-    transaction: TransactionId,
-    attempt: Attempt,
-    flow: Flow,
-}
-
 /// A request on its way.
 #[derive(Debug)]
 pub(crate) struct ClientRequest {
@@ -140,6 +136,7 @@ pub(crate) struct ClientRequest {
     /// Its connection is not open yet.
     opening: bool,
     transaction: Option<TransactionId>,
+    heard: Heard,
     /// Transactions with addresses that did not answer in time, and may still.
     overtaken: Vec<Overtaken>,
     cancel: Cancel,
@@ -169,6 +166,7 @@ impl ClientRequest {
             for_its_size: false,
             opening: false,
             transaction: None,
+            heard: Heard::Nothing,
             overtaken: Vec::new(),
             cancel: Cancel::No,
             deadline: None,
@@ -214,11 +212,6 @@ impl ClientRequest {
         self.transaction
     }
 
-    /// Its transactions with addresses that did not answer in time.
-    pub(crate) fn overtaken(&self) -> impl Iterator<Item = TransactionId> {
-        self.overtaken.iter().map(|known| known.transaction)
-    }
-
     /// When to call [`ClientRequest::handle_timeout`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -232,6 +225,9 @@ impl ClientRequest {
         servers: Option<&Servers>,
         remote: SocketAddr,
     ) -> Vec<String> {
+        if let Some(name) = servers.and_then(|servers| servers.redirected_identity(remote.ip())) {
+            return vec![name];
+        }
         let mut names = servers
             .map(|servers| servers.expected_identities(&self.hop().host, remote.ip()))
             .unwrap_or_default();
@@ -355,6 +351,7 @@ impl ClientRequest {
     ) {
         self.flow = Some(flow);
         self.transaction = Some(transaction);
+        self.heard = Heard::Nothing;
         self.opening = opening;
         let opens = match flow.transport() {
             Transport::Udp | Transport::Tcp => CONNECT_TIME,
@@ -372,41 +369,15 @@ impl ClientRequest {
     pub(crate) fn handle_connected(&mut self, now: Instant) {
         self.opening = false;
         if self.cancel != Cancel::Sent {
-            self.deadline = self.destinations.silence().map(|silence| now + silence);
+            let silence = self.destinations.silence().map(|silence| now + silence);
+            // An emergency call does not wait twice: a server may take connections and be dead.
+            self.deadline = match (silence, self.deadline) {
+                (Some(at), Some(opened_by)) if self.destinations.is_urgent() => {
+                    Some(at.min(opened_by + URGENT_ANSWER))
+                }
+                (silence, _) => silence,
+            };
         }
-    }
-
-    /// The next address is about to be tried though this one may still answer.
-    pub(crate) fn handle_overtaken(&mut self) {
-        if let (Some(transaction), Some(attempt), Some(flow)) =
-            (self.transaction.take(), self.current, self.flow)
-        {
-            self.overtaken.push(Overtaken {
-                transaction,
-                attempt,
-                flow,
-            });
-        }
-    }
-
-    /// An overtaken address answers before the one under way: its answer counts. Whether that may
-    /// be; what was under way is overtaken now.
-    pub(crate) fn take_back(&mut self, transaction: TransactionId) -> bool {
-        let mut overtaken = self.overtaken.iter();
-        let Some(index) = overtaken.position(|known| known.transaction == transaction) else {
-            return false;
-        };
-        if self.cancel != Cancel::No {
-            return false;
-        }
-        let found = self.overtaken.swap_remove(index);
-        self.handle_overtaken();
-        self.destinations.select(found.attempt);
-        self.current = Some(found.attempt);
-        self.transaction = Some(transaction);
-        self.flow = Some(found.flow);
-        self.deadline = None;
-        true
     }
 
     /// An ACK of its 2xx was sent: kept for repetition.
@@ -432,8 +403,7 @@ impl ClientRequest {
                 Cancel::Wanted => Step::SendCancel,
                 Cancel::Sent => Step::Wait,
                 Cancel::No => {
-                    // It was heard: no other address is tried for its silence any more.
-                    self.deadline = invite.then(|| now + TIMER_C);
+                    self.handle_provisional(response.code(), invite, now);
                     Step::Deliver
                 }
             };
@@ -456,7 +426,7 @@ impl ClientRequest {
         let asks = matches!(self.purpose, Purpose::Probe(_) | Purpose::Keepalive(_));
         match (response.code(), account) {
             (401 | 407, Some(account)) if !asks => self.authenticate(response, account, env_tokens),
-            (code, _) if self.destinations.leads_on(code) => {
+            (code, _) if self.destinations.leads_on(code) || self.may_fall_back(code) => {
                 Step::TryNext(code, "no server available".to_owned())
             }
             _ => Step::Finish,
@@ -473,21 +443,24 @@ impl ClientRequest {
             return Step::Finish;
         };
         let (config, asker) = (account.config, current.target.address);
-        if !account
-            .servers
-            .may_authenticate(&self.hop().host, asker.ip())
-        {
-            tracing::warn!(
-                "{asker} asks for a password and is not the server of account {}: none is given",
-                config.user
-            );
-            return Step::Finish;
-        }
+        let trust = account.servers.password_trust(&self.hop().host, asker.ip());
+        let realm = match &trust {
+            PasswordTrust::Own => None,
+            PasswordTrust::InRealm(realm) => Some(realm.as_str()),
+            PasswordTrust::No => {
+                tracing::warn!(
+                    "{asker} asks for a password and is not the server of account {}: none is \
+                     given",
+                    config.user
+                );
+                return Step::Finish;
+            }
+        };
         match self.authentication.answer(
             response,
             &mut self.request,
             config,
-            account.proven,
+            (realm, account.proven),
             tokens,
         ) {
             Answer::Authorized(cseq) => Step::Resend(cseq),
@@ -556,6 +529,13 @@ impl ClientRequest {
                 } else {
                     Step::Overtake(408, format!("{server} does not answer"))
                 }
+            }
+            (Cancel::No, Some(State::Proceeding))
+                if self.heard == Heard::Trying && self.destinations.trying().is_some() =>
+            {
+                let server = self.current.map(|attempt| attempt.target.address);
+                let server = server.map_or_else(|| "the server".to_owned(), |a| a.to_string());
+                Step::Overtake(408, format!("{server} found no one in time"))
             }
             (_, Some(State::Proceeding)) => {
                 self.cancel = Cancel::Wanted;

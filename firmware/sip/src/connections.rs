@@ -4,7 +4,8 @@
 //! dial ────▶ Own (an account's server): opening ─▶ open; ends when one side closes it
 //!      └───▶ Dialled (an address the far end of a call named, or the user): as Own, but idle ones
 //!            make room for newer ones of their kind
-//! accepted ▶ Unproven ─ a request was accepted ─▶ Admitted | Known (an account's server, a proven name)
+//! accepted ▶ Unproven ─ a request was accepted ─▶ Admitted | Listed
+//!         └▶ Known (an account's server, a proven name)
 //!              └ closed: first message late, idle, never accepted, or displaced by a newer one
 //! ```
 //!
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use crate::flow::{Flow, Transport};
 use crate::ids::ConnectionId;
 use crate::keepalive::Keepalive;
+use crate::known_hosts::HostStanding;
 use crate::stream::{Frame, StreamError, StreamReader};
 
 /// Most connections that this phone dialled to its accounts' servers.
@@ -63,6 +65,8 @@ pub(crate) enum Standing {
     Unproven,
     /// A request of its far end was accepted.
     Admitted,
+    /// The same, of one who is known, at another address than a server's.
+    Listed,
     /// Its far end is an account's server or has proved its name.
     Known,
     /// This phone dialled it for a request of its own, to no server of an account.
@@ -133,6 +137,32 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// One that is open, by its far end's wish.
+    fn new(
+        remote: SocketAddr,
+        transport: Transport,
+        names: Vec<String>,
+        standing: Standing,
+        now: Instant,
+    ) -> Self {
+        Self {
+            remote,
+            transport,
+            names,
+            dialled: false,
+            standing,
+            alias: None,
+            open: true,
+            waiting: Vec::new(),
+            reader: StreamReader::default(),
+            since: now,
+            used: now,
+            received_any: false,
+            unfinished_since: None,
+            keepalive: Keepalive::default(),
+        }
+    }
+
     /// The flow along it.
     pub(crate) fn flow(&self, id: ConnectionId) -> Flow {
         Flow::of(self.transport, id, self.remote)
@@ -167,7 +197,7 @@ impl Connection {
         };
         match self.standing {
             Standing::Own | Standing::Dialled => None,
-            Standing::Known | Standing::Admitted => unfinished,
+            Standing::Known | Standing::Listed | Standing::Admitted => unfinished,
             Standing::Unproven => [Some(unproven), unfinished]
                 .into_iter()
                 .flatten()
@@ -320,22 +350,8 @@ impl Connections {
     ) -> Flow {
         let id = ConnectionId(self.next);
         self.next += 1;
-        let connection = Connection {
-            remote,
-            transport,
-            names: names.to_vec(),
-            dialled: true,
-            standing,
-            alias: None,
-            open: false,
-            waiting: Vec::new(),
-            reader: StreamReader::default(),
-            since: now,
-            used: now,
-            received_any: false,
-            unfinished_since: None,
-            keepalive: Keepalive::default(),
-        };
+        let mut connection = Connection::new(remote, transport, names.to_vec(), standing, now);
+        (connection.dialled, connection.open) = (true, false);
         let flow = connection.flow(id);
         self.table.insert(id, connection);
         flow
@@ -353,8 +369,8 @@ impl Connections {
         Some(std::mem::take(&mut found.waiting))
     }
 
-    /// Another host opened a connection. `names`: who its far end has proved to be; `known`: its
-    /// address is one of an account's servers. `Err`: there are too many, close it; `Ok` names the
+    /// Another host opened a connection. `names`: who its far end has proved to be; `host`: what
+    /// its address says of it. `Err`: there are too many, close it; `Ok` names the
     /// connection that must be closed in its favour, if any.
     pub(crate) fn handle_accepted(
         &mut self,
@@ -362,51 +378,43 @@ impl Connections {
         remote: SocketAddr,
         transport: Transport,
         names: Vec<String>,
-        known: bool,
+        standing: HostStanding,
         now: Instant,
     ) -> Result<Option<ConnectionId>, Full> {
-        let known = known || !names.is_empty();
+        let standing = if names.is_empty() {
+            standing
+        } else {
+            HostStanding::Server
+        };
+        let known = standing == HostStanding::Server;
         let host = host_of(remote.ip());
         let full = self.count(|c| c.standing < Standing::Dialled) >= MAX_ACCEPTED;
         let displaced = if !known && self.count_of_host(host) >= MAX_PER_HOST {
-            Some(self.least_useful(now, known, |c| host_of(c.remote.ip()) == host)?)
+            // Its own make room, whoever it is.
+            let of_host = |c: &Connection| host_of(c.remote.ip()) == host;
+            Some(self.least_useful(now, HostStanding::Stranger, of_host)?)
         } else if full {
-            Some(self.least_useful(now, known, |_| true)?)
+            Some(self.least_useful(now, standing, |_| true)?)
         } else {
             None
         };
-        self.table.insert(
-            id,
-            Connection {
-                remote,
-                transport,
-                names,
-                dialled: false,
-                standing: if known {
-                    Standing::Known
-                } else {
-                    Standing::Unproven
-                },
-                alias: None,
-                open: true,
-                waiting: Vec::new(),
-                reader: StreamReader::default(),
-                since: now,
-                used: now,
-                received_any: false,
-                unfinished_since: None,
-                keepalive: Keepalive::default(),
-            },
-        );
+        let standing = if known {
+            Standing::Known
+        } else {
+            Standing::Unproven
+        };
+        let connection = Connection::new(remote, transport, names, standing, now);
+        self.table.insert(id, connection);
         Ok(displaced)
     }
 
-    /// The connection that makes room for a newcomer: the oldest unproven one, else a stranger's
-    /// that was idle for long, or for one that is `known` the stranger's that was idle longest.
+    /// The connection that makes room for a newcomer: the oldest unproven one, else one that was
+    /// idle for long. One that is listed displaces a stranger's that was not, and a server anyone's
+    /// but another server's.
     fn least_useful(
         &self,
         now: Instant,
-        known: bool,
+        newcomer: HostStanding,
         eligible: impl Fn(&Connection) -> bool,
     ) -> Result<ConnectionId, Full> {
         self.table
@@ -414,7 +422,12 @@ impl Connections {
             .filter(|(_, c)| eligible(c))
             .filter(|(_, c)| match c.standing {
                 Standing::Unproven => true,
-                Standing::Admitted => known || c.used + ADMITTED_IDLE <= now,
+                Standing::Admitted => {
+                    newcomer > HostStanding::Stranger || c.used + ADMITTED_IDLE <= now
+                }
+                Standing::Listed => {
+                    newcomer > HostStanding::Listed || c.used + ADMITTED_IDLE <= now
+                }
                 Standing::Known | Standing::Dialled | Standing::Own => false,
             })
             .min_by_key(|(_, c)| {
@@ -436,7 +449,7 @@ impl Connections {
     pub(crate) fn handle_request_accepted(&mut self, id: ConnectionId, known: bool) {
         if let Some(found) = self.table.get_mut(&id) {
             let earned = if known {
-                Standing::Known
+                Standing::Listed
             } else {
                 Standing::Admitted
             };
@@ -543,7 +556,18 @@ impl Connections {
 
     /// Connections of strangers at one host.
     fn count_of_host(&self, host: IpAddr) -> usize {
-        self.count(|c| c.standing <= Standing::Admitted && host_of(c.remote.ip()) == host)
+        self.count(|c| c.standing <= Standing::Listed && host_of(c.remote.ip()) == host)
+    }
+
+    /// Hosts that opened a connection of which a request was accepted.
+    pub(crate) fn accepted_hosts(&self) -> Vec<IpAddr> {
+        let accepted = self
+            .table
+            .values()
+            .filter(|c| !c.dialled && (Standing::Admitted..=Standing::Known).contains(&c.standing));
+        let mut hosts: Vec<IpAddr> = accepted.map(|c| host_of(c.remote.ip())).collect();
+        hosts.dedup();
+        hosts
     }
 }
 

@@ -43,6 +43,12 @@ impl Env {
         }
     }
 
+    /// There is a network again, or another one.
+    pub(crate) fn handle_network_back(&mut self) {
+        self.offline = None;
+        self.reachability.forget();
+    }
+
     /// A number for a request that is about to be sent.
     pub(crate) fn request_id(&mut self) -> RequestId {
         let id = self.next_request;
@@ -67,6 +73,11 @@ impl Env {
         Some(NameAddr::new(
             server_uri(&account.domain)?.with_user(&account.user),
         ))
+    }
+
+    /// Who sends a direct request.
+    pub(crate) fn direct_address(&self) -> NameAddr {
+        NameAddr::new(SipUri::at(self.addresses.primary()).with_user(&self.config.user))
     }
 
     /// Our own address as the Contact of this transport names it, where the far end is not known.

@@ -107,6 +107,21 @@ impl Candidate {
     }
 }
 
+impl Candidate {
+    /// One that only checks brought to light (RFC 8445 section 7.2.5.3.1).
+    pub(crate) fn peer_reflexive(foundation: String, component: u8, address: SocketAddr) -> Self {
+        Self {
+            foundation,
+            component,
+            // Section 5.1.2.1, with the type preference of its kind.
+            priority: (110 << 24) + (65_535 << 8) + (256 - u32::from(component)),
+            address,
+            kind: CandidateKind::PeerReflexive,
+            related: None,
+        }
+    }
+}
+
 impl fmt::Display for Candidate {
     /// As the value of `a=candidate`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -151,6 +166,15 @@ pub struct AgreedIce {
     pub lite: bool,
     /// The offer was ours.
     pub offered_by_us: bool,
+}
+
+/// The way that checks chose (RFC 8445 section 8.1.1), each for RTP and RTCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChosenPath {
+    /// Our addresses, as the far end sees them.
+    pub local: (SocketAddr, SocketAddr),
+    /// Its addresses.
+    pub remote: (SocketAddr, SocketAddr),
 }
 
 /// ICE in a line of a description that was read.

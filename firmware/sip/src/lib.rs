@@ -21,7 +21,6 @@
 //!     direct_calls: true,
 //!     direct_callers: DirectCallers::Everyone,
 //!     codecs: vec![Codec::Pcmu],
-//!     session_expires_s: Some(1800),
 //!     ..AgentConfig::new(local.into(), [seed; 32])
 //! };
 //! let media = |port| LocalMedia {
@@ -32,6 +31,7 @@
 //!     dtmf: true,
 //!     opus: Default::default(),
 //!     comfort_noise: false,
+//!     rtcp_xr: false,
 //!     media_security: Default::default(),
 //!     ice: None,
 //!     owner_moves: false,
@@ -76,10 +76,12 @@ mod admission;
 pub mod agent;
 mod api;
 mod call;
+mod calls;
 mod capabilities;
 mod client_request;
 mod connections;
 mod dialog;
+mod dialog_identity;
 pub mod digest;
 mod env;
 mod events;
@@ -89,19 +91,27 @@ pub mod ice;
 mod identity;
 mod ids;
 mod keepalive;
+mod known_hosts;
 mod local_addresses;
 mod locate;
 pub mod media_security;
 pub mod message;
 pub mod offer_answer;
+mod publication;
 mod reachability;
 mod reason;
 mod registration;
+mod registrations;
 mod request_check;
+mod requests;
 pub mod sdes;
 mod sdp;
+mod server_transactions;
 mod session_body;
+mod session_intervals;
+mod shared;
 pub mod stream;
+mod subscriptions;
 mod text_message;
 mod timer;
 mod token;
@@ -109,15 +119,21 @@ mod transaction;
 mod transfer;
 mod transport;
 mod udp_keepalive;
+mod unsolicited;
 
 pub use admission::{AllowedCaller, DirectCallers};
 pub use agent::{
     AccountConfig, AccountEvents, AccountId, AgentConfig, CallHandle, ConnectionId, EndReason,
     EndedBy, Event, EventSettings, Flow, InviteOptions, Lookup, LookupId, MessageError, MessageId,
-    MessageWaiting, RegistrationAttempt, RemoteAction, SendError, Target, Transmit, Transport,
-    UserAgent, Watched,
+    MessageWaiting, PublicationId, RegistrationAttempt, RemoteAction, SendError, Target, Transmit,
+    Transport, UserAgent, Watched,
 };
 pub use connections::host_of;
+pub use dialog_identity::DialogIdentity;
 pub use events::{MessageSummary, WatchedState};
+pub use known_hosts::{HostStanding, KnownHosts};
 pub use local_addresses::{Families, LocalAddresses, Route, is_public};
+pub use locate::Service;
+pub use publication::{EventState, PublishError};
+pub use session_intervals::SessionIntervals;
 pub use udp_keepalive::KeepaliveMode;

@@ -41,6 +41,30 @@ pub(crate) enum HopError {
     NoHost,
 }
 
+/// What a name is looked up for: the name of its SRV records, and the port where it has none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// SIP (RFC 3263).
+    #[default]
+    Sip,
+    /// STUN (RFC 8489 section 8.1).
+    Stun,
+    /// TURN (RFC 8656 section 3.1).
+    Turn,
+}
+
+impl Service {
+    /// The port of a server that names none.
+    #[must_use]
+    pub fn default_port(self, transport: Transport) -> u16 {
+        match (self, transport) {
+            (Self::Sip, _) => transport.default_port(),
+            (Self::Stun | Self::Turn, Transport::Udp | Transport::Tcp) => 3478,
+            (Self::Stun | Self::Turn, Transport::Tls) => 5349,
+        }
+    }
+}
+
 impl Hop {
     /// The hop that is this address.
     pub(crate) fn at(target: Target) -> Self {

@@ -13,22 +13,24 @@ mod description;
 mod encryption;
 mod formats;
 mod ice;
+mod media;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use types::{Codec, Direction, OpusFormat};
+use types::{Codec, Direction, OpusFormat, RtcpXr};
 use zeroize::Zeroizing;
 
-use crate::ice::{AgreedIce, LocalIce};
 use crate::local_addresses::LocalAddresses;
+use crate::media_security::Protection;
 use crate::media_security::table::Agreement;
-use crate::media_security::{MediaSecurity, Protection, WhyClear};
 use crate::sdp::{Description, Format, SdpError, SdpLine};
 use crate::token::Tokens;
 use description::Slot;
 use encryption::LegEncryption;
 use formats::{pick_event, ptime};
 use ice::LegIce;
+
+pub use media::{LocalMedia, Negotiated};
 
 /// First number tried for Opus, and those for telephone-event at 8000 and 48000 Hz. Asterisk, which
 /// gives Opus the number 107, keeps it between two far ends that send to each other directly.
@@ -37,71 +39,6 @@ const EVENT_8K: u8 = 101;
 const EVENT_48K: u8 = 102;
 /// Comfort noise (RFC 3389 section 4) for the codecs with a clock of 8 kHz.
 const COMFORT_NOISE: u8 = 13;
-
-/// What this phone can do, for an offer or an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LocalMedia {
-    /// Where we receive RTP. An unspecified address is replaced by the agent's own for that peer.
-    pub rtp: SocketAddr,
-    /// Where we receive RTCP.
-    pub rtcp: SocketAddr,
-    /// Codecs, best first.
-    pub codecs: Vec<Codec>,
-    /// Packet length in ms we send and ask for.
-    pub ptime_ms: u8,
-    /// telephone-event (RFC 4733) is offered.
-    pub dtmf: bool,
-    /// What is said of the Opus that is received.
-    pub opus: OpusFormat,
-    /// Comfort noise (RFC 3389) is offered.
-    pub comfort_noise: bool,
-    /// What is wanted of the encryption.
-    pub media_security: MediaSecurity,
-    /// Candidates for ICE; `None`: offers with ICE are answered without.
-    pub ice: Option<LocalIce>,
-    /// After a change of network the owner gives other addresses
-    /// ([`UserAgent::move_media`](crate::UserAgent::move_media)); otherwise the agent does.
-    pub owner_moves: bool,
-}
-
-/// What both sides agreed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Negotiated {
-    /// Where to send RTP.
-    pub remote_rtp: SocketAddr,
-    /// Where to send RTCP.
-    pub remote_rtcp: SocketAddr,
-    /// RTP and RTCP share one port (RFC 5761).
-    pub rtcp_mux: bool,
-    /// The codec both sides use.
-    pub codec: Codec,
-    /// Payload type we put on what we send.
-    pub send_payload: u8,
-    /// Payload type the far end puts on what we receive.
-    pub recv_payload: u8,
-    /// Every payload type we must be ready to receive, with its codec (the answerer may switch).
-    pub recv_payloads: Vec<(u8, Codec)>,
-    /// telephone-event payload type we send, with its RTP clock in Hz.
-    pub send_dtmf: Option<(u8, u32)>,
-    /// telephone-event payload type we receive.
-    pub recv_dtmf: Option<u8>,
-    /// Packet length we send, in ms.
-    pub ptime_ms: u8,
-    /// Opus: what the far end said of what it receives.
-    pub opus: OpusFormat,
-    /// Both know comfort noise (RFC 3389, payload type 13) beside the codec agreed on.
-    pub comfort_noise: bool,
-    /// Which way sound may go, as seen from this phone.
-    pub direction: Direction,
-    /// How the media is protected.
-    pub protection: Protection,
-    /// Encryption is a condition of this call: media that cannot be protected must not flow at all.
-    pub required: bool,
-    /// Encryption was expected and is not there: the owner of the phone must hear of it.
-    pub missing: Option<WhyClear>,
-    /// Checks (RFC 8445) find the far address, in place of `remote_rtp` and `remote_rtcp`.
-    pub ice: Option<AgreedIce>,
-}
 
 /// The line of an offer that is taken.
 #[derive(Debug, Clone, Copy)]
@@ -142,6 +79,8 @@ pub(crate) struct Session {
     far_media: Option<IpAddr>,
     /// Whether the description that is being written has comfort noise among its formats.
     noise: bool,
+    /// Whether it asks for extended RTCP reports.
+    extended: bool,
     /// The mid of our line, where the offer that is being answered had it as one of alternatives.
     alternative: Option<String>,
 }
@@ -173,6 +112,7 @@ impl Session {
             addresses: None,
             far_media: None,
             noise: false,
+            extended: false,
             alternative: None,
         }
     }
@@ -302,6 +242,7 @@ impl Session {
         };
         let direction = self.wish;
         self.noise = self.local.comfort_noise;
+        self.extended = self.local.rtcp_xr;
         // A DTLS handshake keys one port, and checks find one way sooner than two; without either
         // RTP and RTCP keep their own, as every peer can. Until it is answered both are offered.
         let mux = shape.dtls || self.writes_ice();
@@ -452,6 +393,8 @@ impl Session {
         let negotiated = Negotiated { ice, ..agreed };
         self.alternative.clone_from(&line.alternative);
         self.noise = negotiated.comfort_noise;
+        // Who does not ask for reports is not asked for any.
+        self.extended = !negotiated.rtcp_xr.is_none();
         let body = self.describe(
             &[(payload, codec)],
             &events,
@@ -566,6 +509,11 @@ impl Session {
             comfort_noise: self.local.comfort_noise
                 && codec.rtp_clock_hz() == 8_000
                 && line.has_comfort_noise(),
+            rtcp_xr: if self.local.rtcp_xr {
+                line.rtcp_xr
+            } else {
+                RtcpXr::default()
+            },
             direction: line.meant_direction().reversed().and(self.wish),
             protection,
             required: self.required(),

@@ -27,10 +27,16 @@ pub(crate) fn is_answered_elsewhere(headers: &Headers) -> bool {
         .values("Reason")
         .filter_map(Reason::parse)
         .any(|reason| {
-            matches!(
-                (reason.protocol.as_str(), reason.cause),
-                ("sip", Some(200)) | ("q.850", Some(26))
-            )
+            // Some servers write the words and no cause.
+            let says_so = || {
+                let text = reason.text.as_deref().unwrap_or_default();
+                text.to_ascii_lowercase().ends_with(" elsewhere")
+            };
+            match (reason.protocol.as_str(), reason.cause) {
+                ("sip", Some(200)) | ("q.850", Some(26)) => true,
+                ("sip" | "q.850", None) => says_so(),
+                _ => false,
+            }
         })
 }
 
@@ -125,6 +131,9 @@ mod tests {
             ("Q.850;cause=16, SIP;cause=200", true),
             ("SIP;cause=2000", false),
             ("SIP;text=\"cause=200\"", false),
+            ("SIP;text=\"Call completed elsewhere\"", true),
+            ("SIP;cause=480;text=\"no one elsewhere\"", false),
+            ("X;text=\"Answered elsewhere\"", false),
             ("Q.850;cause=200", false),
         ] {
             assert_eq!(is_answered_elsewhere(&headers(value)), elsewhere, "{value}");

@@ -19,6 +19,7 @@ mod grant;
 mod history;
 mod lifetime;
 mod network;
+mod redirection;
 mod refusal;
 mod request;
 mod restoration;
@@ -29,13 +30,13 @@ mod tests;
 pub(crate) use action::{RegisterOutcome, RegistrationAction};
 pub(crate) use failover::proves_alive;
 pub use history::RegistrationAttempt;
-pub(crate) use servers::{Servers, identity, server_hop};
+pub(crate) use servers::{PasswordTrust, Servers, identity, server_hop};
 
 use std::time::{Duration, Instant};
 
 use crate::api::AccountConfig;
 use crate::client_request::{ServerChoice, ServerRoute};
-use crate::env::{Env, server_uri};
+use crate::env::Env;
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, RequestId};
 use crate::locate::{Hop, HopError};
@@ -51,6 +52,7 @@ use flow_state::FlowState;
 use grant::{Grant, seen_by};
 use history::RegistrationHistory;
 use lifetime::Lifetime;
+use redirection::Redirection;
 use refusal::refusal_text;
 use restoration::Restoration;
 use servers::backup_routes;
@@ -91,6 +93,7 @@ pub(crate) struct Registration {
     /// again, whatever the binding's lifetime says.
     flow_lost: bool,
     restoration: Restoration,
+    redirection: Redirection,
 }
 
 impl Registration {
@@ -121,6 +124,7 @@ impl Registration {
             connection: None,
             flow_lost: false,
             restoration: Restoration::default(),
+            redirection: Redirection::default(),
         }
     }
 
@@ -233,6 +237,7 @@ impl Registration {
         self.back_off.failures = 0;
         self.lifetime.handle_agreed();
         self.contact.handle_agreed();
+        self.end_redirection();
         self.send(env)
     }
 
@@ -252,6 +257,9 @@ impl Registration {
         now: Instant,
     ) -> Vec<RegistrationAction> {
         self.request = None;
+        if self.follow_redirection(outcome, env, now) {
+            return self.send(env);
+        }
         if !self.wanted {
             self.bound_until = None;
             return vec![RegistrationAction::Report {
@@ -378,7 +386,15 @@ impl Registration {
     }
 
     /// What a probed server answered, or the status that stands for its silence.
-    pub(crate) fn handle_probe(&mut self, code: u16, env: &mut Env) -> Vec<RegistrationAction> {
+    pub(crate) fn handle_probe(
+        &mut self,
+        code: u16,
+        env: &mut Env,
+        now: Instant,
+    ) -> Vec<RegistrationAction> {
+        if let Some(probed) = self.probed().filter(|_| !proves_alive(code)) {
+            env.reachability.handle_silence(probed, now);
+        }
         if proves_alive(code) && self.request.is_none() {
             self.register(env)
         } else {
@@ -447,7 +463,9 @@ impl Registration {
         self.gruu = grant.gruu.clone().filter(|_| wants_gruu);
         let answered = self.answered.take();
         let server = answered.as_ref().map(|answered| answered.target);
-        if let Some(answered) = answered {
+        if let Some(mut answered) = answered {
+            // The server that sent it there is another one to go to.
+            answered.has_alternatives |= self.learn_redirected(answered.target);
             self.failover
                 .handle_registered(answered, &mut env.tokens, now);
         }
@@ -476,6 +494,7 @@ impl Registration {
             return self.send(env);
         }
         self.contact.handle_agreed();
+        self.end_redirection();
         self.history.push(RegistrationAttempt {
             at: now,
             server,
@@ -504,6 +523,7 @@ impl Registration {
         env: &mut Env,
         now: Instant,
     ) -> Vec<RegistrationAction> {
+        self.end_redirection();
         let denied = matches!(code, 401 | 403 | 407);
         let wait = self.back_off.next(denied, retry_after, &mut env.tokens);
         self.next_at = Some(now + wait);
@@ -524,60 +544,5 @@ impl Registration {
             until: self.bound_until.filter(|_| !self.flow_lost),
             error: Some(format!("{domain}: {code} {reason}")),
         }]
-    }
-
-    fn send(&mut self, env: &mut Env) -> Vec<RegistrationAction> {
-        let abandon = self.request.take().map(RegistrationAction::Abandon);
-        let send = self.build(env).unwrap_or(RegistrationAction::Report {
-            until: None,
-            error: Some(
-                "the domain is neither a host name nor an address: correct account.domain"
-                    .to_owned(),
-            ),
-        });
-        abandon.into_iter().chain([send]).collect()
-    }
-
-    /// The REGISTER of section 10.2; `None`: the account names no server.
-    fn build(&mut self, env: &mut Env) -> Option<RegistrationAction> {
-        let aor = env.address_of_record(self.account)?;
-        let id = env.request_id();
-        let account = env.account(self.account)?;
-        let (routes, hop) = self.route(account, false);
-        let uri = server_uri(&account.domain)?;
-        self.cseq += 1;
-        self.next_at = None;
-        let stale = self.contact.take_stale();
-        let request = request::Register {
-            uri,
-            aor,
-            routes,
-            tag: &self.tag,
-            call_id: &self.call_id,
-            cseq: self.cseq,
-            // Where the registrar knows the flow by its name, the new contact takes the place of
-            // the old one (RFC 5626 section 4.2).
-            stale: stale.filter(|_| !self.flow.is_bound()),
-            contact: self.contact(account.transport),
-            expires_s: if self.wanted {
-                self.lifetime.seconds()
-            } else {
-                0
-            },
-            instance: env
-                .config
-                .instance
-                .as_deref()
-                .filter(|_| self.flow.is_named()),
-            gruu: account.gruu,
-            user_agent: &env.config.user_agent,
-        };
-        let request = request.build();
-        self.request = Some(id);
-        Some(RegistrationAction::Send {
-            id,
-            request: Box::new(request),
-            hop,
-        })
     }
 }

@@ -6,7 +6,7 @@ use crate::capabilities::unsupported;
 use crate::events::{ALLOW_EVENTS, Package};
 use crate::message::{Method, Request, SipUri, Uri};
 use crate::session_body::session_body;
-use crate::text_message::{CONTENT_TYPE, is_text};
+use crate::text_message::{CONTENT_TYPE, text_of};
 
 /// The checks in order; the refusal if one fails. `tagged`: its To has a tag, of no dialog known
 /// here. `merged`: whether a copy of it came another way.
@@ -138,12 +138,7 @@ fn check_body(request: &Request) -> Result<(), u16> {
         return Err(415);
     }
     if request.method == Method::Message {
-        let kind = request.headers.content_type().ok().flatten();
-        return if is_text(kind.as_ref()) {
-            Ok(())
-        } else {
-            Err(415)
-        };
+        return text_of(request).map(|_| ()).ok_or(415);
     }
     if request.method != Method::Invite || optional {
         return Ok(());

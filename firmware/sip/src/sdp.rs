@@ -10,7 +10,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use types::{Codec, Direction, OpusFormat};
+use types::{Codec, Direction, OpusFormat, RtcpXr};
 
 use crate::fingerprint::{self, SetupAttribute};
 use crate::ice::LineIce;
@@ -128,6 +128,8 @@ pub(crate) struct SdpLine {
     pub(crate) rtcp: Option<(u16, Option<IpAddr>)>,
     /// `a=rtcp-mux`, RFC 5761.
     pub(crate) rtcp_mux: bool,
+    /// `a=rtcp-xr`, RFC 3611.
+    pub(crate) rtcp_xr: RtcpXr,
     /// The parameters of the first Opus format.
     pub(crate) opus: OpusFormat,
     /// The `a=crypto` lines (RFC 4568); they stand below their m-line only.
@@ -252,6 +254,9 @@ impl SdpLine {
                 .or_else(|| number(&session.attributes, "maxptime")),
             rtcp: rtcp(attributes),
             rtcp_mux: value(attributes, "rtcp-mux").is_some(),
+            rtcp_xr: value(attributes, "rtcp-xr")
+                .or_else(|| value(&session.attributes, "rtcp-xr"))
+                .map_or(RtcpXr::default(), RtcpXr::from_attribute),
             opus,
             crypto: sdes::read_all(values(attributes, "crypto")),
             fingerprints: fingerprint::read_all(values(attributes, "fingerprint"))

@@ -6,13 +6,14 @@
 //! ```
 
 use crate::env::Env;
-use crate::message::{CSeq, MediaType, Method, NameAddr, Request, Uri};
+use crate::message::{CSeq, Method, NameAddr, Request, Uri};
+use crate::session_body::{TEXT, text_body};
 
 /// Longest text that is sent, in bytes: with its headers it fits into a datagram (section 8 allows
 /// 1300 for the whole request).
 pub(crate) const MAX_TEXT: usize = 700;
 /// The only content this phone reads and writes.
-pub(crate) const CONTENT_TYPE: &str = "text/plain";
+pub(crate) const CONTENT_TYPE: &str = TEXT;
 
 /// A text about to be sent.
 pub(crate) struct TextMessage<'a> {
@@ -45,12 +46,8 @@ impl TextMessage<'_> {
     }
 }
 
-/// Whether this phone can show content of this kind; nothing at all needs no kind.
-pub(crate) fn is_text(kind: Option<&MediaType>) -> bool {
-    kind.is_some_and(|kind| kind.name == CONTENT_TYPE)
-}
-
-/// What the body says, as text.
-pub(crate) fn text_of(request: &Request) -> String {
-    String::from_utf8_lossy(&request.body).into_owned()
+/// What the body, or a part of it, says; `None`: nothing this phone can show.
+pub(crate) fn text_of(request: &Request) -> Option<String> {
+    let body = text_body(request)?;
+    Some(String::from_utf8_lossy(&body).trim_end().to_owned())
 }

@@ -36,21 +36,42 @@ const TRANSFER_TIME: Duration = T1_64;
 /// How long the consulted call waits to be replaced once the far end of the other hung up.
 const LAST_CHANCE: Duration = Duration::from_secs(5);
 
+/// How long after a refusal that may pass the far end is asked again: a server that connects the
+/// consulted call at this moment cannot take it over yet.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// What a call that is being transferred waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Role {
     /// The REFER went out in this call. The consulted one ends with it; none where that was given
     /// up.
-    Asking { consulted: Option<CallHandle> },
+    Asking {
+        consulted: Option<CallHandle>,
+        target: Uri,
+        again: Again,
+    },
     /// The consulted call: it waits to be replaced.
     Consulted,
 }
 
-/// What follows for the call.
+/// Whether the far end is asked a second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    /// If it refuses with what may pass.
+    Open,
+    /// At this time.
+    At(Instant),
+    /// It was.
+    Done,
+}
+
+/// What follows for the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TransferStep {
     /// Nothing yet.
     Wait,
+    /// The REFER to this address once more.
+    Again(Uri),
     /// The outcome, or the status that says why not: both calls end.
     Done(Result<(), u16>),
     /// The consulted call was not replaced in time: it ends.
@@ -68,9 +89,19 @@ pub(crate) struct Transfer {
 
 impl Transfer {
     /// Of the held call, whose far end gets the REFER.
-    pub(crate) fn asking(consulted: Option<CallHandle>, to: &str, now: Instant) -> Self {
+    pub(crate) fn asking(
+        consulted: Option<CallHandle>,
+        target: &Uri,
+        to: &str,
+        now: Instant,
+    ) -> Self {
         Self {
-            role: Role::Asking { consulted },
+            role: Role::Asking {
+                consulted,
+                target: target.clone(),
+                // Only a call that is answered may be in a moment when it cannot be taken over.
+                again: consulted.map_or(Again::Done, |_| Again::Open),
+            },
             to: to.to_owned(),
             until: now + TRANSFER_TIME,
         }
@@ -93,25 +124,47 @@ impl Transfer {
     /// The call that ends with this one.
     pub(crate) fn consulted(&self) -> Option<CallHandle> {
         match self.role {
-            Role::Asking { consulted } => consulted,
+            Role::Asking { consulted, .. } => consulted,
             Role::Consulted => None,
         }
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        self.until
+        match self.role {
+            Role::Asking {
+                again: Again::At(at),
+                ..
+            } => self.until.min(at),
+            Role::Asking { .. } | Role::Consulted => self.until,
+        }
     }
 
     /// The final status of our REFER: taken, NOTIFYs follow; refused, it is over.
-    pub(crate) fn handle_refer_outcome(&self, code: u16) -> TransferStep {
+    pub(crate) fn handle_refer_outcome(&mut self, code: u16, now: Instant) -> TransferStep {
         match self.role {
-            Role::Asking { .. } if code >= 300 => TransferStep::Done(Err(code)),
+            Role::Asking { .. } if code >= 300 => self.handle_failure(code, now),
             Role::Asking { .. } | Role::Consulted => TransferStep::Wait,
         }
     }
 
+    /// It was refused, or failed: once more where that may pass.
+    fn handle_failure(&mut self, code: u16, now: Instant) -> TransferStep {
+        let passes = matches!(code, 400 | 491 | 500 | 503);
+        match &mut self.role {
+            Role::Asking { again, .. } if passes && *again == Again::Open => {
+                *again = Again::At(now + ASK_AGAIN);
+                TransferStep::Wait
+            }
+            Role::Asking { .. } | Role::Consulted => TransferStep::Done(Err(code)),
+        }
+    }
+
     /// A NOTIFY in this call.
-    pub(crate) fn handle_notify(&self, request: &Request) -> (Reply, TransferStep) {
+    pub(crate) fn handle_notify(
+        &mut self,
+        request: &Request,
+        now: Instant,
+    ) -> (Reply, TransferStep) {
         let headers = &request.headers;
         let first_part = |name: &str| {
             let value = headers.get(name).and_then(|value| value.split(';').next());
@@ -131,7 +184,7 @@ impl Transfer {
         let terminated = first_part("Subscription-State").as_deref() == Some("terminated");
         let step = match status_in(&request.body) {
             Some(200..300) => TransferStep::Done(Ok(())),
-            Some(code @ 300..) => TransferStep::Done(Err(code)),
+            Some(code @ 300..) => self.handle_failure(code, now),
             Some(..200) | None if terminated => TransferStep::Done(Err(487)),
             Some(..200) | None => TransferStep::Wait,
         };
@@ -144,9 +197,16 @@ impl Transfer {
         self.until = self.until.min(now + LAST_CHANCE);
     }
 
-    /// The time for it is over.
-    pub(crate) fn handle_timeout(&self) -> TransferStep {
-        match self.role {
+    /// The time for it is over, or the far end is to be asked again.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> TransferStep {
+        match &mut self.role {
+            Role::Asking { again, target, .. } if self.until > now => match *again {
+                Again::At(at) if at <= now => {
+                    *again = Again::Done;
+                    TransferStep::Again(target.clone())
+                }
+                Again::At(_) | Again::Open | Again::Done => TransferStep::Wait,
+            },
             Role::Asking { .. } => TransferStep::Done(Err(408)),
             Role::Consulted => TransferStep::NotReplaced,
         }

@@ -19,6 +19,15 @@ use crate::ids::ConnectionId;
 /// Most messages that wait for `app`; it empties the queue after every call.
 const MAX_QUEUE: usize = 4096;
 
+/// What a connection is wanted for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ConnectFor {
+    /// A request of ours. `server`: to a server of an account.
+    Request { server: bool },
+    /// A response whose own connection is gone (RFC 3261 section 18.2.2).
+    Response,
+}
+
 /// What leaves, and by what.
 #[derive(Debug)]
 pub(crate) struct TransportLayer {
@@ -69,49 +78,45 @@ impl TransportLayer {
         self.queue.push_back(Transmit { flow, bytes });
     }
 
-    /// The connection to an address for a request of ours; with TLS the far end must prove to be
-    /// one of `names`. `server`: it is an account's. `None` when there are too many, and for UDP.
+    /// The connection to an address; with TLS the far end must prove to be one of `names`. `None`
+    /// when there are too many, and for UDP.
     pub(crate) fn connect(
         &mut self,
         remote: SocketAddr,
         transport: Transport,
-        (names, server): (&[String], bool),
+        names: &[String],
+        wanted: ConnectFor,
         events: &mut VecDeque<Event>,
         now: Instant,
     ) -> Option<Flow> {
         if transport == Transport::Udp {
             return None;
         }
-        let dial = self
-            .connections
-            .dial(remote, transport, names, server, now)?;
-        if let Dial::New {
-            displaced: Some(displaced),
-            ..
-        } = dial
+        let connections = &mut self.connections;
+        let dial = match wanted {
+            ConnectFor::Request { server } => {
+                connections.dial(remote, transport, names, server, now)
+            }
+            ConnectFor::Response => connections.dial_for_response(remote, transport, names, now),
+        };
+        let (flow, displaced) = match dial? {
+            Dial::Existing(flow) => return Some(flow),
+            Dial::New { flow, displaced } => (flow, displaced),
+        };
+        if let Some(displaced) = displaced
             && !self.displaced.contains(&displaced)
         {
             self.displaced.push(displaced);
         }
-        Some(dialled(dial, names, events))
-    }
-
-    /// The same for a response whose own connection is gone (RFC 3261 section 18.2.2).
-    pub(crate) fn connect_for_response(
-        &mut self,
-        remote: SocketAddr,
-        transport: Transport,
-        names: &[String],
-        events: &mut VecDeque<Event>,
-        now: Instant,
-    ) -> Option<Flow> {
-        if transport == Transport::Udp {
-            return None;
+        if let Some(connection) = flow.connection() {
+            events.push_back(Event::Connect {
+                connection,
+                remote: flow.remote(),
+                transport: flow.transport(),
+                names: names.to_vec(),
+            });
         }
-        let dial = self
-            .connections
-            .dial_for_response(remote, transport, names, now)?;
-        Some(dialled(dial, names, events))
+        Some(flow)
     }
 
     /// Whether a flow can carry something now or soon.
@@ -136,24 +141,6 @@ impl TransportLayer {
     /// The next message for `app`.
     pub(crate) fn poll(&mut self) -> Option<Transmit> {
         self.queue.pop_front()
-    }
-}
-
-/// The flow of a connection; a new one is asked of the owner.
-fn dialled(dial: Dial, names: &[String], events: &mut VecDeque<Event>) -> Flow {
-    match dial {
-        Dial::Existing(flow) => flow,
-        Dial::New { flow, .. } => {
-            if let Some(connection) = flow.connection() {
-                events.push_back(Event::Connect {
-                    connection,
-                    remote: flow.remote(),
-                    transport: flow.transport(),
-                    names: names.to_vec(),
-                });
-            }
-            flow
-        }
     }
 }
 

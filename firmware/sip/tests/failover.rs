@@ -321,6 +321,55 @@ fn backup_servers_of_the_account_are_tried_in_turn() {
 }
 
 #[test]
+fn a_server_that_is_listed_twice_is_tried_once() {
+    for (first, second) in [
+        ("192.0.2.11", "192.0.2.11"),
+        ("192.0.2.11", "192.0.2.11:5060"),
+        ("example.com", "192.0.2.12"),
+        ("example.com", "EXAMPLE.com"),
+    ] {
+        let mut settings = account("101", first, "secret");
+        settings.backup_servers = vec![second.into()];
+        let mut world = with(settings);
+        world.names.insert("EXAMPLE.com".into(), vec![udp(FIRST)]);
+        let mut servers = Servers::new(&[]);
+        servers.run(&mut world, seconds(4));
+        let registers = servers.take(&Method::Register);
+        let to = |server: &str| registers.iter().filter(|(_, to)| to == server).count();
+        assert!(
+            to(FIRST) <= 1 && to(SECOND) <= 1,
+            "{first}, {second}: {registers:?}"
+        );
+    }
+}
+
+/// Its addresses are others, and the server is the same.
+#[test]
+fn new_addresses_of_the_server_are_used_without_a_gap() {
+    let mut world = with(account("101", "example.com", "secret"));
+    let mut servers = Servers::new(&[FIRST]);
+    servers.run(&mut world, seconds(2));
+    assert!(registered_at(&mut world).is_some());
+    // It moves, and says so in DNS.
+    world.names.insert("example.com".into(), vec![udp(SECOND)]);
+    servers.alive = vec![SECOND.parse().unwrap()];
+    servers.seen.clear();
+    servers.run(&mut world, seconds(600));
+    let at = world.phones[0].agent.account_servers(AccountId(0));
+    assert_eq!(at, (Some(udp(SECOND)), &[][..]));
+    let lost = |event: &Event| matches!(event, Event::Registration { until: None, .. });
+    assert!(!world.events(0).iter().any(lost));
+    let begun = place_call(&mut world);
+    servers.run(&mut world, seconds(1));
+    let invites = servers.take(&Method::Invite);
+    assert_eq!(invites.len(), 1, "{invites:?}");
+    assert_eq!(
+        (invites[0].1.as_str(), invites[0].0 - begun <= 0.5),
+        (SECOND, true)
+    );
+}
+
+#[test]
 fn a_backup_proxy_takes_the_place_of_the_first_in_route() {
     let mut settings = account("101", "example.org", "secret");
     settings.outbound_proxy = Some("192.0.2.11".into());

@@ -58,6 +58,7 @@ fn media(address: SocketAddr) -> LocalMedia {
         dtmf: true,
         opus: types::OpusFormat::default(),
         comfort_noise: false,
+        rtcp_xr: false,
         media_security: sip::media_security::MediaSecurity::default(),
         ice: None,
         owner_moves: false,
@@ -329,7 +330,8 @@ fn thirty_days_of_calls_outages_and_hostile_traffic() {
             let caller = &mut month.phones[0];
             let media = media(caller.address);
             let called = caller.agent.invite(Some(AccountId(0)), "102", media, now);
-            if called.is_ok() && month.up.contains(&true) && month.is_reachable(1) {
+            assert!(called.is_ok(), "{called:?} at {:?}", month.now);
+            if month.up.contains(&true) && month.is_reachable(1) {
                 pending = Some((month.now, before));
             }
             month.drain(0);

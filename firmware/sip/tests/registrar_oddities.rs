@@ -9,7 +9,7 @@ mod world;
 
 use std::time::Duration;
 
-use sip::message::{Method, Request};
+use sip::message::{Message, Method, Request};
 use sip::{AccountId, Event};
 use world::{World, account, config, ends, inside, media, sdp};
 
@@ -61,6 +61,22 @@ fn a_registrar_only_shortens_what_was_asked_for() {
         ("", &[("Expires", "4294967296")], 600),
         ("", &[("Expires", "86400")], 600),
         (";expires=\"120\"", &[], 120),
+        (";expires= 120", &[], 120),
+        (";expires=0120", &[], 120),
+        (";q=0.5;expires=120;reg-id=1", &[("Expires", "300")], 120),
+        // What is no number says nothing.
+        (";expires=-1", &[], 600),
+        (";expires=", &[], 600),
+        (";expires=soon", &[("Expires", "300")], 300),
+        (";expires=18446744073709551736", &[], 600),
+        ("", &[("Expires", "18446744073709551736")], 600),
+        ("", &[("Expires", "-1")], 600),
+        // Bindings of other phones of the account.
+        (
+            ";expires=120, <sip:101@192.0.2.77>;expires=30",
+            &[("Contact", "<sip:other@192.0.2.1:5060>;expires=500")],
+            120,
+        ),
         ("", &[], 600),
     ] {
         let mut world = with_password("secret");
@@ -71,6 +87,29 @@ fn a_registrar_only_shortens_what_was_asked_for() {
         world.run(Duration::from_secs(granted));
         let refreshed = world.sent("REGISTER") > 1;
         assert!(refreshed, "{parameters} {headers:?}: never refreshed");
+    }
+}
+
+#[test]
+fn the_registrar_is_asked_every_two_seconds_at_the_most() {
+    for granted in [1, 2, 3, 5] {
+        let mut world = with_password("secret");
+        let end = world.now + Duration::from_secs(60);
+        while world.now < end {
+            while let Some((_, _, Message::Request(register))) = world.inbox.pop_front() {
+                accept(&mut world, &register, &format!(";expires={granted}"), &[]);
+            }
+            world.run_ms(10);
+        }
+        let times = world.times("REGISTER");
+        let soonest = times.windows(2).map(|pair| pair[1] - pair[0]);
+        let soonest = soonest.fold(f64::MAX, f64::min);
+        assert!(soonest >= 1.999, "{granted} s granted: after {soonest} s");
+        assert!(
+            times.len() >= 10,
+            "{granted} s granted: {} refreshes",
+            times.len()
+        );
     }
 }
 

@@ -16,7 +16,7 @@ fn expires(headers: &Headers) -> &str {
 /// Alice, who asks for this interval.
 fn alice(session_expires_s: Option<u32>) -> World {
     let mut config = config("alice", "192.0.2.1:5060", 1);
-    config.session_expires_s = session_expires_s;
+    config.session_intervals.wanted_s = session_expires_s;
     World::new(vec![config])
 }
 
@@ -297,7 +297,7 @@ fn two_phones_keep_each_other_in_the_call() {
         config("alice", "192.0.2.1:5060", 1),
         config("bob", "192.0.2.2:5060", 2),
     ];
-    configs[0].session_expires_s = Some(90);
+    configs[0].session_intervals.wanted_s = Some(90);
     let mut world = World::new(configs.to_vec());
     let call = world.invite(0, "sip:bob@192.0.2.2");
     world.run_ms(50);

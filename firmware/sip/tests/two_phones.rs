@@ -206,7 +206,7 @@ fn digits_go_by_info() {
     let mut world = World::pair();
     let (a, _) = talking(&mut world);
     for digit in ['5', '#', '*', 'd'] {
-        world.with(0, |alice, now| alice.send_info_digit(a, digit, now));
+        world.with(0, |alice, now| alice.send_info_digit(a, digit, 160, now));
         world.run_ms(100);
     }
     let digits: String = world

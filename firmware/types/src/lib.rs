@@ -14,6 +14,7 @@ mod lamp;
 mod language;
 mod microphone;
 mod opus;
+mod rtcp_xr;
 mod srtp;
 mod transport;
 
@@ -29,5 +30,6 @@ pub use lamp::{Lamp, LampState};
 pub use language::Language;
 pub use microphone::MicrophoneChannel;
 pub use opus::{OpusBand, OpusFormat};
+pub use rtcp_xr::RtcpXr;
 pub use srtp::SrtpSuite;
 pub use transport::Transport;

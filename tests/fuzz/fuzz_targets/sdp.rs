@@ -35,6 +35,7 @@ fn media() -> LocalMedia {
         dtmf: true,
         opus: types::OpusFormat::default(),
         comfort_noise: true,
+        rtcp_xr: true,
         media_security: sip::media_security::MediaSecurity::default(),
         ice: None,
         owner_moves: false,

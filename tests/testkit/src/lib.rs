@@ -7,14 +7,15 @@
 //! network, capture  a simulated network under virtual time, and the packets recorded on it
 //! peer, registrar   scripted SIP peers with a message parser of their own
 //! measure, signal   comparison of recordings, and sound to make them from
+//! http              a small server that answers well, or badly
 //! heap              allocations of a thread, counted
 //! pcap              payloads of a capture file
 //! namespace         network namespaces with cables that a test pulls
 //! process           temporary directories, free ports, child processes that end with their owner
 //! ```
 //!
-//! Wall clock: `process` and `namespace` wait for programs they started; nothing else here knows
-//! the time.
+//! Wall clock: `process` and `namespace` wait for programs they started, `http` serves real
+//! sockets; nothing else here knows the time.
 
 // This crate serves tests only: a failed assertion is its product.
 #![expect(
@@ -34,6 +35,7 @@
 pub mod capture;
 pub mod data;
 pub mod heap;
+pub mod http;
 pub mod measure;
 pub mod namespace;
 pub mod network;

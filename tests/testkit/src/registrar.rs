@@ -107,6 +107,8 @@ pub struct Registrar {
     pub stale_by_turns: bool,
     /// INVITEs must carry credentials, too.
     pub challenge_calls: bool,
+    /// Callers get 403 in place of a redirection (302) by the called phone.
+    pub refuses_redirections: bool,
     /// Answers everything with 503.
     pub broken: bool,
     /// Who is where.
@@ -145,6 +147,7 @@ impl Registrar {
             nonce_uses: 100,
             stale_by_turns: false,
             challenge_calls: false,
+            refuses_redirections: false,
             broken: false,
             bindings: BTreeMap::new(),
             counters: RegistrarCounters::default(),
@@ -457,6 +460,10 @@ impl Registrar {
             return None;
         }
         response.headers.remove(own);
+        if self.refuses_redirections && response.code() == Some(302) {
+            response.start = "SIP/2.0 403 Redirections are not allowed".to_owned();
+            response.headers.retain(|(name, _)| long(name) != "contact");
+        }
         let to = via_address(response.all("via").first()?)?;
         Some(self.to(to, &response))
     }

@@ -13,8 +13,9 @@
 //! | `l calls 102` | lifts and presses; `l calls 102 and talks`: the far end lifts, too |
 //! | `l hears dial`, `l hears nothing` | the tone in the ear |
 //! | `the ear of l has -13 dBm0` | how loud it is there, within 1 dB; `is silent` |
-//! | `l is not heard by r` | r hears nothing of what l says |
+//! | `l is heard by r`, `l is not heard by r` | whether r hears what l says |
 //! | `l fetches http://…` | a URL of `[actions]` that is requested |
+//! | `l does reboot` | what its appliance was to do, and nothing else since |
 //! | `l keeps "dnd":true` | what is kept over restarts |
 //! | `l says your-number 1 0 1` | the phone's voice, from now on (`de:point`: German) |
 //! | `l has no settings` | as a phone that no one set up |
@@ -26,7 +27,12 @@
 //! | `l is idle` | the phone's state |
 //! | `lamp line of l is on` | a lamp |
 //! | `the server gets INVITE sip:…` | a request that left a phone, as it begins |
+//! | `the server refuses redirections` | a 302 of a called phone becomes 403 for the caller |
 //! | `l remembers missed 102` | the newest call of the history, in the file that is kept, too |
+//! | `l has a display` | before it is looked at |
+//! | `display of l shows Menu` | a text of its status bar or below it |
+//! | `display of l does not show Menu` | none |
+//! | `display of l is dim` | how bright it is: full, dim or dark |
 //! | `ctl l dials 102`, `ctl l answers` … | what `offhook ctl` asks for |
 //! | `5 s pass` | time |
 
@@ -44,7 +50,7 @@ use control::api::UserAction;
 use control::speech::vocabulary;
 use control::speech::words::Word;
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
-use phone::{State, VolumeOf};
+use phone::{Maintenance, State, VolumeOf};
 use testkit::measure::level_dbfs;
 use testkit::signal::resample;
 use types::{FunctionKey, Language};
@@ -72,7 +78,13 @@ impl Story {
         let mut world = World::new(&format!("desk {name}"), 1);
         world.add_registrar(&USERS);
         for (index, (user, password)) in USERS.iter().enumerate() {
-            let mut setup = Setup::default().account(user, password);
+            let account = format!("with {} [account] ", NAMES[index]);
+            let account: Vec<&str> = lines(text)
+                .filter_map(|line| line.strip_prefix(&account))
+                .collect();
+            let server = "10.0.0.100";
+            let account = account.join("\n");
+            let mut setup = Setup::default().account_with(user, password, server, &account);
             if !text.contains(&format!("with {} [dial] digit_map", NAMES[index])) {
                 setup = setup.toml("dial", "digit_map = \"[1-9]xx\"");
             }
@@ -84,6 +96,9 @@ impl Story {
                     .strip_prefix('[')
                     .and_then(|rest| rest.split_once("] "))
                     .unwrap_or_else(|| panic!("no section: {line}"));
+                if section == "account" {
+                    continue;
+                }
                 setup = setup.toml(section, toml);
             }
             world.phone(setup);
@@ -103,6 +118,9 @@ impl Story {
         };
         match words[..] {
             ["with", ..] => {}
+            ["the", "server", "refuses", "redirections"] => {
+                self.world.reg().refuses_redirections = true;
+            }
             [length, "s", "pass" | "passes"] => {
                 let length: f64 = length.parse().unwrap_or_else(|_| panic!("{line}"));
                 self.world.run(Duration::from_secs_f64(length));
@@ -124,6 +142,28 @@ impl Story {
                 let found = self.world.compare(id(phone), id(other), secs(2));
                 assert!(found.correlation < 0.4, "{line}: {found:?}");
             }
+            [phone, "does", what] => {
+                let wanted = match what {
+                    "self-test" => Maintenance::SelfTest,
+                    "bundle" => Maintenance::Bundle,
+                    "reboot" => Maintenance::Reboot,
+                    "factory-reset" => Maintenance::FactoryReset,
+                    _ => panic!("not understood: {line}"),
+                };
+                let done = std::mem::take(&mut self.world[id(phone)].maintained);
+                assert_eq!(done, [wanted], "{line}");
+            }
+            [phone, "is", "heard", "by", other, ref rest @ ..] => {
+                // Voices that are mixed hide each other a little.
+                let least = match rest {
+                    [] => 0.8,
+                    ["in", "a", "call"] => MIXED,
+                    _ => panic!("not understood: {line}"),
+                };
+                self.world.run(secs(3));
+                let found = self.world.compare(id(phone), id(other), secs(2));
+                assert!(found.correlation > least, "{line}: {found:?}");
+            }
             [phone, "fetches", url] => {
                 let id = id(phone);
                 self.world.until(line, secs(3), |world| {
@@ -144,6 +184,12 @@ impl Story {
                 self.world.run(ms(100));
             }
             ["lamp", lamp, "of", phone, "is", state] => self.lamp(id(phone), lamp, state),
+            [phone, "has", "a", "display"] => self.world.add_display(id(phone)),
+            ["display", "of", phone, "is", brightness] => {
+                let (_, found) = self.world.screen(id(phone));
+                assert_eq!(found.as_str(), brightness, "{line}");
+            }
+            ["display", "of", phone, ..] => self.display(id(phone), line),
             ["ctl", phone, ..] => self.ctl(id(phone), &words[2..], line),
             [phone, "remembers", outcome, number] => self.remembers(id(phone), outcome, number),
             [phone, "lifts"] => self.world.lift(id(phone)),
@@ -308,6 +354,29 @@ impl Story {
         );
     }
 
+    /// A text stands on the display within two seconds, or does not stand there now.
+    fn display(&mut self, id: PhoneId, line: &str) {
+        let (wanted, text) = match line.split_once(" does not show ") {
+            Some((_, text)) => (false, text),
+            None => (
+                true,
+                line.split_once(" shows ").map_or("", |(_, text)| text),
+            ),
+        };
+        assert!(!text.is_empty(), "not understood: {line}");
+        let mut shown = Vec::new();
+        for _ in 0..20 {
+            let (screen, _) = self.world.screen(id);
+            shown = screen.lines();
+            shown.push(screen.title);
+            if shown.iter().any(|line| line.contains(text)) == wanted {
+                return;
+            }
+            self.world.run(ms(100));
+        }
+        panic!("{line}: {shown:?}");
+    }
+
     fn ctl(&mut self, id: PhoneId, words: &[&str], line: &str) {
         let action = match words {
             ["dials", number] => UserAction::Dial((*number).to_owned()),
@@ -331,8 +400,7 @@ impl Story {
     /// Each hears the others, and in a call of two no one else.
     fn talk(&mut self, all: &[PhoneId], line: &str) {
         self.world.run(secs(4));
-        // Voices that are mixed hide each other a little.
-        let least = if all.len() > 2 { 0.45 } else { 0.8 };
+        let least = if all.len() > 2 { MIXED } else { 0.8 };
         for from in all {
             for to in all.iter().filter(|to| *to != from) {
                 let found = self.world.compare(*from, *to, secs(2));
@@ -361,6 +429,8 @@ impl Story {
     }
 }
 
+/// Least correlation of a voice that is mixed with another.
+const MIXED: f64 = 0.45;
 /// Rate at which words are compared: low, so that it is quick.
 const VOICE_HZ: u32 = 4000;
 /// How long a key that is pressed is down, and then not.
@@ -440,27 +510,41 @@ stories! {
     call_return
     call_waiting
     conference
+    conference_by_code
+    conference_key
     contact_names
     ctl_verbs
     digit_map_bars
+    display_calls
+    display_menu
+    display_menu_in_the_way
+    display_settings
     do_not_disturb
     feature_keys
+    flash_to_network
     forward_always
     forward_busy
+    forward_by_transfer
     forward_no_answer
+    forward_refused
     hands_free
     history
     hold_reminder
     intercom_code
     intercom_named
+    maintenance_codes
     missed_call_lamp
     mute_key
     own_number
+    paging
+    paging_in_a_call
+    park_and_pick_up
     quiet_hours
     redial
     redial_list
     reject_anonymous
     ring_in_the_speaker
+    ring_sounds
     screening
     service_codes
     set_up_by_keys

@@ -146,6 +146,9 @@ fn every_link_and_picture_leads_somewhere() {
             count += 1;
         }
     }
+    println!(
+        "{count} links followed; {outside} to other hosts: their form only, without a network"
+    );
     assert!(count > 100 && outside > 25, "{count}, {outside}");
 }
 

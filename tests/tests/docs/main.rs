@@ -13,6 +13,7 @@
     reason = "a test program: a file that cannot be read is a failed test"
 )]
 
+mod display;
 mod guide;
 mod handset;
 mod plot;

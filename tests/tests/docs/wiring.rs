@@ -210,7 +210,8 @@ fn pin_at(pin: usize) -> (i64, i64) {
     (LEFT + column * PIN, TOP + row * PIN)
 }
 
-/// The header as it is, with the names of its pins; `used` pins are filled.
+/// The header as it is, with the names of its pins; `used` pins are yellow, or have a yellow ring
+/// where their own colour says what they are.
 fn header(svg: &mut String, used: &[usize]) {
     let _ = writeln!(
         svg,
@@ -229,9 +230,14 @@ fn header(svg: &mut String, used: &[usize]) {
             (false, _) => "#d5d8dc",
         };
         let text = if fill == "#555" { "#fff" } else { "#111" };
+        let ring = if used.contains(&pin) {
+            " stroke=\"#f7dc6f\" stroke-width=\"2.4\""
+        } else {
+            ""
+        };
         let _ = writeln!(
             svg,
-            "<circle cx=\"{x}\" cy=\"{y}\" r=\"10\" fill=\"{fill}\"/>\
+            "<circle cx=\"{x}\" cy=\"{y}\" r=\"10\" fill=\"{fill}\"{ring}/>\
              <text x=\"{x}\" y=\"{}\" font-size=\"10\" text-anchor=\"middle\" fill=\"{text}\">{pin}\
              </text>",
             y + 4
@@ -357,7 +363,7 @@ fn draw(title: &str, devices: &[Device]) -> String {
          <rect width=\"960\" height=\"{height}\" fill=\"#fff\"/>\n\
          <text x=\"20\" y=\"28\" font-size=\"16\" font-weight=\"bold\">{0}</text>\n\
          <text x=\"20\" y=\"46\" font-size=\"11\" fill=\"#444\">Header seen from above, pin 1 at \
-         the corner of the board; a number in a circle is the pin.</text>\n",
+         the corner of the board; a number in a circle is the pin, yellow: used here.</text>\n",
         escaped(title)
     );
     header(&mut svg, &used);
@@ -383,11 +389,13 @@ fn draw(title: &str, devices: &[Device]) -> String {
                     COLOURS[(signal - 1) % COLOURS.len()]
                 }
             };
+            // A white edge: black is seen over the header, and which wire goes on at a crossing.
             let _ = writeln!(
                 svg,
-                "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.4\"/>\
-                 <circle cx=\"{DEVICE}\" cy=\"{}\" r=\"4\" fill=\"{colour}\"/>\
-                 <text x=\"{}\" y=\"{}\" font-size=\"12\">{}</text>",
+                "<path d=\"{0}\" fill=\"none\" stroke=\"#fff\" stroke-width=\"5\"/>\
+                 <path d=\"{0}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.4\"/>\
+                 <circle cx=\"{DEVICE}\" cy=\"{1}\" r=\"4\" fill=\"{colour}\"/>\
+                 <text x=\"{2}\" y=\"{3}\" font-size=\"12\">{4}</text>",
                 wire.path(),
                 wire.to,
                 DEVICE + 14,

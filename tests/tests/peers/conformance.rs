@@ -474,6 +474,7 @@ fn every_scenario_ends_as_its_rfc_says() {
         let verdict = if *passed { "passes" } else { "FAILS" };
         let _ = writeln!(page, "| `{name}` | {what} | {rfc} | {verdict} |");
     }
+    page.push_str(include_str!("../../data/single_requests.md"));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md");
     if std::env::var_os("OFFHOOK_WRITE_PAGES").is_some() {
         std::fs::write(&path, &page).unwrap();

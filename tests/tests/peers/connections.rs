@@ -2,21 +2,23 @@
 //!
 //! ```text
 //! Registrar (127.0.0.9, TCP) ◀── offhook ◀── 64 connections of 127.0.0.66 ── silent, or line ends only
+//!           └─ asks OPTIONS ───────▶ ▲── 64 hosts (127.0.1.x) that reopen theirs ten times a second
 //!                                   ▲── 127.0.0.67 asks OPTIONS
 //! ```
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
 use serde_json::Value;
 
 use offhook_tests::desk_phone::{DeskPhone, Setup};
-use testkit::process::{TestDir, port_block};
+use testkit::process::{ChildProcess, TestDir, port_block};
 
 /// A registrar that accepts everyone; what it counted.
 struct Registrar {
@@ -179,5 +181,118 @@ fn flood_leaves_registration_and_others_alone() {
         ),
         (1, 1)
     );
+    desk.assert_usable();
+}
+
+/// Connections of many hosts, each reopened ten times a second; what each sends at once.
+fn reopen(port: u16, says: &[u8], stop: &AtomicBool) -> usize {
+    let (mut held, mut opened) = (VecDeque::new(), 0);
+    while !stop.load(Ordering::Relaxed) {
+        let round = Instant::now();
+        for host in 1..=64 {
+            if let Ok(mut stream) = connect_from([127, 0, 1, host], port) {
+                let _ = stream.write_all(says);
+                opened += 1;
+                held.push_back(stream);
+            }
+        }
+        while held.len() > 400 {
+            held.pop_front();
+        }
+        std::thread::sleep(Duration::from_millis(100).saturating_sub(round.elapsed()));
+    }
+    opened
+}
+
+/// How many of twenty questions of the account's server are answered, each on a new connection,
+/// while many hosts reopen theirs; how many those opened.
+fn answered_in_flood(port: u16, says: &[u8], ask: impl Fn() -> bool) -> (usize, usize) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let flood = threads.spawn(|| reopen(port, says, &stop));
+        std::thread::sleep(Duration::from_secs(1));
+        let mut answered = 0;
+        for _ in 0..20 {
+            answered += usize::from(ask());
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        stop.store(true, Ordering::Relaxed);
+        (answered, flood.join().unwrap())
+    })
+}
+
+#[test]
+fn servers_reach_the_phone_while_many_hosts_reopen_connections() {
+    let dir = TestDir::new("reopened");
+    let registrar = Registrar::start();
+    let setup = Setup {
+        direct: Some(false),
+        more: registrar.account(),
+        ..Setup::default()
+    };
+    let desk = DeskPhone::start(&dir, "desk", setup);
+    desk.wait("registration", Duration::from_secs(8), registered);
+    let port = desk.sip_port;
+    let ask = || is_answered([127, 0, 0, 9], port);
+    for says in [&b""[..], b"\r\n\r\n"] {
+        let (answered, opened) = answered_in_flood(port, says, ask);
+        println!("{answered} of 20 answered beside {opened} connections of strangers");
+        assert!(opened > 500, "{opened} connections are no flood");
+        assert_eq!(answered, 20);
+    }
+    assert!(registered(&desk.status()));
+    assert_eq!(registrar.registers.load(Ordering::Relaxed), 1);
+    desk.assert_usable();
+}
+
+/// Whether the phone answers OPTIONS over TLS on a new connection of the account's server.
+fn is_answered_by_tls(dir: &TestDir, port: u16) -> bool {
+    let options = format!(
+        "OPTIONS sip:phone@127.0.0.1 SIP/2.0\r\n\
+         Via: SIP/2.0/TLS 127.0.0.9;branch=z9hG4bKt;rport\r\nMax-Forwards: 70\r\n\
+         From: <sip:o@127.0.0.9>;tag=o\r\nTo: <sip:phone@127.0.0.1:{port}>\r\nCall-ID: t\r\n\
+         CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    );
+    let mut command = std::process::Command::new("openssl");
+    command
+        .args(["s_client", "-quiet", "-bind", "127.0.0.9:0", "-connect"])
+        .arg(format!("127.0.0.1:{port}"));
+    let log = dir.join("s_client.log");
+    let (mut client, mut stdin) = ChildProcess::start_with_stdin(&mut command, &log);
+    stdin.write_all(options.as_bytes()).unwrap();
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end && !client.has_ended() {
+        if std::fs::read_to_string(&log).is_ok_and(|text| text.contains("SIP/2.0 200 ")) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    false
+}
+
+/// Handshakes that many hosts begin and do not go on with, ten times a second each.
+#[test]
+fn servers_reach_the_phone_while_many_handshakes_stand_still() {
+    let dir = TestDir::new("handshakes");
+    let registrar = Registrar::start();
+    let tls_port = port_block();
+    let setup = Setup {
+        direct: Some(false),
+        more: format!(
+            "{}[tls]\nlisten = \"all\"\nsip_port_tls = {tls_port}\n",
+            registrar.account()
+        ),
+        ..Setup::default()
+    };
+    let desk = DeskPhone::start(&dir, "desk", setup);
+    desk.wait("registration", Duration::from_secs(8), registered);
+    let ask = || is_answered_by_tls(&dir, tls_port);
+    assert!(ask(), "without a flood");
+    // The head of a ClientHello whose rest never comes.
+    let (answered, opened) = answered_in_flood(tls_port, &[22, 3, 1, 2, 0, 1], ask);
+    println!("{answered} of 20 answered beside {opened} handshakes of strangers");
+    assert!(opened > 500, "{opened} connections are no flood");
+    assert_eq!(answered, 20);
+    assert!(is_answered([127, 0, 0, 9], desk.sip_port));
     desk.assert_usable();
 }

@@ -19,7 +19,7 @@ use offhook_tests::desk_phone::{DeskPhone, Setup, binary};
 use offhook_tests::kamailio::Kamailio;
 use testkit::process::{ChildProcess, TestDir, port_block};
 
-fn offhook(arguments: &[&str]) -> (bool, String) {
+pub(crate) fn offhook(arguments: &[&str]) -> (bool, String) {
     let Output {
         status,
         stdout,
@@ -31,7 +31,7 @@ fn offhook(arguments: &[&str]) -> (bool, String) {
 }
 
 /// A configuration as `setup` would have it, on a board that every machine has.
-fn file(dir: &TestDir, account: &str) -> PathBuf {
+pub(crate) fn file(dir: &TestDir, account: &str) -> PathBuf {
     let path = dir.join("offhook.toml");
     let text = format!(
         "[network]\nbind = \"127.0.0.1\"\n[control]\nsocket = \"{0}/ctl.sock\"\n\
@@ -42,12 +42,12 @@ fn file(dir: &TestDir, account: &str) -> PathBuf {
     path
 }
 
-fn tried(path: &Path) -> (bool, String) {
+pub(crate) fn tried(path: &Path) -> (bool, String) {
     offhook(&["check", path.to_str().unwrap(), "--try"])
 }
 
 /// Something is wrong, and this is said about it.
-fn assert_fault(path: &Path, what: &str, help: &str) {
+pub(crate) fn assert_fault(path: &Path, what: &str, help: &str) {
     let (good, said) = tried(path);
     assert!(!good, "a fault and exit code 0:\n{said}");
     let line = said.lines().find(|line| line.starts_with('✗'));
@@ -264,7 +264,11 @@ fn the_dialogue_leads_to_a_registered_phone() {
 }
 
 /// Runs the program with a `/etc/resolv.conf` of its own; `None` where that is not allowed here.
-fn with_name_server(dir: &TestDir, server: &str, arguments: &[&str]) -> Option<(bool, String)> {
+pub(crate) fn with_name_server(
+    dir: &TestDir,
+    server: &str,
+    arguments: &[&str],
+) -> Option<(bool, String)> {
     let file = dir.join("resolv.conf");
     std::fs::write(
         &file,
@@ -289,7 +293,7 @@ fn with_name_server(dir: &TestDir, server: &str, arguments: &[&str]) -> Option<(
     Some((done.status.success(), said))
 }
 
-const NAMED: &str =
+pub(crate) const NAMED: &str =
     "[[account]]\nuser = \"101\"\ndomain = \"pbx.example.org\"\npassword = \"secret101\"\n";
 
 #[test]
@@ -388,7 +392,7 @@ fn the_echo_test_shows_that_sound_goes_both_ways() {
     assert!(said.contains("the echo test is not tried"), "{said}");
 }
 
-fn ask(socket: &Path, request: &str) -> serde_json::Value {
+pub(crate) fn ask(socket: &Path, request: &str) -> serde_json::Value {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.write_all(format!("{request}\n").as_bytes()).unwrap();
     let mut line = String::new();
@@ -396,7 +400,7 @@ fn ask(socket: &Path, request: &str) -> serde_json::Value {
     serde_json::from_str(&line).unwrap_or_default()
 }
 
-fn until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + within;
     while !holds() {
         assert!(Instant::now() < end, "not in time: {what}");

@@ -238,3 +238,106 @@ fn stock_uas_is_called_and_echoes_our_speech() {
     assert_heard(&dir, "our speech, echoed", &alice, &ear);
     desk.assert_usable();
 }
+
+/// Both ends of a call report it to a collector that checks header fields and body.
+#[test]
+fn a_collector_can_read_what_is_published() {
+    let dir = TestDir::new("sipp-collector");
+    let port = port_block();
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp/uas_publish.xml");
+    let mut collector = sipp(
+        dir.path(),
+        port,
+        &["-sf", scenario.to_str().unwrap(), "-m", "2"],
+    );
+    let more = format!("[quality]\ncollector = \"sip:quality@127.0.0.1:{port}\"\n");
+    let alice = speech(&dir, Speaker::Alice, 48000, 1);
+    let far = DeskPhone::start(
+        &dir,
+        "far",
+        Setup {
+            auto_answer: true,
+            microphone: Some(alice.clone()),
+            more: more.clone(),
+            ..Setup::default()
+        },
+    );
+    let desk = DeskPhone::start(
+        &dir,
+        "desk",
+        Setup {
+            microphone: Some(alice),
+            more,
+            ..Setup::default()
+        },
+    );
+    let to = format!("sip:phone@127.0.0.1:{}", far.sip_port);
+    desk.ctl(&serde_json::json!({"cmd": "dial", "to": to}));
+    desk.wait_state("talking");
+    std::thread::sleep(Duration::from_secs(4));
+    desk.ctl(&serde_json::json!({"cmd": "hang-up"}));
+    let code = collector.wait(Duration::from_secs(20));
+    let log = std::fs::read_to_string(dir.join("sipp.log")).unwrap();
+    assert_eq!(code, Some(0), "{log}\n{}", desk.log());
+}
+
+/// Headers of RTP and RTCP and nothing else, in a file that tcpdump reads.
+#[test]
+fn captured_headers_are_read_by_tcpdump() {
+    let dir = TestDir::new("header-capture");
+    let alice = speech(&dir, Speaker::Alice, 48000, 1);
+    let phone = |name: &str, auto_answer: bool| {
+        let setup = Setup {
+            auto_answer,
+            microphone: Some(alice.clone()),
+            ..Setup::default()
+        };
+        DeskPhone::start(&dir, name, setup)
+    };
+    let (far, desk) = (phone("far", true), phone("desk", false));
+    let to = format!("sip:phone@127.0.0.1:{}", far.sip_port);
+    desk.ctl(&serde_json::json!({"cmd": "dial", "to": to}));
+    desk.wait_state("talking");
+    let file = dir.join("rtp.pcap");
+    let reply = desk.ctl(&serde_json::json!({"cmd": "capture", "file": file, "seconds": 2}));
+    assert_eq!(reply["ok"], true, "{reply}");
+    desk.ctl(&serde_json::json!({"cmd": "hang-up"}));
+    let bytes = std::fs::read(&file).unwrap();
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    assert_eq!((word(0), word(20)), (0xa1b2_c3d4, 101));
+    let (mut at, mut sent, mut received) = (24, 0, 0);
+    let media = desk.status();
+    while at < bytes.len() {
+        let (kept, whole) = (word(at + 8) as usize, word(at + 12) as usize);
+        let packet = &bytes[at + 16..at + 16 + kept];
+        // IPv4, UDP, and of 172 bytes of RTP the 12 of its header.
+        let rtp = &packet[28..];
+        if rtp[1] & 0x7F == 0 {
+            assert_eq!((kept, whole), (28 + 12, 28 + 172), "{media}");
+            let port = u16::from_be_bytes([packet[20], packet[21]]);
+            let to = u16::from_be_bytes([packet[22], packet[23]]);
+            assert_ne!(port, to);
+            if received == 0 && sent == 0 || port == first_port(&bytes) {
+                sent += 1;
+            } else {
+                received += 1;
+            }
+        }
+        at += 16 + kept;
+    }
+    assert!(
+        sent > 80 && received > 80,
+        "{sent} one way, {received} the other"
+    );
+    let Ok(read) = Command::new("tcpdump").args(["-nr"]).arg(&file).output() else {
+        println!("tcpdump is not installed; scripts/need lists it");
+        return;
+    };
+    let lines = String::from_utf8_lossy(&read.stdout).lines().count();
+    assert!(read.status.success() && lines >= sent + received, "{lines}");
+}
+
+/// Source port of the first packet.
+fn first_port(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes([bytes[24 + 16 + 20], bytes[24 + 16 + 21]])
+}

@@ -169,6 +169,47 @@ fn two_phones_behind_nats_hear_each_other() {
 }
 
 #[test]
+fn the_way_that_was_chosen_is_offered_once() {
+    let mut world = World::new("ice updated offer", 2);
+    world.add_stun_server(STUN.parse().unwrap());
+    let l = world.phone(with_ice());
+    let r = world.phone(with_ice());
+    behind_nats(&mut world, &[l, r]);
+    world.connect(l, r);
+    talk(&mut world, l, r);
+    // Neither end is to be reached by the address its first description names (RFC 8839 section
+    // 4.4.1.2.2): the one that leads says which ones are used, and whose.
+    let seen = descriptions(&world);
+    assert_eq!(seen.len(), 4, "an updated offer and its answer: {seen:?}");
+    for (text, line) in [
+        (&seen[2], "c=IN IP4 203.0.113.1\r\n"),
+        (&seen[2], "a=remote-candidates:1 203.0.113.2 "),
+        (&seen[3], "c=IN IP4 203.0.113.2\r\n"),
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let count = |text: &str| text.matches("a=candidate:").count();
+    assert_eq!((count(&seen[2]), count(&seen[3])), (1, 1), "{seen:?}");
+    let ufrag = |text: &str| {
+        let mut lines = text.lines().filter(|line| line.starts_with("a=ice-ufrag"));
+        lines.next().map(str::to_owned)
+    };
+    assert_eq!(ufrag(&seen[0]), ufrag(&seen[2]), "no restart");
+    // Hold and resume go on with it.
+    world.flash(l);
+    world.run(secs(1));
+    world.flash(l);
+    world.expect_state(l, State::Talking, secs(2));
+    talk(&mut world, l, r);
+    let seen = descriptions(&world);
+    assert!(
+        seen.last().unwrap().contains("c=IN IP4 203.0.113.2\r\n"),
+        "{seen:?}"
+    );
+    world.quiet();
+}
+
+#[test]
 fn an_offer_with_ice_is_answered_with_it() {
     let mut world = World::new("ice answered", 3);
     let l = world.phone(with_ice());

@@ -4,11 +4,14 @@
 
 use std::time::Duration;
 
-use control::BoardEvent;
+use control::api::UserAction;
+use control::{BoardEvent, Brightness};
+use display::Body;
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
-use phone::State;
+use phone::{State, VolumeOf};
 use testkit::Rng;
 use testkit::network::{Jitter, Link, Loss};
+use types::FunctionKey;
 
 /// One user does one thing: mostly what a person would do now, sometimes anything.
 fn act(world: &mut World, rng: &mut Rng, phones: usize) {
@@ -17,6 +20,8 @@ fn act(world: &mut World, rng: &mut Rng, phones: usize) {
         return anything(world, rng, who, phones);
     }
     match world.state(who) {
+        // Looks something up, and may lift in the middle of it.
+        State::Idle if rng.unit() < 0.3 => menu(world, rng, who),
         State::Idle => {
             world.lift(who);
             world.run(ms(rng.below(900) as u64));
@@ -49,6 +54,48 @@ fn act(world: &mut World, rng: &mut Rng, phones: usize) {
     }
 }
 
+/// Keys of a phone that lies on the hook are the menu's.
+fn menu(world: &mut World, rng: &mut Rng, who: PhoneId) {
+    for n in 0..1 + rng.below(12) as u64 {
+        let key = char::from(b"5555888226640*#13A"[rng.below(18)]);
+        world.board_event(who, ms(n * 140), BoardEvent::KeyDown(key));
+        world.board_event(who, ms(n * 140 + 80), BoardEvent::KeyUp(key));
+    }
+    world.run(ms(rng.below(2_000) as u64));
+    if rng.unit() < 0.3 {
+        let emergency = rng.unit() < 0.5;
+        world.lift(who);
+        // Who was chosen is called; else there is dial tone.
+        let state = world.state(who);
+        assert!(state != State::Idle, "lifted, and nothing happens");
+        if emergency && state == State::DialTone {
+            world.press(who, "112");
+        }
+    }
+}
+
+/// Whatever was keyed, a display shows what goes on, and no menu where something does.
+fn look(world: &mut World, who: PhoneId) {
+    let state = world.state(who);
+    let (screen, brightness) = world.screen(who);
+    let is_list = matches!(
+        screen.body,
+        Body::List { .. } | Body::Level { .. } | Body::Page { .. }
+    );
+    assert!(
+        state == State::Idle || !is_list,
+        "a menu in {state:?}: {screen:?}"
+    );
+    assert!(
+        state == State::Idle || state.has_failed() || brightness == Brightness::Full,
+        "dark in {state:?}"
+    );
+    assert!(!screen.lines().is_empty(), "nothing is shown in {state:?}");
+    for (width, height) in [(128, 64), (320, 240)] {
+        assert!(display::render(&screen, width, height).lit() > 0);
+    }
+}
+
 fn dial(world: &mut World, rng: &mut Rng, who: PhoneId, phones: usize) {
     let number = format!("20{}", 1 + rng.below(phones));
     for (n, key) in number.chars().enumerate() {
@@ -59,7 +106,12 @@ fn dial(world: &mut World, rng: &mut Rng, who: PhoneId, phones: usize) {
 }
 
 fn anything(world: &mut World, rng: &mut Rng, who: PhoneId, phones: usize) {
-    match rng.below(7) {
+    match rng.below(9) {
+        7 => menu(world, rng, who),
+        8 => {
+            let all: Vec<FunctionKey> = FunctionKey::all().collect();
+            world.press_function(who, all[rng.below(all.len())]);
+        }
         0 => world.lift(who),
         1 => world.hang_up(who),
         2 => world.flash(who),
@@ -120,22 +172,34 @@ fn day(name: &str, seed: u64, rounds: usize) -> World {
             .codecs("\"pcmu\", \"pcma\", \"g722\"")
             .toml("call", &format!("flash = \"{flash}\"\nno_answer_s = 20"));
         setup.card.keep = secs(4);
-        world.phone(setup);
+        let id = world.phone(setup);
+        world.add_display(id);
     }
     for round in 0..rounds {
         let link = random_link(&mut rng);
         world.network.set_default(link);
         for _ in 0..5 + rng.below(25) {
             act(&mut world, &mut rng, 3);
+            for n in 0..3 {
+                look(&mut world, PhoneId(n));
+            }
             world.run(ms(rng.below(1_500) as u64));
         }
         for n in 0..3 {
             let now = world.now();
             world[PhoneId(n)].card.set_lost(false, now);
+            // Who talks without the handset hangs up by the key.
+            if world[PhoneId(n)].status(now)["sound"]["hands_free"] == true {
+                world.press_function(PhoneId(n), FunctionKey::HandsFree);
+            }
+            let loud = UserAction::Volume(VolumeOf::Earpiece, 0);
+            assert_eq!(world.request(PhoneId(n), &loud), Ok(()));
         }
         world.run(secs(2));
         world.quiet();
         for n in 0..3 {
+            // Somebody may be chosen in the menu; lifting would call them.
+            world.press(PhoneId(n), "****");
             world.lift(PhoneId(n));
             world.run(ms(300));
             assert_eq!(
@@ -147,6 +211,9 @@ fn day(name: &str, seed: u64, rounds: usize) -> World {
                 world.heard(PhoneId(n), ms(100)).level_dbfs() > -40.0,
                 "round {round}: dial tone is heard"
             );
+            // Set by the menu, it would keep every caller out from now on.
+            world.press(PhoneId(n), "*79");
+            world.run(ms(300));
             world.hang_up(PhoneId(n));
         }
         world.run(secs(2));

@@ -1,6 +1,7 @@
 //! What PBXs and providers ask of a user agent, as the person at the phone meets it: reliable
 //! provisional responses, session timers, redirections, a hold that is refused, text messages.
 
+use control::history::CallOutcome;
 use offhook_tests::world::{PeerId, PhoneId, Setup, World, ms, number_of_peer, secs};
 use phone::{Lamp, LampState, State};
 use testkit::peer::{Message, sdp};
@@ -194,6 +195,12 @@ fn call_another_phone_took_is_not_missed() {
         text.contains("answered elsewhere") && !text.contains("missed"),
         "{text}"
     );
+    let history: Vec<_> = world[l]
+        .control
+        .history()
+        .map(|call| call.outcome)
+        .collect();
+    assert_eq!(history, [CallOutcome::AnsweredElsewhere]);
     world.run(secs(40));
     world.quiet();
 }
@@ -215,7 +222,7 @@ fn text_message_becomes_an_event() {
     assert_eq!(events[0].1["text"], "coffee is ready");
     // Stored like a missed call, and the lamp blinks until the handset is lifted.
     let stored = world[l].control.history().next().unwrap().clone();
-    assert_eq!(stored.outcome, control::history::CallOutcome::Message);
+    assert_eq!(stored.outcome, CallOutcome::Message);
     assert_eq!(stored.text.as_deref(), Some("coffee is ready"));
     let status = world[l].status(world.now());
     assert_eq!(status["last_message"]["text"], "coffee is ready");

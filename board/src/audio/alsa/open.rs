@@ -5,6 +5,8 @@
 //! PCM names ─▶ common_rate ─▶ configure (each side) ─▶ Side, or OpenProblem ─▶ "what is wrong; the help"
 //! ```
 
+use std::path::Path;
+
 use alsa::ValueOr;
 use alsa::pcm::{Access, Format, HwParams, PCM};
 use types::MicrophoneChannel;
@@ -12,11 +14,16 @@ use types::MicrophoneChannel;
 use super::super::layout::{Layout, Sample};
 use super::super::{AudioRequest, cards};
 use super::{LONGEST_PERIOD_MS, Side};
+use crate::rights;
 
 /// Rates tried after the one asked for, best first.
 const RATES: [u32; 8] = [
     48_000, 16_000, 8000, 44_100, 32_000, 96_000, 24_000, 192_000,
 ];
+
+/// Where the kernel has its sound cards. For one that this user may not open, alsa-lib says that it
+/// is not there.
+const DEVICES: &str = "/dev/snd";
 
 /// Why a PCM cannot be used.
 pub(super) enum OpenProblem {
@@ -50,11 +57,11 @@ impl OpenProblem {
         match self {
             Self::System(e) => match e.errno().abs() {
                 libc::ENOENT | libc::ENODEV | libc::ENXIO => {
-                    format!(
-                        "{}; set [board.audio] capture and playback to one of them (`aplay -L` \
-                         lists all names)",
+                    if rights::any_locked_out(Path::new(DEVICES), "control") {
+                        rights::help("audio")
+                    } else {
                         cards()
-                    )
+                    }
                 }
                 libc::EBUSY => {
                     format!(
@@ -62,9 +69,7 @@ impl OpenProblem {
                          another card than {device}"
                     )
                 }
-                libc::EACCES | libc::EPERM => {
-                    "the phone needs the right to open it (group `audio`)".to_owned()
-                }
+                libc::EACCES | libc::EPERM => rights::help("audio"),
                 _ => "try it with `arecord`/`aplay -D`; a `plughw:` name converts what the card \
                       cannot"
                     .to_owned(),

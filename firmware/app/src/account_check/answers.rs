@@ -45,6 +45,14 @@ pub(super) fn refusal(
             "write transport = \"tls\" in this account",
         );
     }
+    if code == 403 && sent == Sent::Credentials && says_more(&reason) {
+        return Finding::fault(
+            about,
+            &format!("the server refuses this account and says why: {said}"),
+            "ask the provider about that; the password was not what it named, but see that `user` \
+             and `password` are right",
+        );
+    }
     match (code, sent) {
         (401 | 407, _) | (403, Sent::Credentials) => {
             let foreign = realm.filter(|realm| !realm.eq_ignore_ascii_case(domain));
@@ -103,6 +111,28 @@ pub(super) fn refusal(
             "ask its operator; the support bundle holds the messages",
         ),
     }
+}
+
+/// Whether a reason phrase, in lower case, gives a reason of its own: neither the standard's words
+/// nor the password.
+fn says_more(reason: &str) -> bool {
+    let usual = [
+        "",
+        "forbidden",
+        "unauthorized",
+        "not authorized",
+        "access denied",
+    ];
+    let of_the_password = [
+        "auth",
+        "passw",
+        "credential",
+        "digest",
+        "log in",
+        "login",
+        "secret",
+    ];
+    !usual.contains(&reason.trim()) && !of_the_password.iter().any(|word| reason.contains(word))
 }
 
 /// Where a redirection leads.
@@ -166,6 +196,26 @@ mod tests {
         assert!(line_of(503, "Too many registered contacts").contains("too many phones"));
         assert!(line_of(403, "TLS required").contains("transport = \"tls\""));
         assert!(line_of(503, "").contains("tries again by itself"));
+        for reason in [
+            "Account suspended",
+            "Forbidden: no IMS user",
+            "Rufnummer gesperrt",
+        ] {
+            let said = line_of(403, reason);
+            assert!(said.contains(&format!("says why: 403 {reason}")), "{said}");
+            assert!(said.contains("ask the provider"), "{said}");
+        }
+        for reason in [
+            "Forbidden",
+            "Bad auth ID",
+            "Wrong password",
+            "Not authorized",
+        ] {
+            assert!(
+                line_of(403, reason).contains("with this password"),
+                "{reason}"
+            );
+        }
     }
 
     #[test]

@@ -1,18 +1,30 @@
-//! A key held at power-up: `#` for three seconds the self-test, `*` for ten the factory reset.
+//! A key held at power-up: `#` for three seconds the self-test, `0` for three the search for what
+//! is wired, `*` for ten the factory reset.
 //!
 //! ```text
 //! KeyDown within the first seconds ─▶ held ─┬─ 3 s `#` ─▶ SelfTest        KeyUp, another key: nothing
+//!                                           ├─ 3 s `0` ─▶ Wiring
 //!                                           └─ 10 s `*` ─▶ FactoryReset
 //! ```
 
 use std::time::{Duration, Instant};
 
 use board::BoardEvent;
-use phone::Maintenance;
 
 /// A key counts that was down when the phone first looked at its keys; so long may the keypad take
 /// to say so.
 const FIRST: Duration = Duration::from_secs(2);
+
+/// What a held key orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeldKey {
+    /// Walk through speaker, microphone, keys, hook, lamps, bell and network.
+    SelfTest,
+    /// Find out which line is what.
+    Wiring,
+    /// Erase every setting, password and history.
+    FactoryReset,
+}
 
 /// What hangs on a held key.
 #[derive(Debug, Default)]
@@ -41,7 +53,7 @@ impl PowerUp {
     }
 
     /// Whether it was held long enough; said once.
-    pub(crate) fn tick(&mut self, now: Instant) -> Option<Maintenance> {
+    pub(crate) fn tick(&mut self, now: Instant) -> Option<HeldKey> {
         self.until.get_or_insert(now + FIRST);
         if self.over {
             return None;
@@ -49,8 +61,9 @@ impl PowerUp {
         let (key, since) = self.held?;
         let held = now.saturating_duration_since(since);
         let order = match key {
-            '#' if held >= Duration::from_secs(3) => Maintenance::SelfTest,
-            '*' if held >= Duration::from_secs(10) => Maintenance::FactoryReset,
+            '#' if held >= Duration::from_secs(3) => HeldKey::SelfTest,
+            '0' if held >= Duration::from_secs(3) => HeldKey::Wiring,
+            '*' if held >= Duration::from_secs(10) => HeldKey::FactoryReset,
             _ => return None,
         };
         self.over = true;
@@ -63,12 +76,12 @@ mod tests {
     use super::*;
 
     /// Key events at milliseconds, and what was ordered when.
-    fn story(events: &[(u64, BoardEvent)]) -> Option<(u64, Maintenance)> {
+    fn story(events: &[(u64, BoardEvent)]) -> Option<(u64, HeldKey)> {
         story_from(0, events)
     }
 
     /// The same for a phone that first looks at its keys so many milliseconds after its start.
-    fn story_from(from: u64, events: &[(u64, BoardEvent)]) -> Option<(u64, Maintenance)> {
+    fn story_from(from: u64, events: &[(u64, BoardEvent)]) -> Option<(u64, HeldKey)> {
         let t0 = Instant::now();
         let at = |ms: u64| t0 + Duration::from_millis(ms);
         let mut power_up = PowerUp::default();
@@ -89,11 +102,15 @@ mod tests {
     fn held_long_enough_it_is_an_order() {
         assert_eq!(
             story(&[(100, BoardEvent::KeyDown('#'))]),
-            Some((3100, Maintenance::SelfTest))
+            Some((3100, HeldKey::SelfTest))
+        );
+        assert_eq!(
+            story(&[(100, BoardEvent::KeyDown('0'))]),
+            Some((3100, HeldKey::Wiring))
         );
         assert_eq!(
             story(&[(50, BoardEvent::KeyDown('*'))]),
-            Some((10_050, Maintenance::FactoryReset))
+            Some((10_050, HeldKey::FactoryReset))
         );
     }
 
@@ -101,7 +118,7 @@ mod tests {
     fn a_slow_start_misses_no_key() {
         assert_eq!(
             story_from(5000, &[(5100, BoardEvent::KeyDown('*'))]),
-            Some((15_100, Maintenance::FactoryReset))
+            Some((15_100, HeldKey::FactoryReset))
         );
         assert_eq!(story_from(5000, &[(7500, BoardEvent::KeyDown('*'))]), None);
     }

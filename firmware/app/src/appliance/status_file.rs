@@ -39,6 +39,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) accounts: &'a AccountWatch,
     /// Interface and address, each once.
     pub(crate) addresses: &'a [String],
+    /// What was found of the wiring the last time somebody asked.
+    pub(crate) wiring: &'a str,
     /// What the image says.
     pub(crate) image: &'a str,
 }
@@ -111,6 +113,12 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
         out.push_str("\nHardware that is not in use:\n");
         for fault in &facts.status.hardware {
             let _ = writeln!(out, "  {}", control::readable::displayable(fault));
+        }
+    }
+    if !facts.wiring.is_empty() {
+        out.push_str("\nWiring, as found the last time:\n");
+        for line in facts.wiring.lines() {
+            let _ = writeln!(out, "  {}", control::readable::displayable(line));
         }
     }
     let mut image = facts
@@ -213,6 +221,7 @@ mod tests {
             status: &status,
             accounts: &AccountWatch::default(),
             addresses: &["eth0 192.168.1.20".to_owned()],
+            wiring: "hook: line 23\n\n[hardware.hook]\nline = 23\n",
             image: "slot: a\n\nupdate: refused: the signature is not ours\u{1b}[2J\n",
         });
         assert!(
@@ -229,6 +238,13 @@ mod tests {
         assert!(
             text.contains(
                 "Image:\n  slot: a\n  update: refused: the signature is not ours\u{fffd}[2J\n"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "Wiring, as found the last time:\n  hook: line 23\n  \n  [hardware.hook]\n  \
+                 line = 23\n"
             ),
             "{text}"
         );

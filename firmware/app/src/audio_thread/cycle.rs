@@ -33,7 +33,7 @@ pub(super) const MAX_PAIRS: usize = 2 * MAX_STREAMS;
 const PACKETS_A_TURN: usize = 32;
 /// Commands taken in one turn.
 const COMMANDS_A_TURN: usize = 64;
-/// Periods done in one turn; more are a card that ran away.
+/// Periods done in one turn; a sound card that asks for more has lost count.
 const PERIODS_A_TURN: usize = 8;
 /// Queue slots kept for what must be freed: figures may not take them.
 const RESERVED: usize = 32;
@@ -376,6 +376,11 @@ impl AudioLoop {
                 }
                 match self.inbox.receive(pair.socket(kind), now, wall) {
                     Received::Packet(packet) => {
+                        if self.end.shared.captures() {
+                            let at = wall.saturating_sub(now.duration_since(packet.arrival));
+                            let way = (packet.from, pair.local(kind));
+                            self.notify |= self.end.capture(at, way, packet.bytes);
+                        }
                         self.engine.handle_packet(
                             pair.stream,
                             kind,
@@ -444,6 +449,7 @@ impl AudioLoop {
             }
             if late {
                 self.end.shared.count_late();
+                self.engine.handle_late_period();
             }
         }
         done
@@ -483,6 +489,10 @@ impl AudioLoop {
             };
             if pair.send(packet.socket, packet.bytes, packet.to).is_err() {
                 self.end.shared.count_send_error();
+            }
+            if self.end.shared.captures() {
+                let way = (pair.local(packet.socket), packet.to);
+                self.notify |= self.end.capture(wall_clock(), way, packet.bytes);
             }
         }
     }

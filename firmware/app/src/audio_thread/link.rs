@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use board::audio::{AudioDevice, AudioError};
 use heapless::spsc::{Consumer, Producer, Queue};
@@ -87,6 +88,46 @@ pub struct Datagram {
     pub bytes: heapless::Vec<u8, MAX_PACKET>,
 }
 
+/// Most bytes of a header: the fixed part of RTP, sources, and a short extension.
+const MAX_HEADER: usize = 64;
+/// Headers that may wait to be read: they are fetched when half of them are full.
+const HEADERS: usize = 256;
+
+/// The header of an RTP or RTCP packet, captured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PacketHeader {
+    /// Since 1970.
+    pub at: Duration,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Where to.
+    pub to: SocketAddr,
+    /// Length of the whole packet in bytes.
+    pub length: usize,
+    /// The header.
+    pub bytes: heapless::Vec<u8, MAX_HEADER>,
+}
+
+impl PacketHeader {
+    /// What may be kept of a packet: the header of RTP (RFC 3550 section 5.1, with its extension),
+    /// or header and SSRC of RTCP. `None`: it is neither.
+    pub(super) fn new(
+        at: Duration,
+        (from, to): (SocketAddr, SocketAddr),
+        packet: &[u8],
+    ) -> Option<Self> {
+        let length = media::rtp::header_length(packet)?;
+        let kept = packet.get(..length.min(MAX_HEADER))?;
+        Some(Self {
+            at,
+            from,
+            to,
+            length: packet.len(),
+            bytes: heapless::Vec::from_slice(kept).ok()?,
+        })
+    }
+}
+
 /// Counters of the audio thread.
 #[derive(Debug, Default)]
 pub struct Shared {
@@ -99,6 +140,7 @@ pub struct Shared {
     datagrams_dropped: AtomicU64,
     useless_wakes: AtomicU64,
     realtime: AtomicBool,
+    captures: AtomicBool,
 }
 
 macro_rules! counter {
@@ -157,6 +199,11 @@ impl Shared {
         count_useless_wakes
     );
 
+    /// Whether headers of packets are captured.
+    pub(super) fn captures(&self) -> bool {
+        self.captures.load(Ordering::Relaxed)
+    }
+
     /// Whether the thread has real-time priority.
     pub fn realtime(&self) -> bool {
         self.realtime.load(Ordering::Relaxed)
@@ -173,6 +220,7 @@ pub struct AudioLink {
     reports: Consumer<'static, AudioReport>,
     datagrams_out: Producer<'static, Datagram>,
     datagrams_in: Consumer<'static, Datagram>,
+    headers: Consumer<'static, PacketHeader>,
     wake_audio: Arc<EventFd>,
     wake_control: Arc<EventFd>,
     /// Commands that found the queue full; they go first next time.
@@ -187,9 +235,26 @@ pub(super) struct AudioEnd {
     pub(super) reports: Producer<'static, AudioReport>,
     pub(super) datagrams_out: Consumer<'static, Datagram>,
     pub(super) datagrams_in: Producer<'static, Datagram>,
+    pub(super) headers: Producer<'static, PacketHeader>,
     pub(super) wake_audio: Arc<EventFd>,
     pub(super) wake_control: Arc<EventFd>,
     pub(super) shared: Arc<Shared>,
+}
+
+impl AudioEnd {
+    /// Captures a packet's header; one that finds too many waiting is left out. `true`: they are to
+    /// be fetched now.
+    pub(super) fn capture(
+        &mut self,
+        at: Duration,
+        way: (SocketAddr, SocketAddr),
+        packet: &[u8],
+    ) -> bool {
+        if let Some(header) = PacketHeader::new(at, way, packet) {
+            let _ = self.headers.enqueue(header);
+        }
+        self.headers.len() > self.headers.capacity() / 2
+    }
 }
 
 /// The two ends of a queue. One audio thread a process: its queues live as long as it does.
@@ -204,6 +269,7 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
     let (audio_reports, reports) = queue::<_, REPORTS>();
     let (datagrams_out, audio_datagrams_out) = queue::<_, DATAGRAMS>();
     let (audio_datagrams_in, datagrams_in) = queue::<_, DATAGRAMS>();
+    let (audio_headers, headers) = queue::<_, HEADERS>();
     let eventfd =
         || EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map(Arc::new);
     let (wake_audio, wake_control) = (eventfd()?, eventfd()?);
@@ -213,6 +279,7 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
         reports,
         datagrams_out,
         datagrams_in,
+        headers,
         wake_audio: Arc::clone(&wake_audio),
         wake_control: Arc::clone(&wake_control),
         waiting: VecDeque::new(),
@@ -224,6 +291,7 @@ pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
         reports: audio_reports,
         datagrams_out: audio_datagrams_out,
         datagrams_in: audio_datagrams_in,
+        headers: audio_headers,
         wake_audio,
         wake_control,
         shared,
@@ -272,6 +340,19 @@ impl AudioLink {
     /// protocols repeat what is lost.
     pub fn receive_datagram(&mut self) -> Option<Datagram> {
         self.datagrams_in.dequeue()
+    }
+
+    /// Begins to capture headers, or ends it. [`AudioLink::receive_header`] gives them; those that
+    /// find too many waiting are left out.
+    pub fn capture_headers(&mut self, yes: bool) {
+        // What is left of the last time is of no interest.
+        while yes && self.headers.dequeue().is_some() {}
+        self.shared.captures.store(yes, Ordering::Relaxed);
+    }
+
+    /// The next header captured.
+    pub fn receive_header(&mut self) -> Option<PacketHeader> {
+        self.headers.dequeue()
     }
 
     /// Sends a STUN or DTLS datagram from a stream's socket, at once. `false`: dropped, because 16

@@ -34,6 +34,8 @@ pub struct SocketPair {
     pub rtcp: UdpSocket,
     /// They are IPv6 sockets.
     v6: bool,
+    /// Where RTP and RTCP are received.
+    local: (SocketAddr, SocketAddr),
 }
 
 impl SocketPair {
@@ -41,6 +43,14 @@ impl SocketPair {
     pub(super) fn send(&self, kind: PacketKind, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         self.socket(kind)
             .send_to(bytes, crate::net::address::for_socket(to, self.v6))
+    }
+
+    /// Its own address.
+    pub(super) fn local(&self, kind: PacketKind) -> SocketAddr {
+        match kind {
+            PacketKind::Rtp => self.local.0,
+            PacketKind::Rtcp => self.local.1,
+        }
     }
 
     pub(super) fn socket(&self, kind: PacketKind) -> &UdpSocket {
@@ -55,6 +65,21 @@ impl SocketPair {
 pub fn bind_pair(stream: StreamId, address: IpAddr, port: u16, dscp: u8) -> io::Result<SocketPair> {
     let rtp = bind(SocketAddr::new(address, port), dscp)?;
     let rtcp = bind(SocketAddr::new(address, port + 1), dscp)?;
+    let local = (rtp.local_addr()?, rtcp.local_addr()?);
+    Ok(SocketPair {
+        stream,
+        rtp,
+        rtcp,
+        v6: local.0.is_ipv6(),
+        local,
+    })
+}
+
+/// A pair of a socket that only receives; nothing comes to its RTCP side, and nothing leaves by it.
+pub fn receiving_pair(stream: StreamId, rtp: UdpSocket) -> io::Result<SocketPair> {
+    setsockopt(&rtp, sockopt::ReceiveTimestampns, &true)?;
+    let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+    let rtcp = crate::net::address::udp(loopback)?;
     let v6 = rtp.local_addr()?.is_ipv6();
     Ok(SocketPair {
         stream,

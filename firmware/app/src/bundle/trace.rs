@@ -5,17 +5,16 @@
 //! ```
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::blank::{Blanker, blank};
+use crate::pcap::Pcap;
 
 /// Messages message.
 const MAX_MESSAGES: usize = 128;
 /// Bytes kept of one.
 const MAX_BYTES: usize = 4096;
-/// `LINKTYPE_RAW`: packets begin with their IP header.
-const RAW_IP: u32 = 101;
 
 /// One message.
 #[derive(Debug, Clone)]
@@ -90,72 +89,17 @@ impl Trace {
 
     /// The capture file.
     pub(crate) fn pcap(&self) -> Vec<u8> {
-        let mut file = Vec::new();
-        for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, RAW_IP] {
-            file.extend_from_slice(&word.to_le_bytes());
-        }
+        let mut file = Pcap::new();
         for message in &self.messages {
-            let packet = datagram(message);
-            let whole = packet.len() + message.length - message.bytes.len();
-            for word in [
-                message.at.as_secs() as u32,
-                message.at.subsec_micros(),
-                packet.len() as u32,
-                whole as u32,
-            ] {
-                file.extend_from_slice(&word.to_le_bytes());
-            }
-            file.extend_from_slice(&packet);
+            file.push(
+                message.at,
+                (message.from, message.to),
+                &message.bytes,
+                message.length,
+            );
         }
-        file
+        file.into_bytes()
     }
-}
-
-/// IP and UDP headers before the bytes.
-fn datagram(message: &Message) -> Vec<u8> {
-    let udp_length = (8 + message.length).min(65_535) as u16;
-    let mut packet = Vec::with_capacity(48 + message.bytes.len());
-    match (
-        message.from.ip().to_canonical(),
-        message.to.ip().to_canonical(),
-    ) {
-        (IpAddr::V4(from), IpAddr::V4(to)) => {
-            let total = (28 + message.length).min(65_535) as u16;
-            let mut header = [0_u8; 20];
-            header[0] = 0x45;
-            header[2..4].copy_from_slice(&total.to_be_bytes());
-            header[8] = 64;
-            header[9] = 17;
-            header[12..16].copy_from_slice(&from.octets());
-            header[16..20].copy_from_slice(&to.octets());
-            let sum: u32 = header
-                .chunks_exact(2)
-                .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
-                .sum();
-            let folded = (sum & 0xffff) + (sum >> 16);
-            header[10..12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
-            packet.extend_from_slice(&header);
-        }
-        (from, to) => {
-            packet.extend_from_slice(&[0x60, 0, 0, 0]);
-            packet.extend_from_slice(&udp_length.to_be_bytes());
-            packet.extend_from_slice(&[17, 64]);
-            for ip in [from, to] {
-                let octets = match ip {
-                    IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-                    IpAddr::V6(ip) => ip.octets(),
-                };
-                packet.extend_from_slice(&octets);
-            }
-        }
-    }
-    packet.extend_from_slice(&message.from.port().to_be_bytes());
-    packet.extend_from_slice(&message.to.port().to_be_bytes());
-    packet.extend_from_slice(&udp_length.to_be_bytes());
-    // No checksum: allowed for IPv4, and shown as missing for IPv6.
-    packet.extend_from_slice(&[0, 0]);
-    packet.extend_from_slice(&message.bytes);
-    packet
 }
 
 #[cfg(test)]

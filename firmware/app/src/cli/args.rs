@@ -397,6 +397,22 @@ fn ctl(mut given: Given) -> Result<Command, lexopt::Error> {
             json!({"cmd": verb, "file": std::path::absolute(file)
                 .map_err(|error| error.to_string())?})
         }
+        "capture" => {
+            const MISSING: &str = "capture needs a file, and may have seconds, as in `offhook ctl \
+                                   capture rtp.pcap 30`";
+            let file = given.plain(MISSING)?;
+            let mut request = json!({"cmd": verb, "file": std::path::absolute(file)
+                .map_err(|error| error.to_string())?});
+            if let Some(seconds) = given.plain.pop_front() {
+                let seconds = seconds.string()?;
+                request["seconds"] = seconds.parse::<u32>().map_err(|_| MISSING)?.into();
+            }
+            request
+        }
+        _ if given.flag("csv") && verb != "history" => {
+            return Err("--csv belongs to history, as in `offhook ctl history --csv`".into());
+        }
+        "history" if given.flag("csv") => json!({"cmd": verb, "csv": true}),
         "idle" => json!({"cmd": "status"}),
         _ => json!({"cmd": verb}),
     };

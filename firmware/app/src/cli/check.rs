@@ -39,21 +39,12 @@ pub(super) fn check(file: &Path, options: &Options) -> Result<bool, CommandError
         }
     };
     if let Some(fault) = wiring_fault(&config, &text_of(file)) {
-        if json {
-            let error = json!({
-                "file": name, "line": fault.line, "column": 1, "text": fault.what,
-                "help": fault.help,
-            });
-            print(&json!({"errors": [error], "findings": []}).to_string());
-        } else {
-            let line = fault.line;
-            let _ = writeln!(
-                io::stderr().lock(),
-                "{name}:{line}:1: {}; {}",
-                fault.what,
-                fault.help
-            );
-        }
+        print_fault(&fault, &name, json);
+        return Ok(false);
+    }
+    let folder = file.parent().unwrap_or(Path::new("."));
+    if let Some(fault) = ring_fault(&config, folder, &text_of(file)) {
+        print_fault(&fault, &name, json);
         return Ok(false);
     }
     if !options.try_it {
@@ -78,15 +69,43 @@ pub(super) fn check(file: &Path, options: &Options) -> Result<bool, CommandError
     Ok(findings.iter().all(|finding| finding.mark != Mark::Fault))
 }
 
-/// What does not fit of the wiring, and where it is said.
-struct WiringFault {
+/// Prints what is wrong beyond the text itself.
+fn print_fault(fault: &Fault, name: &str, json: bool) {
+    let Fault { line, what, help } = fault;
+    if json {
+        let error = json!({"file": name, "line": line, "column": 1, "text": what, "help": help});
+        print(&json!({"errors": [error], "findings": []}).to_string());
+    } else {
+        let _ = writeln!(io::stderr().lock(), "{name}:{line}:1: {what}; {help}");
+    }
+}
+
+/// The first file to ring with that cannot be used.
+fn ring_fault(config: &Config, folder: &Path, text: &str) -> Option<Fault> {
+    /// Any card's: only whether they can be decoded is asked.
+    const RATE_HZ: u32 = 16_000;
+    crate::driver::ring_files::names(config)
+        .into_iter()
+        .find_map(|name| {
+            let error = crate::driver::ring_files::load(&folder.join(&name), RATE_HZ).err()?;
+            let line = text.lines().position(|line| line.contains(&name));
+            Some(Fault {
+                line: line.map_or(1, |index| index + 1),
+                what: format!("the ring sound {name} cannot be played: {error}"),
+                help: "the phone's own bell rings in its place".to_owned(),
+            })
+        })
+}
+
+/// What is wrong with what the text names, and where it is said.
+struct Fault {
     line: usize,
     what: String,
     help: String,
 }
 
 /// Looks whether what the owner says of the hardware fits the board's profile.
-fn wiring_fault(config: &Config, text: &str) -> Option<WiringFault> {
+fn wiring_fault(config: &Config, text: &str) -> Option<Fault> {
     let overrides = crate::setup::overrides(config);
     let (dir, board) = (&config.board.profile_dir, &config.board.profile);
     if overrides.is_empty() {
@@ -109,7 +128,7 @@ fn wiring_fault(config: &Config, text: &str) -> Option<WiringFault> {
         return None;
     }
     let key = error.problem.split('`').nth(1).unwrap_or("");
-    Some(WiringFault {
+    Some(Fault {
         line: line_of(text, error.at.trim(), key),
         what: format!("{} {}", error.at.trim(), error.problem),
         help: error.help,

@@ -102,7 +102,8 @@ pub(crate) const COMMANDS: &[Page] = &[
                   can check works. 1: something does not.\n\
                   --wiring: asks to lift, press and dial, finds out which line is what, and prints \
                   the lines for offhook.toml\n\
-                  (also into wiring.toml on the card).",
+                  (also into wiring.toml and status.txt on the card). Also started by holding 0 at \
+                  power-up.",
         example: "offhook selftest --board sim",
         values: &["config", "card", "board"],
         flags: &["wiring"],
@@ -192,7 +193,7 @@ pub(crate) const COMMANDS: &[Page] = &[
     },
     Page {
         name: "ctl",
-        usage: "offhook ctl [--socket PATH] VERB",
+        usage: "offhook ctl [--socket PATH] [--csv] VERB",
         summary: "drive and watch a running phone over its local socket",
         details: "lift, hang-up, flash    as a user does\n\
                   press KEYS              0-9 * # A-D, a comma is a pause of 500 ms\n\
@@ -209,7 +210,9 @@ pub(crate) const COMMANDS: &[Page] = &[
                   conference              connects the call on hold and the one in the hand\n\
                   message NUMBER TEXT     sends a text message; an event says whether it was \
                   taken\n\
-                  history                 calls and received messages, the newest first\n\
+                  history [--csv]         calls and received messages, the newest first; --csv: \
+                  for a spreadsheet\n\
+                  screen                  what the display shows\n\
                   codes                   the star codes that can be dialled\n\
                   verify CALL             its authentication words were compared and match: trust \
                   that phone\n\
@@ -222,12 +225,14 @@ pub(crate) const COMMANDS: &[Page] = &[
                   server say\n\
                   bundle [FILE]           support bundle without secrets, ./offhook-support.tar.gz \
                   unless named\n\
+                  capture FILE [SECONDS]  headers of RTP and RTCP, no sound and no keys, as pcap; \
+                  30 s unless given\n\
                   idle                    exit code 0: no one is on the phone. 3: it is in use. 1: \
                   no phone answers\n\
                   quit                    orderly shutdown",
         example: "offhook ctl --socket /run/offhook/ctl.sock press 1#",
         values: &["socket"],
-        flags: &[],
+        flags: &["csv"],
         plain: 256,
     },
     #[cfg(feature = "tools")]

@@ -6,9 +6,10 @@
 //! terminal ─▶ Ask ┘   (what no flag says is asked; without a terminal it is an error)
 //! ```
 
-use std::fs::{File, OpenOptions};
+mod output;
+
+use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use config::providers::{self, Answers, Kind, LookUp, NetworkSettings, Recipe, Unsupported};
@@ -71,9 +72,12 @@ pub(crate) enum SetupFileError {
     /// The file is there.
     #[error("{0} is already there; give --output another name, or --force to replace it")]
     Exists(PathBuf),
-    /// A file cannot be read or written.
-    #[error("{path}: {source}; name a file that can be used")]
-    File { path: PathBuf, source: io::Error },
+    /// The file of the password cannot be used.
+    #[error("{path}: {source}; name a file with the password on one line")]
+    Password { path: PathBuf, source: io::Error },
+    /// The settings cannot be written.
+    #[error("{path}: {source}; name a file in a folder that is there and can be written: --output")]
+    Output { path: PathBuf, source: io::Error },
     /// What was written is no valid configuration.
     #[error("these answers make no valid configuration:\n{0}")]
     Invalid(config::Errors),
@@ -123,6 +127,7 @@ pub(super) fn set_up(options: &Options) -> Result<bool, CommandError> {
     if output.exists() && !options.force {
         return Err(SetupFileError::Exists(output).into());
     }
+    output::check_place(&output)?;
     let mut terminal = Terminal;
     let asker: Option<&mut dyn Ask> = if io::stdin().is_terminal() {
         Some(&mut terminal)
@@ -141,7 +146,7 @@ pub(super) fn set_up(options: &Options) -> Result<bool, CommandError> {
     if let Err(errors) = config::load(&text, &output.display().to_string()) {
         return Err(SetupFileError::Invalid(errors).into());
     }
-    write(&output, &text, options.force)?;
+    output::write(&output, &text, options.force)?;
     print(&format!("{} is written", output.display()));
     if options.no_try {
         return Ok(true);
@@ -151,24 +156,6 @@ pub(super) fn set_up(options: &Options) -> Result<bool, CommandError> {
         ..super::check::Options::default()
     };
     super::check::check(&output, &options)
-}
-
-/// Only its owner may read it: the password is in it.
-fn write(path: &Path, text: &str, force: bool) -> Result<(), SetupFileError> {
-    let wrong = |source| SetupFileError::File {
-        path: path.to_owned(),
-        source,
-    };
-    let mut open = OpenOptions::new();
-    open.write(true).mode(0o600).truncate(true);
-    let mut file = if force {
-        open.create(true).open(path)
-    } else {
-        open.create_new(true).open(path)
-    }
-    .map_err(wrong)?;
-    file.write_all(text.as_bytes()).map_err(wrong)?;
-    file.sync_all().map_err(wrong)
 }
 
 /// What this machine has.
@@ -272,7 +259,7 @@ fn answers(
 /// The first line of a file, or of a pipe such as `<(pass show pbx)`. What is no password is not
 /// read to its end.
 fn password_of(path: &Path) -> Result<String, SetupFileError> {
-    let wrong = |source| SetupFileError::File {
+    let wrong = |source| SetupFileError::Password {
         path: path.to_owned(),
         source,
     };

@@ -8,7 +8,7 @@
 //!        Files::write_atomic, run directory ── another pair ──▶ its second thread (`marks`)
 //! ```
 //!
-//! The card and the state directory are the broker's own knowledge; the phone says which of three
+//! The card and the state directory are the broker's own knowledge; the phone says which of four
 //! names is written and what is in it, nothing else. `offhook.toml` is written only where it sets
 //! nothing yet, and only with what keys can make ([`keypad`]).
 
@@ -28,7 +28,12 @@ use crate::provision::{self, ConfigPaths, keypad};
 use crate::storage::{Disk, Files};
 
 /// The names that may be written.
-const NAMES: [&str; 3] = ["status.txt", bundle::FILE, provision::FILE];
+const NAMES: [&str; 4] = [
+    "status.txt",
+    bundle::FILE,
+    provision::FILE,
+    control::history::CSV_FILE,
+];
 /// Most bytes of a file.
 const MAX_BYTES: u32 = 8 * 1024 * 1024;
 /// Most bytes of a reason.

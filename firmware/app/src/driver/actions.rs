@@ -54,3 +54,6 @@ impl ActionRequests {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,8 @@ pub(super) enum DriverEvent {
     Reverted,
     /// A phone book came from the server.
     PhoneBook(Vec<u8>),
+    /// The recordings to ring with are decoded, by the names of their files.
+    RingClips(Vec<(String, std::sync::Arc<media::RingClip>)>),
     /// An account that does not register was tried.
     AccountTried {
         /// Its name.

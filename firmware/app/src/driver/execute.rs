@@ -27,6 +27,9 @@ impl Driver {
                 Output::Lookup(lookup) => self.network.look_up(lookup, &mut self.control),
                 Output::TurnLink(link) => self.network.link_turn(link, &mut self.control),
                 Output::OpenMedia(stream) => self.sound.open_media(stream, &mut self.control),
+                Output::OpenGroup { stream, group } => {
+                    self.sound.open_group(stream, group, &mut self.control);
+                }
                 Output::CloseMedia(stream) => self.sound.close_media(stream),
                 Output::Media(command) => self.sound.command(command),
                 Output::Datagram(datagram) => self.sound.send_datagram(&datagram),
@@ -55,6 +58,10 @@ impl Driver {
             Maintenance::SelfTest => self.end_by_keys(Ending::SelfTest),
             Maintenance::Reboot => self.end_by_keys(Ending::Reboot),
             Maintenance::FactoryReset => self.housekeeping.factory_reset(),
+            Maintenance::HistoryToCard => {
+                let csv = self.control.history_csv();
+                self.housekeeping.history_to_card(csv);
+            }
             Maintenance::Bundle => {
                 let parts = self.bundle();
                 self.housekeeping.bundle_to_card(parts);

@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use board::{Board, BoardEvent, files};
 use control::Status;
-use phone::Maintenance;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::event::DriverEvent;
 use super::provisioning::{Outcome, Provisioning};
@@ -23,12 +22,13 @@ use crate::appliance::Appliance;
 use crate::appliance::account_watch::AccountWatch;
 use crate::appliance::health::Health;
 use crate::appliance::inputs::{self, Inputs};
-use crate::appliance::power_up::PowerUp;
+use crate::appliance::power_up::{HeldKey, PowerUp};
 use crate::appliance::status_file::{self, Facts, MAX_IMAGE, Writer};
 use crate::bundle::{self, BundleParts};
 use crate::net::fetch;
 use crate::provision::trial::TrialState;
 use crate::provision::{FILE, keypad};
+use crate::selftest::wiring;
 use crate::storage::{Storage, StorageError};
 
 /// On the card.
@@ -79,6 +79,8 @@ pub(super) struct Housekeeping {
     addresses: Vec<String>,
     image: String,
     board: String,
+    /// What was found of the wiring, at the start.
+    wiring: String,
     state_dir: PathBuf,
     /// Where the control socket lies; the image and the phone meet there.
     run_dir: PathBuf,
@@ -130,6 +132,7 @@ impl Housekeeping {
             addresses: Vec::new(),
             image: String::new(),
             board: config.board.profile.clone(),
+            wiring: wiring::found(&config.control.state_dir),
             state_dir: config.control.state_dir.clone(),
             run_dir,
             appliance,
@@ -198,7 +201,7 @@ impl Housekeeping {
     }
 
     /// What a key held at power-up orders.
-    pub(super) fn held_key(&mut self, now: Instant) -> Option<Maintenance> {
+    pub(super) fn held_key(&mut self, now: Instant) -> Option<HeldKey> {
         self.power_up.tick(now)
     }
 
@@ -297,6 +300,7 @@ impl Housekeeping {
             status,
             accounts: &self.accounts,
             addresses: &self.addresses,
+            wiring: &self.wiring,
             image: &self.image,
         });
         let urgent = std::mem::replace(&mut self.urgent, false);
@@ -388,6 +392,39 @@ impl Housekeeping {
             match written.await {
                 Ok(()) => tracing::info!("support bundle: {} on the card", bundle::FILE),
                 Err(error) => tracing::error!("support bundle: {error}"),
+            }
+        });
+    }
+
+    /// Writes captured headers to a file, once they are there; the future ends when that is done.
+    pub(super) fn capture_to_file(
+        &self,
+        headers: oneshot::Receiver<Vec<u8>>,
+        file: PathBuf,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send + 'static {
+        let storage = self.storage.clone();
+        async move {
+            let bytes = headers.await.map_err(|_| StorageError::Ended)?;
+            storage
+                .run_aside(move |files| files.write_atomic(&file, &bytes))
+                .await
+        }
+    }
+
+    /// Writes the table of calls to the card.
+    pub(super) fn history_to_card(&self, csv: String) {
+        let Some(card) = self.card() else {
+            tracing::error!("history: there is no card to write it to (offhook ctl history --csv)");
+            return;
+        };
+        let name = control::history::CSV_FILE;
+        let written = self
+            .storage
+            .run(move |files| files.write_card(&card, name, csv.as_bytes()));
+        tokio::spawn(async move {
+            match written.await {
+                Ok(()) => tracing::info!("history: {name} on the card"),
+                Err(error) => tracing::error!("history: {error}"),
             }
         });
     }

@@ -26,11 +26,12 @@ use crate::bundle::trace::Trace;
 use crate::net::address::canonical;
 use crate::net::dns::{Dns, Machine, last_good};
 use crate::net::local::Snapshot;
+use crate::net::slots::Known;
 use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
 use crate::net::turn_link::TurnLink;
 use crate::net::watch::{self, Change};
-use crate::net::{NetworkEvent, mdns, tcp, tls, udp};
+use crate::net::{NetworkEvent, mdns, paging, tcp, tls, udp};
 use crate::storage::Storage;
 
 /// Tried where the configured port cannot be had: SIP's own, then any.
@@ -64,6 +65,8 @@ pub(super) struct Network {
     udp: Option<UdpSocket>,
     /// What waits to be written on each connection.
     connections: HashMap<sip::ConnectionId, mpsc::Sender<Vec<u8>>>,
+    /// Who is no stranger to the listeners.
+    known: Known,
     tls: Tls,
     /// What waits for the certificates to trust, while those are read.
     awaiting_anchors: Option<Vec<AwaitingAnchors>>,
@@ -77,6 +80,8 @@ pub(super) struct Network {
     last_good: PathBuf,
     clock: Watch,
     /// Room for one datagram.
+    /// Multicast groups that are not listened to yet.
+    paging_groups: Vec<SocketAddr>,
     datagram: Vec<u8>,
     /// Where the tasks of connections and lookups report.
     events: mpsc::Sender<NetworkEvent>,
@@ -124,6 +129,7 @@ impl Network {
             tls_port: listens.then_some(config.tls.sip_port_tls),
             udp: None,
             connections: HashMap::new(),
+            known: Known::default(),
             clock: Watch::new(now, system, trust),
             tls,
             awaiting_anchors: None,
@@ -141,6 +147,12 @@ impl Network {
                 mdns::start(config.link.host_name.clone(), seed, changed);
                 sender
             }),
+            paging_groups: config
+                .paging
+                .groups
+                .iter()
+                .map(|(_, group)| *group)
+                .collect(),
             datagram: vec![0; udp::MAX_DATAGRAM],
             events,
             addresses: seen.addresses.clone().unwrap_or_else(|| {
@@ -177,6 +189,7 @@ impl Network {
         if self.udp.is_some() {
             return Ok(());
         }
+        paging::start(std::mem::take(&mut self.paging_groups), &self.events);
         let refused = match self.bind_port(self.sip_port) {
             Ok(()) => None,
             Err(error) if error.source.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -239,8 +252,13 @@ impl Network {
         let socket = udp::bind(SocketAddr::new(self.bind, port), self.sip_dscp).map_err(wrong)?;
         let address = socket.local_addr().map_err(wrong)?;
         let port = address.port();
-        tcp::listen(address, self.sip_dscp, self.events.clone())
-            .map_err(|source| refused("TCP", port, source))?;
+        tcp::listen(
+            address,
+            self.sip_dscp,
+            self.known.clone(),
+            self.events.clone(),
+        )
+        .map_err(|source| refused("TCP", port, source))?;
         self.udp = Some(socket);
         self.sip_port = port;
         self.addresses = self.addresses.clone().with_port(port);
@@ -266,13 +284,19 @@ impl Network {
         match self.tls.server() {
             Ok(server) => {
                 let (dscp, pins) = (self.sip_dscp, self.tls.pins().to_vec());
-                tls::connection::listen(address, dscp, server, pins, self.events.clone()).map_err(
-                    |source| BindError {
-                        transport: "TLS",
-                        address,
-                        source,
-                    },
-                )?;
+                tls::connection::listen(
+                    address,
+                    dscp,
+                    server,
+                    pins,
+                    self.known.clone(),
+                    self.events.clone(),
+                )
+                .map_err(|source| BindError {
+                    transport: "TLS",
+                    address,
+                    source,
+                })?;
                 tracing::info!("SIP over TLS on {address}");
             }
             Err(why) => tracing::error!("no SIP over TLS on {address}: {why}"),
@@ -338,12 +362,18 @@ impl Network {
                     None => control.handle_closed(connection, now),
                 }
             }
+            NetworkEvent::Page { group, from, bytes } => {
+                control.handle_page(group, from, &bytes, now);
+            }
             NetworkEvent::Anchors(anchors) => self.handle_anchors(anchors, control),
             NetworkEvent::Found { id, targets, fault } => match fault {
                 Some(fault) if targets.is_empty() => {
                     control.handle_lookup_failed(id, &fault.to_string(), now);
                 }
-                Some(_) | None => control.handle_lookup(id, &targets, now),
+                Some(_) | None => {
+                    control.handle_lookup(id, &targets, now);
+                    self.publish_known(control);
+                }
             },
             NetworkEvent::Changed(change) => self.handle_change(change, control, now),
             NetworkEvent::LastGood(text) => self.keep_last_good(text),
@@ -441,6 +471,11 @@ impl Network {
                 );
             }
         });
+    }
+
+    /// Tells the listeners who is no stranger.
+    pub(super) fn publish_known(&self, control: &Control) {
+        self.known.set(control.known_hosts());
     }
 
     /// Whether the system's clock was set since the last call.

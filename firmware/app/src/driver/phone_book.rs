@@ -76,3 +76,6 @@ pub(super) fn start(
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

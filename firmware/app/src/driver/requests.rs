@@ -22,6 +22,21 @@ impl Driver {
                 ok: true,
                 history: self.control.history().cloned().collect(),
             }),
+            Request::HistoryCsv => line(api::Reply::HistoryCsv {
+                ok: true,
+                csv: self.control.history_csv(),
+            }),
+            Request::Screen => line(match self.control.screen(now) {
+                Some((screen, brightness)) => api::Reply::Screen {
+                    ok: true,
+                    brightness: brightness.as_str(),
+                    lines: screen.lines(),
+                    title: screen.title,
+                },
+                None => api::Reply::refused(
+                    "this phone has no display; [hardware.display] describes one",
+                ),
+            }),
             Request::Quality(call) => line(match self.control.quality(call) {
                 Some(quality) => api::Reply::Quality {
                     ok: true,
@@ -59,6 +74,28 @@ impl Driver {
                         .send(Reply::Line(reply.to_json(), Duration::ZERO));
                 });
                 return;
+            }
+            Request::Capture { file, seconds } => {
+                let length = Duration::from_secs(seconds.into());
+                match self.sound.capture_headers(length) {
+                    None => line(api::Reply::refused("a capture is under way")),
+                    Some(headers) => {
+                        let written = self.housekeeping.capture_to_file(headers, file.clone());
+                        tokio::spawn(async move {
+                            let reply = match written.await {
+                                Ok(()) => api::Reply::written(file),
+                                Err(error) => {
+                                    api::Reply::refused(format!("{}: {error}", file.display()))
+                                }
+                            };
+                            // The client may have closed its connection.
+                            let _ = asked
+                                .reply
+                                .send(Reply::Line(reply.to_json(), Duration::ZERO));
+                        });
+                        return;
+                    }
+                }
             }
             Request::Refresh => {
                 self.housekeeping.refresh(now);

@@ -7,11 +7,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use board::audio::AudioDevice;
 use config::EchoCancelling;
@@ -19,6 +20,7 @@ use control::Transmit;
 use control::{AudioStatus, Control, IoCounters};
 use media::{EchoCanceller, EchoMode, Engine, VoiceOptions, VoiceProcessor};
 use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
 
 use super::card::{Card, CardSource};
 use super::wait;
@@ -26,6 +28,8 @@ use crate::audio_thread::{
     self, AudioCommand, AudioLink, AudioReport, AudioThreadError, Datagram, LossReason, Rights,
     engine_for,
 };
+use crate::header_capture::HeaderCapture;
+use crate::net::paging::group_socket;
 use crate::net::ports::RtpPorts;
 
 /// Everything that can be heard.
@@ -42,6 +46,8 @@ pub(super) struct Sound {
     demotion_said: bool,
     /// What is to be reported to whoever listens to events.
     notices: VecDeque<String>,
+    /// Headers of packets, while they are captured.
+    capture: Option<HeaderCapture>,
 }
 
 impl Sound {
@@ -64,6 +70,7 @@ impl Sound {
             high_pass: config.board.audio.high_pass,
             noise_suppression: config.board.audio.noise_suppression,
             gain_control: config.board.audio.gain_control,
+            noise_gate: config.board.audio.noise_gate,
         };
         let engine = with_voice_processor(with_echo_canceller(engine, echo), voice);
         card.set_format(engine.config().rate_hz, engine.config().period_frames);
@@ -86,6 +93,7 @@ impl Sound {
             rights: Some(rights),
             demotion_said: false,
             notices: VecDeque::new(),
+            capture: None,
         };
         Ok((sound, thread))
     }
@@ -134,6 +142,21 @@ impl Sound {
         control.handle_media_sockets(stream, opened, Instant::now());
     }
 
+    /// Has the audio thread hear a multicast group.
+    pub(super) fn open_group(
+        &mut self,
+        stream: media::StreamId,
+        group: SocketAddr,
+        control: &mut Control,
+    ) {
+        let opened = group_socket(group).and_then(|socket| {
+            let pair = audio_thread::receiving_pair(stream, socket)?;
+            self.link.send(AudioCommand::Sockets(Box::new(pair)));
+            Ok(())
+        });
+        control.handle_group_socket(stream, opened, Instant::now());
+    }
+
     /// Takes a stream's sockets back, and closes them.
     pub(super) fn close_media(&mut self, stream: media::StreamId) {
         self.link.send(AudioCommand::CloseSockets(stream));
@@ -157,6 +180,40 @@ impl Sound {
         }
     }
 
+    /// Captures the headers of RTP and RTCP for so long; the receiver gets the file. `None`: that
+    /// is under way already.
+    pub(super) fn capture_headers(
+        &mut self,
+        length: Duration,
+    ) -> Option<oneshot::Receiver<Vec<u8>>> {
+        let now = Instant::now();
+        self.collect_headers(now);
+        if self.capture.is_some() {
+            return None;
+        }
+        let (capture, file) = HeaderCapture::begin(length, now);
+        self.capture = Some(capture);
+        self.link.capture_headers(true);
+        Some(file)
+    }
+
+    /// Takes the headers captured so far. The engine reports every second, so that an end is seen
+    /// within one.
+    pub(super) fn collect_headers(&mut self, now: Instant) {
+        let Some(mut capture) = self.capture.take() else {
+            return;
+        };
+        while let Some(header) = self.link.receive_header() {
+            capture.add(&header);
+        }
+        if capture.is_over(now) {
+            self.link.capture_headers(false);
+            capture.finish();
+        } else {
+            self.capture = Some(capture);
+        }
+    }
+
     /// Takes what the audio thread reports, and frees what it gives back.
     pub(super) fn handle_ready(&mut self, control: &mut Control) {
         let now = Instant::now();
@@ -169,6 +226,7 @@ impl Sound {
                 AudioReport::CardReturned(device, reason) => self.card_lost(device, reason, now),
             }
         }
+        self.collect_headers(now);
         while let Some(datagram) = self.link.receive_datagram() {
             let Datagram {
                 stream,

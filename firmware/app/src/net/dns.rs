@@ -113,7 +113,12 @@ fn literal(lookup: &Lookup) -> Option<Target> {
     let host = lookup.host.trim_start_matches('[').trim_end_matches(']');
     let ip = host.parse::<IpAddr>().ok()?;
     let transport = lookup.transport.unwrap_or(Transport::Udp);
-    let address = SocketAddr::new(ip, lookup.port.unwrap_or(transport.default_port()));
+    let address = SocketAddr::new(
+        ip,
+        lookup
+            .port
+            .unwrap_or(lookup.service.default_port(transport)),
+    );
     Some(Target { transport, address })
 }
 

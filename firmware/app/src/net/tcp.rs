@@ -5,19 +5,23 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use super::NetworkEvent;
-use super::slots::Slots;
+use super::slots::{Known, Slots};
 
-/// Sockets others may have open at one port, in total and per host: a few more than the user agent
+/// Sockets strangers may have open at one port, in total and per host, as many again of callers on
+/// the owner's list, and as many of the accounts' servers: a few more than the user agent
 /// keeps, which closes the others as soon as it has events of them.
 pub(super) const MAX_ACCEPTED: usize = 48;
 pub(super) const MAX_PER_HOST: usize = 12;
+/// Connections the kernel keeps until they are accepted, one burst of a flood: past that it drops
+/// those of servers as well, whose kernels try again after a second.
+const BACKLOG: u32 = 512;
 /// Messages waiting to be written on one connection.
 const MAX_UNSENT: usize = 64;
 /// How long a connection may take to open.
@@ -39,10 +43,11 @@ pub(super) fn next_accepted() -> sip::ConnectionId {
 pub(crate) fn listen(
     address: SocketAddr,
     dscp: u8,
+    known: Known,
     events: mpsc::Sender<NetworkEvent>,
 ) -> io::Result<()> {
     let listener = bind(address, dscp)?;
-    tokio::spawn(accept(listener, events));
+    tokio::spawn(accept(listener, known, events));
     Ok(())
 }
 
@@ -53,16 +58,16 @@ pub(super) fn bind(address: SocketAddr, dscp: u8) -> io::Result<TcpListener> {
         crate::audio_thread::mark(socket, address, dscp);
         Ok(())
     })?;
-    TcpSocket::from_std_stream(socket).listen(64)
+    TcpSocket::from_std_stream(socket).listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, events: mpsc::Sender<NetworkEvent>) {
-    let slots = Slots::new(MAX_ACCEPTED, MAX_PER_HOST);
+async fn accept(listener: TcpListener, known: Known, events: mpsc::Sender<NetworkEvent>) {
+    let slots = Slots::new(MAX_ACCEPTED, MAX_PER_HOST, known);
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
                 // One too many is closed at once: waiting would block those behind it.
-                let Some(slot) = slots.take(remote.ip()) else {
+                let Some(slot) = slots.take(remote.ip(), Instant::now()) else {
                     continue;
                 };
                 let connection = next_accepted();

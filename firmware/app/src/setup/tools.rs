@@ -77,6 +77,7 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), SetupError> {
     driver::run(Setup {
         card,
         board: None,
+        display: None,
         socket,
         bound_socket: None,
         config_note: note,

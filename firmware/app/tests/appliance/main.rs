@@ -9,6 +9,7 @@
 )]
 
 mod confined;
+mod display;
 mod files;
 mod fleet;
 mod frozen;

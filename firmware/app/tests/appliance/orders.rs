@@ -196,6 +196,13 @@ fn keys_order_what_the_card_is_for() {
     );
     phone.ask(r#"{"cmd":"hang-up"}"#);
     phone.ask(r#"{"cmd":"lift"}"#);
+    phone.ask(r#"{"cmd":"press","keys":"*59#"}"#);
+    let table = machine.path("card/history.csv");
+    until("the table on the card", || table.exists());
+    let csv = phone.ask(r#"{"cmd":"history","csv":true}"#);
+    assert_eq!(csv["csv"], fs::read_to_string(table).unwrap());
+    phone.ask(r#"{"cmd":"hang-up"}"#);
+    phone.ask(r#"{"cmd":"lift"}"#);
     phone.send(r#"{"cmd":"press","keys":"*96#"}"#);
     assert_eq!(phone.exit_code(), 11, "start the board again");
     assert!(machine.path("state/last-good.toml").exists());

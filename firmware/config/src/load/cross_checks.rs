@@ -164,7 +164,10 @@ impl Reader {
                     .any(|account| account.name == *name);
                 (!known).then(|| name.clone())
             }
-            FeatureKey::Dial(_) | FeatureKey::RedialList | FeatureKey::Door => None,
+            FeatureKey::Dial(_)
+            | FeatureKey::RedialList
+            | FeatureKey::Door
+            | FeatureKey::Conference => None,
         });
         if mailbox
             && dial.voicemail.is_none()

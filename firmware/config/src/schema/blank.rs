@@ -8,7 +8,7 @@ use types::{Country, DtmfMethod, Transport};
 use super::{
     Account, Actions, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control,
     Dial, DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting,
-    Network, Phone, Pin, RingSound, Secret, Security, Tls, Update,
+    Network, Paging, Phone, Pin, Quality, RingSound, Secret, Security, SessionTimer, Tls, Update,
 };
 use crate::codes::Codes;
 
@@ -61,7 +61,9 @@ pub(crate) fn blank() -> Config {
             direct_from: Vec::new(),
             watched_by: Vec::new(),
             no_answer_s: 0,
+            session_timer: SessionTimer::Offer,
             session_timer_s: 0,
+            session_timer_min_s: 0,
             early_media: false,
             media_timeout_s: 0,
             flash: Flash::Off,
@@ -81,6 +83,8 @@ pub(crate) fn blank() -> Config {
             transfer_on_hangup: false,
             key_tones: false,
             dtmf: DtmfMethod::Auto,
+            dtmf_ms: None,
+            dtmf_gap_ms: 0,
             howler_after_s: 0,
             howler_s: 0,
         },
@@ -90,6 +94,11 @@ pub(crate) fn blank() -> Config {
             opus_bitrate: None,
             opus_band: None,
             dtx: false,
+        },
+        quality: Quality {
+            rtcp_xr: false,
+            collector: None,
+            interval_s: None,
         },
         encryption: Encryption {
             mode: None,
@@ -120,6 +129,7 @@ pub(crate) fn blank() -> Config {
             ringer_db: 0,
             sidetone_db: None,
             ring_sound: RingSound::default(),
+            ring_sounds: Vec::new(),
             ring_rising: false,
         },
         board: Board {
@@ -140,6 +150,7 @@ pub(crate) fn blank() -> Config {
         update: Update { url: None },
         codes: Codes::default(),
         actions: Actions::default(),
+        paging: Paging::blank(),
     }
 }
 
@@ -161,6 +172,7 @@ pub(crate) fn blank_account() -> Account {
         auth_user: None,
         password: Secret::default(),
         digest: DigestPolicy::Any,
+        forward_by_transfer: false,
         display_name: None,
         transport: Transport::Udp,
         registrar: None,

@@ -37,6 +37,8 @@ pub struct Audio {
     pub noise_suppression: bool,
     /// Whether talk is brought to its usual level in it.
     pub gain_control: bool,
+    /// Between what is said the far end hears a soft noise in place of the room.
+    pub noise_gate: bool,
 }
 
 /// What hangs on the lines of the board's `[ringer]`.

@@ -152,6 +152,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     account("anonymous", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |a, v| a.anonymous = v.bool(),
         "`true`: calls by this account withhold its number."),
+    account("forwarding", ValueKind::Choice(&["redirect", "transfer"]),
+        WhenUnset::Default("\"redirect\""), "\"transfer\"",
+        |a, v| a.forward_by_transfer = v.text() == "transfer",
+        "How calls by this account are forwarded. `redirect`: the server learns the other number \
+         (302) and does the rest. `transfer`: for servers that refuse that, the phone calls the \
+         other number itself, and when it is answered connects the caller with it (REFER). One \
+         call at a time; the number called sees this phone's number."),
     account("digit_map", ValueKind::DigitMap, WhenUnset::Means("as `dial.digit_map` says"),
         "\"[1-8]xx\"",
         |a, v| a.digit_map = Some(v.text()),

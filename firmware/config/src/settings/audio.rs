@@ -4,7 +4,7 @@ use types::MicrophoneChannel;
 
 use super::{Section, Setting, WhenUnset, setting};
 use crate::schema::RingSound;
-use crate::value::ValueKind;
+use crate::value::{TextFormat, ValueKind};
 
 /// These keys, in the order of the example.
 #[rustfmt::skip]
@@ -40,11 +40,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         WhenUnset::Means("none from the phone"), "-20",
         |c, v| c.audio.sidetone_db = Some(v.number() as i8),
         "How much of your own voice you hear in the handset, in dB. Hands-free there is none."),
-    setting(Section::Audio, "ring_sound", ValueKind::Choice(&["bell", "low", "high", "chord"]),
-        WhenUnset::Default("\"bell\""), "\"chord\"",
-        |c, v| c.audio.ring_sound = RingSound::from_name(&v.text()).unwrap_or_default(),
+    setting(Section::Audio, "ring_sound", ValueKind::Formatted(TextFormat::RingSound),
+        WhenUnset::Default("\"bell\""), "\"doorbell.wav\"",
+        |c, v| c.audio.ring_sound = RingSound::from_text(&v.text()).unwrap_or_default(),
         "Sound of a bell that is played by the card: where the board has neither bell nor buzzer, \
-         or with `board.ringer = \"sound\"`."),
+         or with `board.ringer = \"sound\"`. `bell`, `low`, `high` or `chord`, or the name of a \
+         file beside `offhook.toml`: WAV, or Opus in Ogg, at most 20 seconds and 4 MiB. A file is \
+         played from beginning to end, again and again."),
+    setting(Section::Audio, "ring_sounds", ValueKind::Numbered(5, TextFormat::RingSound),
+        WhenUnset::Default("{}"),
+        "{ 2 = \"chord\", 4 = \"doorbell.wav\" }",
+        |c, v| c.audio.ring_sounds = v.pairs().iter()
+            .filter_map(|(ring, sound)| Some((ring.parse().ok()?, RingSound::from_text(sound)?)))
+            .collect(),
+        "Sounds of the distinctive rings 1 to 5, where they are played by the card: those that a \
+         caller asks for (Alert-Info), that `call.ring` gives to callers, and that `ring` gives to \
+         an account. A ring without a sound of its own has `ring_sound` in its own cadence."),
     setting(Section::Audio, "ring_rising", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.audio.ring_rising = v.bool(),
         "`true`: that bell begins softly and gets louder within 15 seconds."),

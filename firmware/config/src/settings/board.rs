@@ -79,6 +79,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| c.board.audio.gain_control = v.bool(),
         "`true`: the microphone is made louder or softer, slowly, until talk has its usual level; \
          for hands-free talking from different distances."),
+    setting(Section::BoardAudio, "noise_gate", ValueKind::Bool, WhenUnset::Default("false"),
+        "true",
+        |c, v| c.board.audio.noise_gate = v.bool(),
+        "`true`: between what is said the microphone is closed, and the far end hears a soft noise \
+         in place of the room. For loud rooms; it may cut the beginning of a soft word."),
 
     setting(Section::Control, "socket", ValueKind::Path,
         WhenUnset::Default("\"/run/offhook/ctl.sock\""), "\"/tmp/ctl.sock\"",

@@ -62,6 +62,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Stores a number under a speed dial key: the key (one digit), then the number."),
     code!(Transfer, "transfer", "`*85`", "\"*850\"",
         "Blind transfer: after a flash, connects the call on hold with the number keyed after it."),
+    code!(Conference, "conference", "`*76`", "\"*760\"",
+        "Conference: after a flash, calls the number keyed after it, and connects all three when \
+         it is answered."),
     code!(Park, "park", "`*75`", "\"*750\"",
         "After a flash, transfers the call on hold to `dial.park`; without that key the code is \
          dialled as a number."),
@@ -70,6 +73,9 @@ pub(super) const SETTINGS: &[Setting] = &[
          takes a parked or ringing call; without either key the code is dialled as a number."),
     code!(Intercom, "intercom", "`*80`", "\"*800\"",
         "Calls a phone and asks it to answer by itself."),
+    code!(Paging, "paging", "`*58`", "\"*580\"",
+        "Speaks to every phone of a group of `[paging]`, whose number is keyed after it; without \
+         groups the code is dialled as a number."),
     code!(EchoTest, "echo_test", "`*99#`", "\"*990#\"",
         "Calls `dial.echo_test`, where one hears oneself; without that key the code is dialled as \
          a number."),
@@ -84,6 +90,9 @@ pub(super) const SETTINGS: &[Setting] = &[
          is heard."),
     code!(Bundle, "bundle", "`*94#`", "\"*940#\"",
         "Support bundle: logs, status and settings without secrets, written to the card."),
+    code!(HistoryToCard, "history_to_card", "`*59#`", "\"*590#\"",
+        "Writes the calls and messages the phone remembers to the card, as a table for a \
+         spreadsheet."),
     code!(Reboot, "reboot", "`*96#`", "\"*960#\"",
         "Restarts the board."),
     code!(FactoryReset, "factory_reset", "`*99*7378#`", "\"*99*73780#\"",

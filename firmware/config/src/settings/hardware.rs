@@ -140,6 +140,25 @@ pub(super) const SETTINGS: &[Setting] = &[
         "A lamp for each phone of `dial.watch`, in its order."),
     wire!(HardwareLamps, "lamps", "lit", LEVEL, "\"low\"", "Level of a lit lamp."),
 
+    fitted!(HardwareDisplay, "display", "`false`: there is no display."),
+    wire!(HardwareDisplay, "display", "controller",
+        Wiring::Word(&["ssd1306", "sh1106", "framebuffer"]), "\"ssd1306\"",
+        "What drives it. OLEDs of 0.96 inches across have an SSD1306, those of 1.3 inches an \
+         SH1106; with the wrong one, two columns of noise are seen at an edge."),
+    wire!(HardwareDisplay, "display", "device", Wiring::Text, "\"/dev/i2c-0\"",
+        "The bus (`/dev/i2c-1` unless said otherwise) or framebuffer (`/dev/fb0`)."),
+    wire!(HardwareDisplay, "display", "address", Wiring::Number(8, 0x77), "61",
+        "Its address on the bus, most often 60 (0x3c) or 61 (0x3d)."),
+    wire!(HardwareDisplay, "display", "rotation", Wiring::Number(0, 270), "180",
+        "How it is mounted, in degrees: 0 or 180; a framebuffer also 90 or 270."),
+    wire!(HardwareDisplay, "display", "contrast", Wiring::Number(0, 255), "80",
+        "How bright an OLED is."),
+    wire!(HardwareDisplay, "display", "dim_after_s", Wiring::Number(0, 86_400), "60",
+        "It is dim after so long without use; 0: never."),
+    wire!(HardwareDisplay, "display", "off_after_s", Wiring::Number(0, 86_400), "0",
+        "It is dark after so long without use, until a key is pressed or it rings; 0: never. An \
+         OLED that is always lit wears out in a year or two."),
+
     fitted!(HardwareWatchdog, "watchdog", "`false`: no hardware watchdog is used."),
     wire!(HardwareWatchdog, "watchdog", "device", Wiring::Text, "\"/dev/watchdog1\"",
         "Its device."),

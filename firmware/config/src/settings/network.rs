@@ -38,13 +38,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Network, "stun", ValueKind::Host, WhenUnset::Means("none"),
         "\"stun.example.net:3478\"",
         |c, v| c.network.stun = Some(v.text()),
-        "STUN server, port 3478 where none is given: calls ask it which address and port the \
-         router gives their sound, and name these to far ends outside the own network."),
+        "STUN server; without a port the name's SRV records (`_stun._udp`) say where it is, else \
+         it is 3478. Calls ask it which address and port the router gives their sound, and name \
+         these to far ends outside the own network."),
     setting(Section::Network, "turn", ValueKind::Host, WhenUnset::Means("none"),
         "\"turn.example.net:3478\"",
         |c, v| c.network.turn.get_or_insert_default().server = v.text(),
         "TURN server: sound of calls with ICE goes through it where no direct way is found. \
-         Without a port it is 3478, or 5349 over TLS."),
+         Without a port the name's SRV records (`_turn._udp`, `_turn._tcp`, `_turns._tcp`) say \
+         where it is, else it is 3478, or 5349 over TLS."),
     setting(Section::Network, "turn_transport", ValueKind::Choice(TRANSPORTS),
         WhenUnset::Means("`udp`"), "\"tls\"",
         |c, v| c.network.turn.get_or_insert_default().transport =

@@ -4,7 +4,7 @@
 use types::{Codec, DtmfMethod, Language, OpusBand};
 
 use super::{Section, Setting, WhenUnset, setting};
-use crate::schema::{BlockAction, DirectCaller, FeatureKey, Flash, Hours};
+use crate::schema::{BlockAction, DirectCaller, FeatureKey, Flash, Hours, SessionTimer};
 use crate::value::{TextFormat, Value, ValueKind};
 
 const CODECS: &[&str] = &[
@@ -143,9 +143,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "What the keys beside the keypad do, 1 to 8 (`feature` of the board's `[keys]`): dial a \
          number, an address or a star code, or, with `account:NAME`, have the next number called \
          by that account; `redial-list` speaks the numbers dialled before, one a press, and dials \
-         the one spoken last; `door` fetches `actions.door`. With the handset down they \
-         switch to hands-free. The key of a phone \
-         of `watch` takes the call that rings there."),
+         the one spoken last; `door` fetches `actions.door`; `conference` connects \
+         the call on hold and the one in the hand. With the handset down they switch to \
+         hands-free. The key of a phone of `watch` takes the call that rings there."),
     setting(Section::Dial, "speed", ValueKind::SpeedDial(100), WhenUnset::Default("{}"),
         "{ 1 = \"sip:echo@10.0.0.7\", 2 = \"0301234567\" }",
         |c, v| c.dial.speed_dial = v.pairs(),
@@ -188,12 +188,28 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| c.call.no_answer_s = v.number() as u32,
         "Seconds a call may ring before it is given up, placed (never an emergency call) or \
          received; what a caller asks for (`Expires`) can only be shorter."),
+    setting(Section::Call, "session_timer", ValueKind::Choice(&["answer", "offer", "always"]),
+        WhenUnset::Default("\"offer\""), "\"always\"",
+        |c, v| c.call.session_timer = match v.text().as_str() {
+            "answer" => SessionTimer::Answer,
+            "always" => SessionTimer::Always,
+            _other => SessionTimer::Offer,
+        },
+        "When the phone asks for a session timer (RFC 4028), which ends a call whose far end \
+         vanished. `offer`: in the calls it places; `always`: in those it answers, too; `answer`: \
+         never, though one that the far end asks for is kept."),
     setting(Section::Call, "session_timer_s", ValueKind::Number(90, 86400),
         WhenUnset::Default("1800"), "600",
         |c, v| c.call.session_timer_s = v.number() as u32,
         "Seconds after which, at the latest, phone and far end make sure that the other one is \
          still in the call (session timer, RFC 4028); a call whose far end does not answer then is \
          ended."),
+    setting(Section::Call, "session_timer_min_s", ValueKind::Number(90, 3600),
+        WhenUnset::Default("90"), "120",
+        |c, v| c.call.session_timer_min_s = v.number() as u32,
+        "Seconds that a far end may ask for as `session_timer_s` at the least (Min-SE, RFC 4028): \
+         a call that asks for less gets 422 and is placed again with this. Where it is more than \
+         `session_timer_s`, it counts as that, too."),
     setting(Section::Call, "early_media", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.call.early_media = v.bool(),
         "Answer the caller's session description while the phone rings (183 Session Progress in \
@@ -302,6 +318,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         "How the digits of a call are sent. `rfc4733`: as events beside the sound; `info`: by \
          SIP; `inband`: as tones in the sound. `auto`: events where the far end knows them, else \
          by SIP, and as tones where it refuses that."),
+    setting(Section::Call, "dtmf_ms", ValueKind::Number(40, 1000),
+        WhenUnset::Means("50 as an event, 80 as a tone"), "120",
+        |c, v| c.call.dtmf_ms = Some(v.number() as u16),
+        "Shortest digit that is sent, in milliseconds. One whose key is held for longer lasts as \
+         long as that."),
+    setting(Section::Call, "dtmf_gap_ms", ValueKind::Number(40, 1000), WhenUnset::Default("50"),
+        "80",
+        |c, v| c.call.dtmf_gap_ms = v.number() as u16,
+        "Shortest pause between two digits, in milliseconds."),
     setting(Section::Call, "howler_after_s", ValueKind::Number(1, 600), WhenUnset::Default("30"),
         "20",
         |c, v| c.call.howler_after_s = v.number() as u32,

@@ -248,6 +248,32 @@ pub(super) fn rings(
     Ok(Value::Pairs(pairs))
 }
 
+/// A number and a text of a format each.
+pub(super) fn numbered(
+    value: &Spanned<DeValue<'_>>,
+    most: u8,
+    format: TextFormat,
+    kind: ValueKind,
+) -> Result<Value, Vec<Problem>> {
+    let entries = entries(value, most.into(), "numbers", kind)?;
+    let pairs = each(entries, |(number, entry), _| {
+        let known = number.get_ref().parse::<u8>().ok();
+        if !known.is_some_and(|number| (1..=most).contains(&number)) {
+            let what = format!("this is not a number from 1 to {most}");
+            return Err(Problem::new(number.span().start, what, kind.help()));
+        }
+        let chosen = text(entry, format.shape(), || kind.help())?;
+        match format.check(chosen) {
+            Ok(()) => Ok((number.get_ref().to_string(), chosen.to_owned())),
+            Err((what, help)) => {
+                let help = help.unwrap_or_else(|| format.help().to_owned());
+                Err(Problem::new(entry.span().start, what, help))
+            }
+        }
+    })?;
+    Ok(Value::Pairs(pairs))
+}
+
 /// A pattern of callers and a word each.
 pub(super) fn words(
     value: &Spanned<DeValue<'_>>,
@@ -291,8 +317,10 @@ pub(super) fn feature_keys(
         let fine = match account {
             Some(name) => !name.trim().is_empty() && name.chars().count() <= 64,
             None => {
-                matches!(text, FeatureKey::REDIAL_LIST | FeatureKey::DOOR)
-                    || check_target(text).is_ok()
+                matches!(
+                    text,
+                    FeatureKey::REDIAL_LIST | FeatureKey::DOOR | FeatureKey::CONFERENCE
+                ) || check_target(text).is_ok()
             }
         };
         if fine {

@@ -7,7 +7,7 @@
 
 use super::is_keyed;
 use crate::error::{nearest, quote};
-use crate::schema::{DirectCaller, Hours, Ipv4Config, Ipv6Config};
+use crate::schema::{DirectCaller, Hours, Ipv4Config, Ipv6Config, Paging, RingSound};
 use crate::{address, time_zone};
 
 /// A text with a grammar of its own.
@@ -53,6 +53,10 @@ pub(crate) enum TextFormat {
     Target,
     /// From when to when every day.
     Hours,
+    /// A built-in sound, or a file of the card.
+    RingSound,
+    /// A multicast address with its port.
+    PagingGroup,
 }
 
 /// What is wrong, and the help where it is better than the format's own.
@@ -160,6 +164,19 @@ impl TextFormat {
                 Hours::from_text(text).is_some(),
                 format!("{shown} does not say from when to when"),
             ),
+            Self::RingSound => {
+                if RingSound::from_text(text).is_some() {
+                    return Ok(());
+                }
+                let names = RingSound::BUILT_IN;
+                let near = nearest(text, names.iter().map(RingSound::as_str))
+                    .map(|name| format!("did you mean \"{name}\"?"));
+                Err((format!("{shown} is no sound"), near))
+            }
+            Self::PagingGroup => or(
+                Paging::group(text).is_some(),
+                format!("{shown} is not a multicast address with an even port"),
+            ),
             Self::Target => super::check_target(text).map_err(|what| (what.to_string(), None)),
             Self::DirectCaller => or(
                 DirectCaller::from_text(text).is_some(),
@@ -182,6 +199,8 @@ impl TextFormat {
             Self::Host | Self::Server => "a host",
             Self::Target => "a number or SIP address",
             Self::Hours => "hours in quotes",
+            Self::RingSound => "a sound in quotes",
+            Self::PagingGroup => "a multicast address in quotes",
             Self::Ssid => "the name of a network",
             Self::WifiPassword => "text",
             Self::Region => "two letters",
@@ -238,6 +257,14 @@ impl TextFormat {
             Self::Caller => {
                 "write a number, address or name in quotes, at most 64 characters, `*` for any \
                  characters, like \"0900*\""
+            }
+            Self::PagingGroup => {
+                "write a multicast address (224.0.0.0/4 or ff00::/8) and an even port from 1024 on \
+                 in quotes, like \"239.1.1.1:5004\""
+            }
+            Self::RingSound => {
+                "write `bell`, `low`, `high` or `chord`, or the name of a file beside offhook.toml \
+                 (.wav, .opus), in quotes"
             }
             Self::Hours => "write two times of 24 hours in quotes, like \"22:00-07:00\"",
             Self::Target => {

@@ -1,7 +1,7 @@
 //! The contacts of this phone: its own, and those of a server, which are replaced as a whole; and
 //! the HTTP requests when something happens.
 
-use crate::phone_book::{PhoneBook, PhoneBookError};
+use crate::phone_book::{Contact, PhoneBook, PhoneBookError};
 
 use super::{Control, Output};
 use crate::actions::{Actions, Situation};
@@ -20,6 +20,11 @@ impl Contacts {
             own: PhoneBook::new(config),
             remote: PhoneBook::default(),
         }
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Contact> {
+        self.own.contacts().iter().chain(self.remote.contacts())
     }
 
     /// The name of a number or address: the phone's own contacts first.

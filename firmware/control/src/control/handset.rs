@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use phone::{CallId, Input};
-use types::{BoardEvent, Key};
+use phone::{CallId, Input, State};
+use types::{BoardEvent, FunctionKey, Key};
 
 use crate::api::{ActionError, UserAction};
 use crate::event::Event;
@@ -20,7 +20,7 @@ impl Control {
             BoardEvent::KeyUp(key) => self.key(KeyStep::Up, key, now),
             BoardEvent::FlashKey => self.phone.handle(Input::Flash, now),
             BoardEvent::Rotary(digit) => self.key(KeyStep::Dialled, digit, now),
-            BoardEvent::Function(key) => self.phone.handle(Input::Function(key), now),
+            BoardEvent::Function(key) => self.function_key(key, now),
         }
         self.drain(now);
     }
@@ -47,7 +47,7 @@ impl Control {
             UserAction::Flash => self.phone.handle(Input::Flash, now),
             UserAction::Press(keys) => self.key_script.press(keys, now)?,
             UserAction::Rotary(digits) => self.key_script.dial(digits, now)?,
-            UserAction::Function(key) => self.phone.handle(Input::Function(*key), now),
+            UserAction::Function(key) => self.function_key(*key, now),
             UserAction::Mute(mute) => {
                 if self.phone.state().is_on_hook() {
                     return Err(ActionError::NothingToMute);
@@ -57,7 +57,9 @@ impl Control {
             UserAction::Volume(of, db) => self.phone.handle(Input::Volume(*of, *db), now),
             UserAction::Verify(call) => self.verify_peer(CallId(*call))?,
             UserAction::Dial(number) => {
-                if self.phone.state() == phone::State::Idle {
+                if self.phone.state() == State::Idle {
+                    // Dialled is what was asked for, whatever the menu shows.
+                    let _ = self.display_lifted(now);
                     self.hook(true, now);
                 }
                 if !self.phone.state().takes_digits() {
@@ -111,7 +113,22 @@ impl Control {
     pub(super) fn hook(&mut self, off: bool, now: Instant) {
         if self.phone.off_hook() != off {
             self.outbox.emit(Event::Hook { off });
-            self.phone.handle(Input::Hook(off), now);
+            self.with_menu(Input::Hook(off), off, now);
+        }
+    }
+
+    fn function_key(&mut self, key: FunctionKey, now: Instant) {
+        self.display_used(now);
+        let lifts = key == FunctionKey::HandsFree && self.phone.state() == State::Idle;
+        self.with_menu(Input::Function(key), lifts, now);
+    }
+
+    /// What lifts the handset, or does the same, calls who was chosen in the menu.
+    fn with_menu(&mut self, input: Input, lifts: bool, now: Instant) {
+        let number = lifts.then(|| self.display_lifted(now)).flatten();
+        self.phone.handle(input, now);
+        if let Some(number) = number.filter(|_| self.phone.state() == State::DialTone) {
+            self.phone.handle(Input::Dial(number), now);
         }
     }
 
@@ -125,6 +142,11 @@ impl Control {
         if let KeyStep::Down(key) | KeyStep::Dialled(key) = step {
             let key = key.as_char();
             self.outbox.emit(Event::Key { key });
+        }
+        if let KeyStep::Down(key) | KeyStep::Dialled(key) = step
+            && self.display_key(key, now)
+        {
+            return;
         }
         let input = match step {
             KeyStep::Down(key) => Input::KeyDown(key),

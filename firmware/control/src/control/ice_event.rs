@@ -93,9 +93,32 @@ impl Control {
         now: Instant,
     ) -> bool {
         let (account, offered) = self.account_and_offer(awaiting);
-        match self.wanted(account, offered) {
+        let known = match self.wanted(account, offered) {
             Some(wanted) => self.ice.open(stream, sockets, wanted, now),
-            None => true,
+            None => {
+                // They were asked for by another account.
+                self.close_ice(stream, now);
+                true
+            }
+        };
+        if !known && matches!(awaiting, AwaitingSockets::Place { to, .. } if to.emergency) {
+            self.ice.hurry(stream, now);
+        }
+        known
+    }
+
+    /// A number is being dialled: what its sockets are outside is asked for the account that it
+    /// will go by, unless it says otherwise.
+    pub(super) fn gather_ahead(
+        &mut self,
+        stream: StreamId,
+        sockets: [SocketAddr; 2],
+        now: Instant,
+    ) {
+        let account = self.phone.next_account().map(|account| account.0);
+        let wanted = self.wanted(account, false);
+        if let Some(wanted) = wanted.filter(|w| !w.stun.is_empty() || w.turn.is_some()) {
+            self.ice.open(stream, sockets, wanted, now);
         }
     }
 
@@ -239,6 +262,18 @@ impl Control {
         }
     }
 
+    /// Tells the far end of an established call which way was chosen, where its description
+    /// names another.
+    pub(super) fn confirm_path(&mut self, call: CallId, now: Instant) {
+        let record = self.calls.alive(call).filter(|call| call.is_established());
+        let Some((sip, Some(stream))) = record.map(|record| (record.sip, record.stream)) else {
+            return;
+        };
+        if let Some(path) = self.ice.chosen_path(stream) {
+            self.agent.confirm_path(sip, path, now);
+        }
+    }
+
     /// Where the packets of a call go.
     pub(super) fn far_addresses(&self, stream: StreamId, agreed: &Negotiated) -> FarAddresses {
         let mut calls = self.calls.iter();
@@ -298,6 +333,7 @@ impl Control {
     pub(super) fn on_ice_event(&mut self, event: ice::Event, now: Instant) {
         let (ice::Event::Gathered(stream)
         | ice::Event::Remapped(stream)
+        | ice::Event::Chosen(stream)
         | ice::Event::Moved(stream)
         | ice::Event::Failed(stream)
         | ice::Event::ConsentLost(stream)
@@ -318,6 +354,7 @@ impl Control {
                 tracing::info!("call {}: a router gave its sound another address", call.0);
                 self.move_media(call, now);
             }
+            ice::Event::Chosen(_) => self.confirm_path(call, now),
             // What was offered cannot be changed before there is an answer.
             ice::Event::Remapped(_) => {}
             ice::Event::Moved(_) => {

@@ -144,7 +144,7 @@ impl Control {
                 record.drop_at = Some(now + RETURN_TIMEOUT);
                 self.outbox.media(Command::Stop(id));
             }
-            Some(_) | None => self.drop_call(call),
+            Some(_) | None => self.drop_call(call, now),
         }
     }
 
@@ -159,17 +159,21 @@ impl Control {
                 record.in_engine = record.in_engine.saturating_sub(1);
                 if record.in_engine == 0 && record.is_ended() {
                     let call = record.id;
-                    self.drop_call(call);
+                    self.drop_call(call, now);
                 }
             }
-            media::Event::Digit { id, event } => {
+            media::Event::Digit { id, event, inband } => {
                 if let (Some(record), Some(key)) =
                     (self.calls.by_stream(id), Key::from_event(event))
                 {
                     self.outbox.emit(Event::Digit {
                         call: record.id.0,
                         digit: key.as_char(),
-                        via: DigitTransport::Rfc4733,
+                        via: if inband {
+                            DigitTransport::Inband
+                        } else {
+                            DigitTransport::Rfc4733
+                        },
                     });
                 }
             }
@@ -186,6 +190,7 @@ impl Control {
                     self.on_early_sound(call, heard.flatten(), now);
                     self.report_encryption(call, now);
                     self.renew_sdes_key(call, now);
+                    self.report_interval(call, now);
                 }
             }
             media::Event::Spoken(clip) => self.on_spoken(&clip, now),
@@ -312,11 +317,11 @@ impl Control {
             .collect();
         for call in late {
             tracing::warn!("call {}: the engine did not return its stream", call.0);
-            self.drop_call(call);
+            self.drop_call(call, now);
         }
     }
 
-    fn drop_call(&mut self, call: CallId) {
+    fn drop_call(&mut self, call: CallId, now: Instant) {
         let Some(record) = self.calls.remove(call) else {
             return;
         };
@@ -335,6 +340,7 @@ impl Control {
             self.last_quality = Some(quality);
         }
         if let Some(entry) = record.history_entry(self.wall_clock) {
+            self.display_history(entry.outcome);
             self.history.add(entry);
             self.keep_history();
         }
@@ -343,5 +349,6 @@ impl Control {
             let summary = record.quality_line();
             self.outbox.note(&Note::Quality { summary });
         }
+        self.report_call_end(&record, now);
     }
 }

@@ -2,7 +2,8 @@
 //! the SDP. Whoever owns the sockets is asked for them, and the call goes on when they are there.
 //!
 //! ```text
-//! dial tone ─▶ prepare_sockets ─▶ Output::OpenMedia;  handle_media_sockets: they wait for the call
+//! dial tone ─▶ prepare_sockets ─▶ Output::OpenMedia;  handle_media_sockets: they wait for the call,
+//!              gather_ahead: their addresses outside are asked for meanwhile
 //! phone::Output::PlaceCall ─▶ open_media ─▶ go_on ─▶ sip::UserAgent::invite
 //!
 //! phone::Output::{Follow, Answer} ─▶ open_media ─▶ Output::OpenMedia
@@ -75,14 +76,16 @@ impl PreparedSockets {
 }
 
 impl Control {
-    /// Opens the sockets of the next call while its number is dialled, so that the INVITE leaves
-    /// with the last key; closes them when no call came of it.
+    /// Opens the sockets of the next call while its number is dialled, and finds out their
+    /// addresses, so that the INVITE leaves with the last key; closes them when no call came of it.
     pub(super) fn prepare_sockets(&mut self, now: Instant) {
         let dialling = self.phone.state().takes_digits() && !self.closing;
         match (self.prepared_sockets, dialling) {
             (PreparedSockets::None, true) => {
                 let stream = self.streams.next_id();
                 self.prepared_sockets = PreparedSockets::Requested(stream);
+                // The way to a TURN server is there before they are.
+                self.look_up_servers(now);
                 self.outbox.push(Output::OpenMedia(stream));
             }
             (PreparedSockets::Open(stream, _), false) => {
@@ -128,6 +131,9 @@ impl Control {
         opened: io::Result<MediaAddresses>,
         now: Instant,
     ) {
+        if self.on_page_sockets(stream, &opened, now) {
+            return self.drain(now);
+        }
         let index = self
             .awaiting_sockets
             .iter()
@@ -137,6 +143,7 @@ impl Control {
         match (index, opened) {
             (None, Ok(addresses)) if prepared => {
                 self.prepared_sockets = PreparedSockets::Open(stream, addresses);
+                self.gather_ahead(stream, [addresses.rtp, addresses.rtcp], now);
             }
             (None, Err(error)) if prepared => {
                 tracing::debug!("no media port for the next call yet: {error}");
@@ -413,7 +420,7 @@ impl Control {
 
     /// A call that cannot even be tried: the phone hears of it as of any failure, log and events
     /// say why.
-    fn could_not(&mut self, call: CallId, reason: &str, now: Instant) {
+    pub(super) fn could_not(&mut self, call: CallId, reason: &str, now: Instant) {
         let _span = call_span(call);
         self.outbox.note(&Note::NotPlaced {
             call: call.0,

@@ -38,6 +38,15 @@ pub enum Output {
     /// [`Control::handle_media_sockets`](super::Control::handle_media_sockets) wants to know their
     /// addresses.
     OpenMedia(StreamId),
+    /// Open a socket that hears this multicast group, for a stream;
+    /// [`Control::handle_group_socket`](super::Control::handle_group_socket) wants to know how it
+    /// went.
+    OpenGroup {
+        /// Whose.
+        stream: StreamId,
+        /// Address and port.
+        group: SocketAddr,
+    },
     /// Close the sockets of a stream.
     CloseMedia(StreamId),
     /// Hand a command to the audio engine.

@@ -1,6 +1,7 @@
 //! Does what the phone wants: signalling goes to the agent, sound to the engine, the rest to
 //! whoever owns the board.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use media::Command;
@@ -11,6 +12,9 @@ use super::media_sockets::AwaitingSockets;
 use super::{Control, Output, call_span};
 use crate::note::Note;
 use crate::tones;
+
+/// Length of a digit that INFO names, in ms, where none is set.
+const INFO_MS: u16 = 160;
 
 impl Control {
     pub(super) fn on_phone_output(&mut self, output: phone::Output, now: Instant) {
@@ -23,14 +27,16 @@ impl Control {
             phone::Output::Speak(announcement) => self.speak(announcement.as_deref(), now),
             phone::Output::SetUp(answers) => self.write_settings(&answers),
             phone::Output::Ring(style) => {
-                let cadence = style.and_then(|style| tones::ring_cadence(self.plan, style.alert));
-                self.ring(cadence);
+                self.ring(style);
             }
             phone::Output::Lamp(Lamp::Line, state) => {
                 self.line_lamp.line = state;
                 self.outbox.lamp(Lamp::Line, self.line_lamp.shown());
             }
             phone::Output::Lamp(lamp, state) => self.outbox.lamp(lamp, state),
+            phone::Output::PlaceCall { call, to } if to.options.page.is_some() => {
+                self.begin_own_page(call, to.options.page.unwrap_or_default());
+            }
             phone::Output::PlaceCall { call, to } => {
                 self.open_media(AwaitingSockets::Place { call, to }, now);
             }
@@ -67,6 +73,7 @@ impl Control {
             phone::Output::Connect(calls) => {
                 self.connected = calls;
                 self.connect_streams();
+                self.connect_own_page();
             }
             phone::Output::Mute(muted) => self.outbox.media(Command::Mute(muted)),
             phone::Output::Levels(levels) => self.outbox.media(Command::Gains(media::Gains {
@@ -89,8 +96,23 @@ impl Control {
             }
             phone::Output::FlashToNetwork(call) => self.send_flash(call, now),
             phone::Output::OpenDoor => self.open_door(),
-            phone::Output::Note(note) => self.outbox.note(&Note::Phone(note)),
+            phone::Output::Note(note) => {
+                self.display_note(&note);
+                self.outbox.note(&Note::Phone(note));
+            }
         }
+    }
+
+    /// The board has neither bell nor buzzer: where the configuration names none, the card plays
+    /// the bell.
+    pub fn set_no_ringer(&mut self) {
+        self.rings_by_sound |= self.config.board.ringer.is_none();
+    }
+
+    /// The recordings of `audio.ring_sound` and `audio.ring_sounds`, by the names of their files,
+    /// decoded for the card's rate.
+    pub fn set_ring_clips(&mut self, clips: Vec<(String, Arc<media::RingClip>)>) {
+        self.ring_sounds.set(clips);
     }
 
     fn play_tone(&mut self, kind: Option<phone::Tone>) {
@@ -109,19 +131,24 @@ impl Control {
     }
 
     /// Bell or buzzer, or a sound of the card where there is neither.
-    fn ring(&mut self, cadence: Option<Vec<u16>>) {
+    fn ring(&mut self, style: Option<phone::RingStyle>) {
+        let ring = style.and_then(|style| {
+            let cadence = tones::ring_cadence(self.plan, style.alert)?;
+            Some((style.alert, cadence))
+        });
         if self.rings_by_sound {
-            let audio = &self.config.audio;
-            let ring = cadence.as_deref().map(|cadence| media::RingTone {
-                tone: tones::ring_tone(audio.ring_sound, cadence),
-                rising: audio.ring_rising,
-            });
-            self.outbox.media(Command::Ring(ring));
+            let (rate_hz, _) = self.streams.card;
+            let sounds = &self.ring_sounds;
+            let tone = ring
+                .as_ref()
+                .map(|(alert, cadence)| sounds.tone(*alert, cadence, rate_hz));
+            self.outbox.media(Command::Ring(tone));
         }
-        self.outbox.push(Output::Ring(cadence));
+        self.outbox
+            .push(Output::Ring(ring.map(|(_, cadence)| cadence)));
     }
 
-    fn tone_level(&self) -> i8 {
+    pub(super) fn tone_level(&self) -> i8 {
         self.config
             .board
             .audio
@@ -217,7 +244,9 @@ impl Control {
                 self.outbox.media(Command::Dtmf { id, event, down });
             }
             Some(_) | None if down => {
-                self.agent.send_info_digit(record.sip, key.as_char(), now);
+                let length_ms = self.config.call.dtmf_ms.unwrap_or(INFO_MS);
+                self.agent
+                    .send_info_digit(record.sip, key.as_char(), length_ms, now);
             }
             Some(_) | None => {}
         }

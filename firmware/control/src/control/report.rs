@@ -67,6 +67,8 @@ impl CallRecord {
             remote_loss: s.remote_loss.map(|loss| round(loss, 10_000.0)),
             sent_level_db: round(s.sent_level_dbm0, 10.0),
             received_level_db: round(s.received_level_dbm0, 10.0),
+            metrics: (&s.metrics).into(),
+            far_metrics: s.far_metrics.as_ref().map(Into::into),
         }
     }
 
@@ -181,7 +183,7 @@ impl Control {
             sip_refused: sip.refused,
             sip_dropped: sip.dropped,
             sip_retransmitted: sip.retransmitted,
-            rtp_rejected: self.rtp_rejected + rejected,
+            rtp_rejected: self.rtp_rejected + rejected + self.paging.rejected(),
             io: self.io,
         }
     }

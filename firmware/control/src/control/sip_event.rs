@@ -176,6 +176,11 @@ impl Control {
                 text,
             } => self.on_message(account, &from, &address, &text, now),
             sip::Event::MessageSent { message, result } => self.on_message_sent(message, result),
+            sip::Event::Published { result, .. } => {
+                if let Err(refused) = result {
+                    tracing::warn!("what this phone publishes is not taken: {refused}");
+                }
+            }
             sip::Event::MessagesWaiting { account, summary } => {
                 self.on_messages_waiting(account, &summary, now);
             }
@@ -284,7 +289,9 @@ impl Control {
         let id = record.id;
         let _span = call_span(id);
         self.agree(id, media, now);
+        let dialog = self.agent.dialog_identity(call);
         if let Some(record) = self.calls.get(id) {
+            record.dialog = dialog;
             record.setup = Some(now.saturating_duration_since(record.began));
             if !peer.is_empty() {
                 record.peer = displayable(peer);
@@ -294,6 +301,8 @@ impl Control {
         self.agree_dtls(id, now);
         self.update_phone(id, CallUpdate::Answered, now);
         self.report_hold_by_peer(id, now);
+        // Checks may have ended while it rang.
+        self.confirm_path(id, now);
     }
 
     fn media_changed(&mut self, call: sip::CallHandle, media: Negotiated, now: Instant) {
@@ -348,7 +357,8 @@ impl Control {
             Some(code) => format!("{whose}: {code} {reason}"),
             None => format!("{whose}: {reason}"),
         });
-        let elsewhere = reason.contains("elsewhere");
+        // As the phone decides whether it was missed.
+        let elsewhere = code == Some(200) || reason.contains("elsewhere");
         let outcome = match (record.direction, by) {
             _ if record.setup.is_some() => CallOutcome::Answered,
             (CallDirection::Out, _) => CallOutcome::Failed,

@@ -5,6 +5,10 @@
 //! left: Control ──Output::Sip──▶ right: Control        Output::Media ──▶ Engine stand-in (keeps streams, returns them)
 //! ```
 
+mod faults;
+mod keys;
+mod sockets;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,14 +16,11 @@ use std::time::{Duration, Instant};
 use media::{Command, Event, Stream, StreamId};
 use serde_json::Value;
 
+use super::*;
+use crate::MediaAddresses;
 use crate::api::{ActionError, UserAction};
 use crate::history::History;
 use crate::known_peers::KnownPeers;
-
-use super::*;
-use crate::MediaAddresses;
-
-mod sockets;
 
 /// Ports by number only.
 #[derive(Default)]
@@ -106,6 +107,9 @@ impl Desk {
                         let opened = self.ports.open(stream);
                         self.control.handle_media_sockets(stream, opened, now);
                     }
+                }
+                Output::OpenGroup { stream, .. } => {
+                    self.control.handle_group_socket(stream, Ok(()), now);
                 }
                 Output::CloseMedia(stream) => self.ports.close(stream),
                 Output::Media(command) => self.engine(command, now),
@@ -334,38 +338,6 @@ fn call_from_lift_to_hang_up() {
 }
 
 #[test]
-fn keys_in_a_call_are_sent_as_rfc4733_events() {
-    let mut pair = Pair::new("", "");
-    pair.talk();
-    pair.left.commands.clear();
-    pair.ask(true, &UserAction::Press("5#".into()));
-    pair.ms(500);
-    assert_eq!(
-        pair.left.commands,
-        [
-            "dtmf 5 true",
-            "dtmf 5 false",
-            "dtmf 11 true",
-            "dtmf 11 false"
-        ]
-    );
-    let id = *pair.right.streams.keys().next().unwrap();
-    let now = pair.now;
-    pair.right
-        .control
-        .handle_media(Event::Digit { id, event: 11 }, now);
-    pair.ms(1);
-    let digit = pair.right.last_event("digit");
-    assert_eq!(
-        (&digit["digit"], &digit["via"]),
-        (&"#".into(), &"rfc4733".into())
-    );
-    pair.ask(true, &UserAction::HangUp);
-    pair.ask(false, &UserAction::HangUp);
-    pair.assert_quiet();
-}
-
-#[test]
 fn how_a_call_sounded_is_known_second_by_second_and_after_its_end() {
     let mut pair = Pair::new("", "");
     assert_eq!(pair.left.control.quality(None), None);
@@ -392,98 +364,6 @@ fn how_a_call_sounded_is_known_second_by_second_and_after_its_end() {
 }
 
 #[test]
-fn keys_go_as_the_configuration_says() {
-    let tones = ["dtmf 5 true", "dtmf 5 false"];
-    for (settings, as_tones) in [
-        ("[call]\ndtmf = \"inband\"\n", true),
-        ("[call]\ndtmf = \"info\"\n", false),
-    ] {
-        let mut pair = Pair::new(settings, "");
-        pair.talk();
-        pair.left.commands.clear();
-        pair.ask(true, &UserAction::Press("5".into()));
-        pair.ms(500);
-        let digit = pair
-            .right
-            .events
-            .iter()
-            .find(|event| event["event"] == "digit");
-        if as_tones {
-            assert_eq!(pair.left.commands, tones, "{settings}");
-            assert_eq!(digit, None, "{settings}");
-        } else {
-            assert_eq!(pair.left.commands, [""; 0], "{settings}");
-            let digit = digit.expect("a digit by INFO");
-            assert_eq!(
-                (&digit["digit"], &digit["via"]),
-                (&"5".into(), &"info".into())
-            );
-            // A far end that refuses INFO gets it as a tone, and the next ones at once.
-            let call = pair.left.control.calls.iter().next().unwrap().sip;
-            pair.left.control.on_digit_refused(call, '5');
-            pair.ask(true, &UserAction::Press("5".into()));
-            pair.ms(500);
-            assert_eq!(pair.left.commands, [tones, tones].concat(), "{settings}");
-        }
-        pair.ask(true, &UserAction::HangUp);
-        pair.ask(false, &UserAction::HangUp);
-        pair.assert_quiet();
-    }
-}
-
-#[test]
-fn flash_holds_and_the_next_resumes() {
-    let mut pair = Pair::new("", "");
-    pair.talk();
-    pair.left.commands.clear();
-    pair.right.commands.clear();
-    pair.ask(true, &UserAction::Flash);
-    pair.ms(300);
-    assert_eq!(
-        pair.right.commands,
-        ["redirect send=false receive=true"],
-        "the held side got no redirect"
-    );
-    assert_eq!(pair.left.commands, ["redirect send=true receive=false"]);
-    assert_eq!(
-        pair.left.control.status(pair.now).calls[0].state.as_str(),
-        "on_hold"
-    );
-    assert_eq!(
-        pair.left.connected.values().collect::<Vec<_>>(),
-        [&false],
-        "a held call is still heard"
-    );
-    let held = |desk: &Desk| {
-        desk.events.iter().any(|event| {
-            event["text"]
-                .as_str()
-                .is_some_and(|text| text.contains("on hold"))
-        })
-    };
-    assert!(
-        held(&pair.right),
-        "the held phone has no note: {:?}",
-        pair.right.events
-    );
-    pair.ask(true, &UserAction::Flash);
-    pair.ms(300);
-    assert_eq!(
-        pair.left.control.status(pair.now).calls[0].state.as_str(),
-        "talking"
-    );
-    assert_eq!(
-        pair.right.commands.last().unwrap(),
-        "redirect send=true receive=true"
-    );
-    assert_eq!(pair.left.connected.values().collect::<Vec<_>>(), [&true]);
-    pair.ask(true, &UserAction::HangUp);
-    pair.ask(false, &UserAction::HangUp);
-    pair.ms(2000);
-    pair.assert_quiet();
-}
-
-#[test]
 fn waiting_call_is_shown_as_waiting() {
     let mut pair = Pair::new("", "");
     pair.talk();
@@ -498,46 +378,6 @@ fn waiting_call_is_shown_as_waiting() {
     assert_eq!(states(&pair.left), ["on_hold", "ringback"]);
     assert_eq!(states(&pair.right), ["talking", "waiting"]);
     assert_eq!(pair.right.last_event("call")["state"], "waiting");
-    pair.ask(true, &UserAction::HangUp);
-    pair.ask(false, &UserAction::HangUp);
-    pair.assert_quiet();
-}
-
-#[test]
-fn unreturned_stream_is_dropped() {
-    let mut pair = Pair::new("", "");
-    pair.talk();
-    pair.left.deaf = true;
-    pair.ask(true, &UserAction::HangUp);
-    pair.ms(500);
-    assert_eq!(
-        pair.left.control.tables().calls,
-        1,
-        "it waits for its figures"
-    );
-    pair.ms(1000);
-    assert_eq!(
-        (pair.left.control.tables().calls, pair.left.ports.open.len()),
-        (0, 0)
-    );
-    pair.ask(false, &UserAction::HangUp);
-    pair.assert_quiet();
-}
-
-#[test]
-fn new_card_restarts_streams() {
-    let mut pair = Pair::new("", "");
-    pair.talk();
-    let now = pair.now;
-    pair.left.control.handle_card(16_000, 160, now);
-    pair.ms(10);
-    assert_eq!(pair.left.commands, ["start 48000", "start 16000"]);
-    assert_eq!(
-        pair.left.control.tables().streams,
-        1,
-        "the replaced stream was returned"
-    );
-    assert_eq!(pair.left.connected.values().collect::<Vec<_>>(), [&true]);
     pair.ask(true, &UserAction::HangUp);
     pair.ask(false, &UserAction::HangUp);
     pair.assert_quiet();
@@ -570,38 +410,4 @@ fn automatic_phone_answers() {
     assert_eq!(pair.right.connected.values().collect::<Vec<_>>(), [&true]);
     pair.ask(true, &UserAction::HangUp);
     pair.assert_quiet();
-}
-
-#[test]
-fn config_fault_flashes_and_beeps_until_fixed() {
-    let now = crate::test_origin();
-    let mut desk = Desk::new("127.0.0.1", "", now);
-    desk.drain(now);
-    for config_fault in [Some(2), None] {
-        desk.control.set_config_fault(config_fault);
-        for request in [UserAction::Lift, UserAction::HangUp] {
-            desk.control.handle_action(&request, now).unwrap();
-        }
-        let (mut lamps, mut beeps) = (Vec::new(), None);
-        while let Some(output) = desk.control.poll_output() {
-            match output {
-                Output::Lamp(Lamp::Line, state) => lamps.push(state),
-                Output::Media(Command::Tone(Some(tone))) => {
-                    beeps = Some(
-                        tone.segments
-                            .iter()
-                            .filter(|segment| segment.frequencies_hz[0] == 1400)
-                            .count(),
-                    );
-                }
-                _ => {}
-            }
-        }
-        assert_eq!(
-            lamps.first() == Some(&LampState::Code(2)),
-            config_fault.is_some(),
-            "{lamps:?}"
-        );
-        assert_eq!(beeps, Some(usize::from(config_fault.unwrap_or(0))));
-    }
 }

@@ -41,6 +41,16 @@ impl Voice {
         self.address = Some(ip).filter(|_| usable);
     }
 
+    /// The language of words, spoken and written.
+    pub(super) fn language(&self) -> Language {
+        self.language
+    }
+
+    /// This machine's address.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     pub(super) fn has_address(&self) -> bool {
         self.address.is_some()
     }

@@ -341,6 +341,7 @@ impl Agent {
                 }
             }
             (Class::Success, Some((index, attempt, _))) => {
+                self.list.learn_mapped(index, message.mapped_address());
                 self.succeeded(index, attempt, way, now);
             }
             (_, Some((index, attempt, true))) => {
@@ -593,6 +594,6 @@ impl Agent {
         self.events.pop_front()
     }
 }
-
+mod nominated;
 #[cfg(test)]
 mod tests;

@@ -63,10 +63,10 @@ impl Attempt {
 
 /// One way from us to the far end.
 #[derive(Debug, Clone)]
-pub(super) struct Pair {
+pub(in crate::ice) struct Pair {
     pub(super) component: PacketKind,
-    pub(super) via: Via,
-    pub(super) remote: SocketAddr,
+    pub(in crate::ice) via: Via,
+    pub(in crate::ice) remote: SocketAddr,
     pub(super) local_priority: u32,
     pub(super) remote_priority: u32,
     /// Of both candidates.
@@ -79,6 +79,8 @@ pub(super) struct Pair {
     pub(super) is_nominated: bool,
     /// It is to be the one in use, as soon as a check of ours succeeds.
     pub(super) to_nominate: bool,
+    /// Our address as the far end saw the check.
+    pub(in crate::ice) mapped: Option<SocketAddr>,
     pub(super) attempt: Option<Attempt>,
     cancelled: VecDeque<Attempt>,
 }
@@ -101,6 +103,7 @@ impl Pair {
             is_valid: false,
             is_nominated: false,
             to_nominate: false,
+            mapped: None,
             attempt: None,
             cancelled: VecDeque::new(),
         }
@@ -258,6 +261,13 @@ impl Checklist {
                 .map(|attempt| (index, attempt, true))
                 .or_else(|| Some((index, cancelled.find(|attempt| attempt.id == id)?, false)))
         })
+    }
+
+    /// The far end says from where a check came.
+    pub(super) fn learn_mapped(&mut self, index: usize, mapped: Option<SocketAddr>) {
+        if let Some(pair) = self.pairs.get_mut(index) {
+            pair.mapped = mapped.or(pair.mapped);
+        }
     }
 
     /// A check succeeded: those like it may be checked, too (section 7.2.5.3.3).

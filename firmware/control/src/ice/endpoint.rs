@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use media::{PacketKind, Relay, Relays, StreamId};
-use sip::ice::IceCredentials;
+use sip::ice::{ChosenPath, IceCredentials};
 
 use super::agent::{Agent, AgentEvent};
 use super::gather::Gatherer;
@@ -26,6 +26,8 @@ pub(super) struct Endpoint {
     pub(super) before: Option<Path>,
     /// What the owner knows.
     pub(super) reported: Path,
+    /// What the owner knows of the way that was chosen for good.
+    pub(super) chosen: Option<ChosenPath>,
     /// There was a path in this call: it goes by checked ones only from then on.
     pub(super) had_path: bool,
     /// Since when there is none, where there was one.
@@ -194,6 +196,11 @@ impl Endpoint {
                 self.outgoing.push_back(transmit(socket, to, bytes));
             }
         }
+        let chosen = self.chosen();
+        if chosen.is_some() && chosen != self.chosen {
+            self.events.push_back(Event::Chosen(stream));
+        }
+        self.chosen = chosen;
         let path = self.path();
         if path.rtp.is_some()
             && self

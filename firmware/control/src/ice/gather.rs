@@ -69,6 +69,8 @@ struct Question {
 /// The addresses of one stream's sockets.
 #[derive(Debug)]
 pub(super) struct Gatherer {
+    /// What was wanted, before what cannot be reached was left out.
+    asked: Wanted,
     wanted: Wanted,
     /// Of RTP and RTCP.
     pub(super) sockets: [SocketAddr; 2],
@@ -96,6 +98,7 @@ impl Gatherer {
         rng: &mut ChaCha20Rng,
         now: Instant,
     ) -> Self {
+        let asked = wanted.clone();
         let bound = sockets[0].ip();
         if !bound.is_unspecified() {
             wanted.hosts = vec![bound];
@@ -136,6 +139,7 @@ impl Gatherer {
             next_keepalive: (!questions.is_empty()).then_some(now + KEEPALIVE),
             remapped: None,
             rng: ChaCha20Rng::from_seed(seed(rng)),
+            asked,
             wanted,
             sockets,
             questions,
@@ -144,6 +148,17 @@ impl Gatherer {
             longest,
             is_done,
         }
+    }
+
+    /// Whether this is what it asks.
+    pub(super) fn asks(&self, sockets: [SocketAddr; 2], wanted: &Wanted) -> bool {
+        self.sockets == sockets && self.asked == *wanted
+    }
+
+    /// It ends within half a second from now.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.began);
+        self.longest = self.longest.min(elapsed + LONGEST);
     }
 
     /// Whether there is nothing to wait for any more.
@@ -165,9 +180,17 @@ impl Gatherer {
         let answered = message.method == Method::Binding && message.class == Class::Success;
         if let Some(question) = question.filter(|_| answered) {
             let mapped = message.mapped_address();
+            let server = question.server;
+            if !mapped.is_some_and(|mapped| is_credible(mapped, server)) {
+                // What it says is no one's address: it is not asked again.
+                let id = question.id;
+                self.questions.retain(|question| question.id != id);
+                self.finish(now);
+                return true;
+            }
             if !self.is_done {
                 question.mapped = question.mapped.or(mapped);
-            } else if mapped.is_some() {
+            } else {
                 // What was not known in time is no change, and no news for who has our offer.
                 if question.mapped.is_some() && question.mapped != mapped {
                     self.remapped.get_or_insert(now + TOGETHER);
@@ -356,6 +379,15 @@ impl Gatherer {
     }
 }
 
+/// Whether a far end could send to what a server says our address is: others it could not be, and
+/// some mean another thing in a description (0.0.0.0 holds a call, RFC 3264 section 8.4).
+fn is_credible(mapped: SocketAddr, server: SocketAddr) -> bool {
+    let ip = mapped.ip().to_canonical();
+    let broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let is_host = !ip.is_unspecified() && !ip.is_multicast() && !broadcast && mapped.port() != 0;
+    is_host && ip.is_loopback() == server.ip().is_loopback() && ip.is_ipv4() == server.is_ipv4()
+}
+
 /// Section 5.1.2.1. `index`: of those of its kind.
 fn priority(kind: CandidateKind, index: usize, component: u8) -> u32 {
     let of_kind = match kind {
@@ -378,6 +410,3 @@ pub(super) fn seed(rng: &mut ChaCha20Rng) -> [u8; 32] {
     rng.fill_bytes(&mut seed);
     seed
 }
-
-#[cfg(test)]
-mod tests;

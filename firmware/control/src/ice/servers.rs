@@ -10,13 +10,10 @@ use std::time::{Duration, Instant};
 
 use config::Config;
 use config::schema::{Account, Turn};
-use sip::{Lookup, LookupId, Target, Transport};
+use sip::{Lookup, LookupId, Service, Target, Transport};
 
 use super::turn::TurnServer;
 
-/// Port of both protocols, and over TLS (RFC 8489 section 18.6, RFC 8656 section 18).
-const PORT: u16 = 3478;
-const TLS_PORT: u16 = 5349;
 /// Lookups here have these numbers; the user agent counts from 1.
 const FIRST_LOOKUP: u64 = 1 << 48;
 /// After an answer, and after none.
@@ -39,11 +36,13 @@ pub struct TurnLink {
 #[derive(Debug)]
 struct Server {
     text: String,
+    service: Service,
     transport: Transport,
     /// TCP and TLS: the server's address a link leads to, and the link's own.
     link: Option<(SocketAddr, Option<SocketAddr>)>,
     host: String,
-    port: u16,
+    /// As configured; without one the name's SRV records say it.
+    port: Option<u16>,
     addresses: Vec<SocketAddr>,
     /// When its name is looked up; `None`: it is an address.
     due: Option<Instant>,
@@ -57,19 +56,19 @@ impl Servers {
     pub(crate) fn new(config: &Config, now: Instant) -> Self {
         let turn = |turn: &Option<Turn>| {
             let turn = turn.as_ref()?;
-            Some((turn.server.clone(), turn.transport))
+            Some((turn.server.clone(), Service::Turn, turn.transport))
         };
-        let stun = |stun: &Option<String>| Some((stun.clone()?, Transport::Udp));
+        let stun = |stun: &Option<String>| Some((stun.clone()?, Service::Stun, Transport::Udp));
         let network = &config.network;
         let mut names = vec![stun(&network.stun), turn(&network.turn)];
         for account in &config.accounts {
             names.extend([stun(&account.stun), turn(&account.turn)]);
         }
         let mut servers: Vec<Server> = Vec::new();
-        for (text, transport) in names.into_iter().flatten() {
-            let known = |known: &Server| known.text == text && known.transport == transport;
+        for (text, service, transport) in names.into_iter().flatten() {
+            let known = |known: &Server| known.is(&text, service, transport);
             if !text.is_empty() && !servers.iter().any(known) {
-                servers.push(Server::new(text, transport, now));
+                servers.push(Server::new(text, service, transport, now));
             }
         }
         Self(servers)
@@ -106,8 +105,9 @@ impl Servers {
         Some(Lookup {
             id: LookupId(FIRST_LOOKUP + index as u64),
             host: server.host.clone(),
-            port: Some(server.port),
+            port: server.port,
             transport: Some(server.transport),
+            service: server.service,
         })
     }
 
@@ -146,7 +146,7 @@ impl Servers {
     pub(crate) fn stun(&self, config: &Config, account: Option<&Account>) -> Vec<SocketAddr> {
         let own = account.and_then(|account| account.stun.as_ref());
         let name = own.or(config.network.stun.as_ref());
-        let server = name.and_then(|name| self.server(name, Transport::Udp));
+        let server = name.and_then(|name| self.server(name, Service::Stun, Transport::Udp));
         server.map_or_else(Vec::new, |server| server.addresses.clone())
     }
 
@@ -154,7 +154,7 @@ impl Servers {
     pub(crate) fn turn(&self, config: &Config, account: Option<&Account>) -> Option<TurnServer> {
         let own = account.and_then(|account| account.turn.as_ref());
         let turn = own.or(config.network.turn.as_ref())?;
-        let server = self.server(&turn.server, turn.transport)?;
+        let server = self.server(&turn.server, Service::Turn, turn.transport)?;
         let by_stream = turn.transport != Transport::Udp;
         Some(TurnServer {
             address: if by_stream {
@@ -168,21 +168,17 @@ impl Servers {
         })
     }
 
-    fn server(&self, name: &str, transport: Transport) -> Option<&Server> {
+    fn server(&self, name: &str, service: Service, transport: Transport) -> Option<&Server> {
         let mut servers = self.0.iter();
-        servers.find(|server| server.text == name && server.transport == transport)
+        servers.find(|server| server.is(name, service, transport))
     }
 }
 
 impl Server {
-    fn new(text: String, transport: Transport, now: Instant) -> Self {
-        let default = match transport {
-            Transport::Udp | Transport::Tcp => PORT,
-            Transport::Tls => TLS_PORT,
-        };
+    fn new(text: String, service: Service, transport: Transport, now: Instant) -> Self {
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, port.parse().unwrap_or(default)),
-            _ => (text.as_str(), default),
+            Some((host, port)) if !port.contains(']') => (host, port.parse().ok()),
+            _ => (text.as_str(), None),
         };
         let host = host
             .trim_start_matches('[')
@@ -191,16 +187,21 @@ impl Server {
         let address: Option<IpAddr> = host.parse().ok();
         Self {
             addresses: address
-                .map(|ip| SocketAddr::new(ip, port))
+                .map(|ip| SocketAddr::new(ip, port.unwrap_or(service.default_port(transport))))
                 .into_iter()
                 .collect(),
             due: address.is_none().then_some(now),
             text,
+            service,
             transport,
             link: None,
             host,
             port,
         }
+    }
+
+    fn is(&self, text: &str, service: Service, transport: Transport) -> bool {
+        (self.text.as_str(), self.service, self.transport) == (text, service, transport)
     }
 
     /// The address that is used where one is enough: of IPv4, where there is one.
@@ -260,8 +261,8 @@ mod tests {
         assert_eq!(servers.poll_link(), None, "the other has no address yet");
         let lookup = servers.poll_lookup(now).unwrap();
         assert_eq!(
-            (lookup.port, lookup.transport),
-            (Some(5349), Some(Transport::Tls))
+            (lookup.port, lookup.transport, lookup.service),
+            (None, Some(Transport::Tls), Service::Turn)
         );
         let target = |text: &str| Target {
             transport: Transport::Tls,

@@ -483,6 +483,3 @@ impl TurnClient {
         self.outgoing.pop_front()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -34,12 +34,14 @@ pub(crate) fn sentence(
         Announcement::LastQuality => vec![quality(facts.last_mos)],
         Announcement::Number(number) => spoken_number(number),
         Announcement::Set(code, number) => setting(*code, number),
-        Announcement::Maintenance(what) => vec![match what {
-            Maintenance::SelfTest => Word::SelfTest,
-            Maintenance::Bundle => Word::Bundle,
-            Maintenance::Reboot => Word::Reboot,
-            Maintenance::FactoryReset => Word::FactoryReset,
-        }],
+        Announcement::Maintenance(what) => match what {
+            Maintenance::SelfTest => vec![Word::SelfTest],
+            Maintenance::Bundle => vec![Word::Bundle],
+            // The name of what is written.
+            Maintenance::HistoryToCard => spelled("csv").collect(),
+            Maintenance::Reboot => vec![Word::Reboot],
+            Maintenance::FactoryReset => vec![Word::FactoryReset],
+        },
         Announcement::NotDialled(error) => vec![not_dialled(error)],
         Announcement::Failed(code) => vec![failed(*code)],
         Announcement::Fault(code) => fault(*code),
@@ -51,7 +53,8 @@ pub(crate) fn sentence(
 
 /// A number, name or address, character by character.
 fn spelled(text: &str) -> impl Iterator<Item = Word> {
-    text.chars().map(Word::of)
+    let words = |character| [Word::before(character), Some(Word::of(character))];
+    text.chars().flat_map(words).flatten()
 }
 
 /// The digits of a number, or the user part of an address.
@@ -116,8 +119,10 @@ fn setting(code: StarCode, number: &str) -> Vec<Word> {
         | StarCode::AnonymousOnce
         | StarCode::Voicemail
         | StarCode::Transfer
+        | StarCode::Conference
         | StarCode::Park
         | StarCode::PickUp
+        | StarCode::Paging
         | StarCode::Intercom
         | StarCode::EchoTest
         | StarCode::OwnNumber
@@ -125,6 +130,7 @@ fn setting(code: StarCode, number: &str) -> Vec<Word> {
         | StarCode::LastQuality
         | StarCode::SelfTest
         | StarCode::Bundle
+        | StarCode::HistoryToCard
         | StarCode::Reboot
         | StarCode::FactoryReset => return spelled(number).collect(),
     };
@@ -147,7 +153,7 @@ fn not_dialled(error: &DialError) -> Word {
         },
         DialError::NothingToRedial => Word::NothingToRedial,
         DialError::NoOneCalled => Word::NoOneCalled,
-        DialError::NothingToTransfer => Word::NothingToTransfer,
+        DialError::NothingToTransfer | DialError::NothingToConnect => Word::NothingToTransfer,
         DialError::TooManyCalls(_) => Word::TooManyCalls,
     }
 }
@@ -200,6 +206,7 @@ fn prompt_words(prompt: &Prompt) -> Vec<(Language, Word)> {
         Question::Letters => words.push(Word::HowToSpell),
         Question::Spelled(character) => {
             words.extend(character.is_ascii_uppercase().then_some(Word::Capital));
+            words.extend(Word::before(*character));
             words.push(Word::of(*character));
         }
         Question::TakenBack => words.push(Word::TakenBack),
@@ -312,9 +319,14 @@ mod tests {
         assert_eq!(words(Question::Spelled('a')), [Word::A]);
         assert_eq!(words(Question::Spelled('A')), [Word::Capital, Word::A]);
         assert_eq!(words(Question::Spelled(' ')), [Word::Space]);
-        // Whatever can be keyed has a word of its own.
-        for character in ".-_@!+ :*#0z".chars() {
-            assert_ne!(words(Question::Spelled(character)), [Word::Sign]);
+        assert_eq!(words(Question::Spelled('{')), [Word::Opening, Word::Curly]);
+        assert_eq!(words(Question::Spelled(']')), [Word::Closing, Word::Square]);
+        // Whatever can be keyed, which is printable ASCII, sounds like no other.
+        let mut said = std::collections::BTreeSet::new();
+        for character in ' '..='~' {
+            let words = words(Question::Spelled(character));
+            assert!(!words.contains(&Word::Sign), "{character}");
+            assert!(said.insert(words), "{character} sounds as another");
         }
     }
 
@@ -330,6 +342,7 @@ mod tests {
             [
                 Maintenance::SelfTest,
                 Maintenance::Bundle,
+                Maintenance::HistoryToCard,
                 Maintenance::Reboot,
                 Maintenance::FactoryReset,
             ]
@@ -350,6 +363,7 @@ mod tests {
             DialError::NothingToRedial,
             DialError::NoOneCalled,
             DialError::NothingToTransfer,
+            DialError::NothingToConnect,
             DialError::TooManyCalls(number()),
         ];
         errors.extend(routes.map(|why| DialError::NoRoute {
@@ -400,7 +414,7 @@ mod tests {
             }
         }
         let facts = Facts {
-            account: Some(("0123456789abcdefghijklmnopqrstuvwxyz.-_+*#@é".into(), true)),
+            account: Some((('!'..='~').chain(['é']).collect(), true)),
             address: "fe80::1".parse().ok(),
             last_mos: None,
         };

@@ -196,10 +196,41 @@ words! {
     Space "space" "space" "Leerzeichen",
     Exclamation "exclamation" "exclamation mark" "Ausrufezeichen",
     TakenBack "taken-back" "Taken back." "Zurückgenommen.",
+    Comma "comma" "comma" "Komma",
+    QuestionMark "question-mark" "question mark" "Fragezeichen",
+    Slash "slash" "slash" "Schrägstrich",
+    And "and" "and sign" "und-Zeichen",
+    Percent "percent" "percent" "Prozent",
+    Dollar "dollar" "dollar" "Dollar",
+    Equals "equals" "equals" "gleich",
+    Semicolon "semicolon" "semicolon" "Semikolon",
+    Opening "opening" "opening" "öffnende",
+    Closing "closing" "closing" "schließende",
+    Round "round" "round bracket" "runde Klammer",
+    Square "square" "square bracket" "eckige Klammer",
+    Curly "curly" "curly bracket" "geschweifte Klammer",
+    Less "less" "less than" "kleiner als",
+    Greater "greater" "greater than" "größer als",
+    Quote "quote" "quotation mark" "Anführungszeichen",
+    Apostrophe "apostrophe" "apostrophe" "Apostroph",
+    Grave "grave" "grave accent" "Gravis",
+    Caret "caret" "caret" "Zirkumflex",
+    Backslash "backslash" "backslash" "Bäckslesch",
+    Bar "bar" "vertical bar" "senkrechter Strich",
+    Tilde "tilde" "tilde" "Tilde",
 }
 
 impl Word {
-    /// The word of a character of a number, name or address.
+    /// What is said before the word of a character: which of the two brackets it is.
+    pub const fn before(character: char) -> Option<Self> {
+        match character {
+            '(' | '[' | '{' => Some(Self::Opening),
+            ')' | ']' | '}' => Some(Self::Closing),
+            _ => None,
+        }
+    }
+
+    /// The word of a character of a number, name, address or password.
     pub fn of(character: char) -> Self {
         match character.to_ascii_lowercase() {
             '.' => Self::Point,
@@ -212,6 +243,26 @@ impl Word {
             '@' => Self::At,
             ' ' => Self::Space,
             '!' => Self::Exclamation,
+            ',' => Self::Comma,
+            '?' => Self::QuestionMark,
+            '/' => Self::Slash,
+            '&' => Self::And,
+            '%' => Self::Percent,
+            '$' => Self::Dollar,
+            '=' => Self::Equals,
+            ';' => Self::Semicolon,
+            '(' | ')' => Self::Round,
+            '[' | ']' => Self::Square,
+            '{' | '}' => Self::Curly,
+            '<' => Self::Less,
+            '>' => Self::Greater,
+            '"' => Self::Quote,
+            '\'' => Self::Apostrophe,
+            '`' => Self::Grave,
+            '^' => Self::Caret,
+            '\\' => Self::Backslash,
+            '|' => Self::Bar,
+            '~' => Self::Tilde,
             letter => {
                 let mut name = [0; 4];
                 let name: &str = letter.encode_utf8(&mut name);
@@ -250,9 +301,19 @@ mod tests {
             ('Z', Word::Z),
             ('.', Word::Point),
             ('é', Word::Sign),
-            ('~', Word::Sign),
+            ('~', Word::Tilde),
+            ('\u{7f}', Word::Sign),
         ] {
             assert_eq!(Word::of(character), word);
+        }
+        // All of printable ASCII sounds different; a capital is announced beside its letter.
+        let mut said = std::collections::BTreeSet::new();
+        for character in ' '..='~' {
+            assert_ne!(Word::of(character), Word::Sign, "{character}");
+            if !character.is_ascii_uppercase() {
+                let words = (Word::before(character), Word::of(character));
+                assert!(said.insert(words), "{character} sounds as another");
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ use audiopus::{
 };
 use types::OpusBand;
 
+use super::opus_control::{BEST_COMPLEXITY, OpusSettings};
 use super::{CodecError, EncoderOptions, MAX_SAMPLES};
 
 /// What libopus answered when it refused.
@@ -89,6 +90,8 @@ pub struct Encoder {
     dtx: bool,
     fec: bool,
     loss_percent: u8,
+    bitrate: u32,
+    complexity: u8,
 }
 
 impl Encoder {
@@ -104,7 +107,7 @@ impl Encoder {
         let build = || -> audiopus::Result<LibEncoder> {
             let mut inner =
                 LibEncoder::new(sample_rate(rate_hz), Channels::Mono, Application::Voip)?;
-            inner.set_complexity(5)?;
+            inner.set_complexity(BEST_COMPLEXITY)?;
             inner.set_signal(Signal::Voice)?;
             inner.set_max_bandwidth(match options.band {
                 OpusBand::Narrow => Bandwidth::Narrowband,
@@ -126,6 +129,8 @@ impl Encoder {
             dtx: options.dtx,
             fec: options.fec,
             loss_percent: 0,
+            bitrate,
+            complexity: BEST_COMPLEXITY,
         };
         encoder.set_loss_percent(0);
         Ok(encoder)
@@ -155,6 +160,20 @@ impl Encoder {
         let percent = percent.clamp(if self.fec { 5 } else { 0 }, 50);
         if percent != self.loss_percent && self.inner.set_packet_loss_perc(percent).is_ok() {
             self.loss_percent = percent;
+        }
+    }
+
+    /// Sets what has changed; what libopus refuses stays as it is.
+    pub(crate) fn adapt(&mut self, settings: OpusSettings) {
+        self.set_loss_percent(settings.loss_percent);
+        let bitrate = Bitrate::BitsPerSecond(settings.bitrate as i32);
+        if settings.bitrate != self.bitrate && self.inner.set_bitrate(bitrate).is_ok() {
+            self.bitrate = settings.bitrate;
+        }
+        if settings.complexity != self.complexity
+            && self.inner.set_complexity(settings.complexity).is_ok()
+        {
+            self.complexity = settings.complexity;
         }
     }
 

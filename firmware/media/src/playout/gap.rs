@@ -24,7 +24,7 @@ const UNDERRUN_MS: f64 = 400.0;
 impl Playout {
     /// The delay to steer to. Where packets get lost and their successors carry copies of them
     /// (Opus FEC), it pays to wait for one.
-    pub(super) fn target_ms(&self) -> f64 {
+    pub(crate) fn target_ms(&self) -> f64 {
         self.delay.target_ms()
             + if self.loss.waits_for_copies() {
                 self.frame_ms

@@ -8,15 +8,15 @@ use crate::rtp::SequenceVerdict;
 use crate::test_data;
 
 /// NTP seconds of 2026-01-01.
-const NTP: u64 = 3_976_300_800 << 32;
+pub(super) const NTP: u64 = 3_976_300_800 << 32;
 
-struct Side {
-    session: RtcpSession,
-    sequence: Sequence,
-    jitter: Jitter,
+pub(super) struct Side {
+    pub(super) session: RtcpSession,
+    pub(super) sequence: Sequence,
+    pub(super) jitter: Jitter,
 }
 
-fn side(ssrc: u32, ntp: u64, start: Instant) -> Side {
+pub(super) fn side(ssrc: u32, ntp: u64, start: Instant) -> Side {
     Side {
         session: RtcpSession::new(ssrc, "phone@example.invalid", (start, ntp), 7, start),
         sequence: Sequence::new(),
@@ -24,14 +24,14 @@ fn side(ssrc: u32, ntp: u64, start: Instant) -> Side {
     }
 }
 
-const SENT: SenderInfo = SenderInfo {
+pub(super) const SENT: SenderInfo = SenderInfo {
     timestamp: 123_456,
     packets: 250,
     octets: 40_000,
 };
 
 /// Waits until a report is due, returns it and when.
-fn report(
+pub(super) fn report(
     side: &mut Side,
     mut now: Instant,
     sent: Option<SenderInfo>,

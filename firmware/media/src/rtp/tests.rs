@@ -285,3 +285,35 @@ fn the_fraction_lost_is_of_the_interval() {
     sequence.update(199);
     assert_eq!((sequence.fraction_lost(), sequence.lost()), (0, 25));
 }
+
+#[test]
+fn a_header_ends_where_the_sound_begins() {
+    let packet = |first: u8, second: u8, rest: usize| {
+        let mut packet = vec![0; 2 + rest];
+        (packet[0], packet[1]) = (first, second);
+        packet
+    };
+    assert_eq!(header_length(&packet(0x80, 0, 170)), Some(12));
+    assert_eq!(
+        header_length(&packet(0x83, 0, 170)),
+        Some(24),
+        "three sources"
+    );
+    let mut extended = packet(0x91, 0, 170);
+    extended[19] = 2;
+    assert_eq!(
+        header_length(&extended),
+        Some(12 + 4 + 4 + 8),
+        "an extension of two words"
+    );
+    extended[18] = 0xFF;
+    assert_eq!(
+        header_length(&extended),
+        Some(172),
+        "longer than the packet"
+    );
+    assert_eq!(header_length(&packet(0x81, 201, 50)), Some(8));
+    assert_eq!(header_length(&packet(0x80, 0, 3)), Some(5));
+    assert_eq!(header_length(&packet(22, 254, 50)), None, "DTLS");
+    assert_eq!(header_length(&[]), None);
+}

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use types::{Codec, Direction, OpusBand};
+use types::{Codec, Direction, OpusBand, RtcpXr};
 
 use crate::codec::CodecError;
+use crate::dtmf::Timing;
 use crate::latch::SignallingHosts;
 use crate::packet::{Relays, StreamId};
 use crate::srtp::Protection;
@@ -25,6 +26,8 @@ pub struct StreamConfig {
     pub send_dtmf: Option<(u8, u32)>,
     /// telephone-event payload type we receive.
     pub recv_dtmf: Option<u8>,
+    /// How long digits last and lie apart.
+    pub dtmf: Timing,
     /// Packet length we send, in ms.
     pub ptime_ms: u8,
     /// Opus in-band FEC.
@@ -38,6 +41,8 @@ pub struct StreamConfig {
     /// In silence comfort noise is sent (RFC 3389, payload type 13) in place of sound; Opus has its
     /// own way.
     pub comfort_noise: bool,
+    /// The extended RTCP reports (RFC 3611) the far end asked for.
+    pub rtcp_xr: RtcpXr,
     /// Where RTP goes.
     pub remote_rtp: SocketAddr,
     /// Where RTCP goes (the same as `remote_rtp` with rtcp-mux).
@@ -57,6 +62,8 @@ pub struct StreamConfig {
     pub protection: Protection,
     /// Which way sound goes.
     pub direction: Direction,
+    /// Only the ear hears it: it is not sent on to the other far ends of a conference.
+    pub ear_only: bool,
     /// Our SSRC.
     pub ssrc: u32,
     /// First sequence number.
@@ -96,12 +103,14 @@ impl StreamConfig {
             recv_payloads: vec![(payload, codec)],
             send_dtmf: None,
             recv_dtmf: None,
+            dtmf: Timing::default(),
             ptime_ms: 20,
             opus_fec: false,
             opus_dtx: false,
             opus_bitrate: None,
             opus_band: OpusBand::Wide,
             comfort_noise: false,
+            rtcp_xr: RtcpXr::default(),
             remote_rtp: remote,
             remote_rtcp: remote,
             relays: Relays::default(),
@@ -110,6 +119,7 @@ impl StreamConfig {
             media_timeout: Duration::from_secs(60),
             protection: Protection::Clear,
             direction: Direction::SendRecv,
+            ear_only: false,
             ssrc: 1,
             first_sequence: 1,
             first_timestamp: 1,

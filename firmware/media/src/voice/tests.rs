@@ -25,16 +25,26 @@ const HIGH_PASS: VoiceOptions = VoiceOptions {
     high_pass: true,
     noise_suppression: false,
     gain_control: false,
+    noise_gate: false,
 };
 const NOISE: VoiceOptions = VoiceOptions {
     high_pass: false,
     noise_suppression: true,
     gain_control: false,
+    noise_gate: false,
 };
 const GAIN: VoiceOptions = VoiceOptions {
     high_pass: false,
     noise_suppression: false,
     gain_control: true,
+    noise_gate: false,
+};
+
+const GATE: VoiceOptions = VoiceOptions {
+    high_pass: false,
+    noise_suppression: false,
+    gain_control: false,
+    noise_gate: true,
 };
 
 /// Speech of the test data at this level, with two seconds of silence before it.
@@ -179,4 +189,58 @@ fn a_quiet_room_is_not_made_louder() {
     let out = run(GAIN, RATE, &noise);
     let rise = dbm0(&out[10 * SECOND..]) - dbm0(&noise[10 * SECOND..]);
     assert!(rise.abs() < 1.0, "{rise:+.1} dB");
+}
+
+/// Two seconds of a fan, then talk over it, then the fan alone.
+#[test]
+fn the_gate_takes_the_room_away_and_leaves_the_talk() {
+    let name = "the_gate_takes_the_room_away_and_leaves_the_talk";
+    let Some(said) = talk(name, "m1_16k.wav", -20.0) else {
+        return;
+    };
+    for fan_dbm0 in [-60.0, -50.0] {
+        let mut clean = said.clone();
+        clean.extend(vec![0; 3 * SECOND]);
+        let heard = mix(&clean, &fan(clean.len(), fan_dbm0));
+        let out = run(GATE, RATE, &heard);
+        let before = dbm0(&out[SECOND..2 * SECOND - SECOND / 10]);
+        let after = dbm0(&out[clean.len() - SECOND..]);
+        // A louder room takes some seconds to be known.
+        let known = fan_dbm0 < -55.0;
+        let levels = [("before", before, known), ("after", after, true)];
+        for (what, level, _) in levels.into_iter().filter(|(.., known)| *known) {
+            // The noise of the gate and what is left of the room: neither the fan nor silence.
+            assert!(
+                (-76.0..fan_dbm0 - 6.0).contains(&level),
+                "{what} a fan of {fan_dbm0}: {level} dBm0"
+            );
+        }
+        let talk = 2 * SECOND..said.len();
+        let kept = dbm0(&out[talk.clone()]) - dbm0(&heard[talk.clone()]);
+        assert!(kept.abs() < 0.3, "{kept} dB of the talk");
+        let (with, without) = (
+            stoi(&floats(&clean[talk.clone()]), &floats(&out[talk.clone()])),
+            stoi(&floats(&clean[talk.clone()]), &floats(&heard[talk])),
+        );
+        assert!(
+            with > without - 0.02,
+            "STOI {with:.3}, {without:.3} without"
+        );
+    }
+}
+
+#[test]
+fn a_muted_microphone_and_full_scale_do_no_harm_to_the_gate() {
+    let silence = vec![0; 2 * SECOND];
+    let out = run(GATE, RATE, &silence);
+    assert!(
+        (-78.0..-70.0).contains(&dbm0(&out[SECOND..])),
+        "{}",
+        dbm0(&out[SECOND..])
+    );
+    let loud: Vec<i16> = (0..SECOND)
+        .map(|n| if n % 40 < 20 { i16::MAX } else { i16::MIN })
+        .collect();
+    let out = run(GATE, RATE, &loud);
+    assert_eq!(out[SECOND / 2..], loud[SECOND / 2..], "open: bit by bit");
 }

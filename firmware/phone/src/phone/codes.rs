@@ -20,7 +20,7 @@ use crate::call::CallState;
 use crate::features::Features;
 use crate::input::AccountId;
 use crate::note::{BarredNumber, DialError, Note};
-use crate::output::{CallOptions, Maintenance, Output};
+use crate::output::{CallOptions, Destination, Maintenance, Output};
 use crate::state::State;
 
 /// Who called last, as call return needs it.
@@ -88,6 +88,7 @@ impl Phone {
                 };
                 self.place_number(number, options, now);
             }
+            StarCode::Paging => self.page(number, now),
             StarCode::Voicemail => self.place_plain(&target(&self.targets.voicemail), now),
             StarCode::EchoTest => self.place_plain(&target(&self.targets.echo_test), now),
             StarCode::PickUp => {
@@ -95,6 +96,7 @@ impl Phone {
                     self.place_plain(&target(&self.targets.pick_up), now);
                 }
             }
+            StarCode::Conference => self.conference_with(number, now),
             StarCode::Transfer => self.blind_transfer(number, now),
             StarCode::Park => self.blind_transfer(&target(&self.targets.park), now),
             StarCode::ForwardAlways | StarCode::ForwardBusy | StarCode::ForwardNoAnswer
@@ -121,6 +123,7 @@ impl Phone {
             StarCode::LastQuality => self.announce_at_once(Announcement::LastQuality, now),
             StarCode::SelfTest => self.maintain(Maintenance::SelfTest, now),
             StarCode::Bundle => self.maintain(Maintenance::Bundle, now),
+            StarCode::HistoryToCard => self.maintain(Maintenance::HistoryToCard, now),
             StarCode::Reboot => self.maintain(Maintenance::Reboot, now),
             StarCode::FactoryReset => self.maintain(Maintenance::FactoryReset, now),
         }
@@ -141,6 +144,48 @@ impl Phone {
         self.explain(Announcement::Set(code, number.to_owned()), now);
     }
 
+    /// A setting that needs no number.
+    pub(super) fn set_by_menu(&mut self, code: StarCode) {
+        match code {
+            StarCode::DndOn
+            | StarCode::DndOff
+            | StarCode::ForwardAlwaysOff
+            | StarCode::ForwardBusyOff
+            | StarCode::ForwardNoAnswerOff
+            | StarCode::AnonymousOn
+            | StarCode::AnonymousOff
+            | StarCode::RejectAnonymousOn
+            | StarCode::RejectAnonymousOff => {}
+            // They need a number, or are no setting.
+            StarCode::Redial
+            | StarCode::CallReturn
+            | StarCode::ForwardAlways
+            | StarCode::ForwardBusy
+            | StarCode::ForwardNoAnswer
+            | StarCode::AnonymousOnce
+            | StarCode::Voicemail
+            | StarCode::SpeedDialSet
+            | StarCode::Transfer
+            | StarCode::Park
+            | StarCode::PickUp
+            | StarCode::Intercom
+            | StarCode::EchoTest
+            | StarCode::OwnNumber
+            | StarCode::OwnAddress
+            | StarCode::LastQuality
+            | StarCode::SelfTest
+            | StarCode::Bundle
+            | StarCode::HistoryToCard
+            | StarCode::Reboot
+            | StarCode::FactoryReset => return,
+        }
+        if self.features.apply(code, "") {
+            self.note(Note::StarCode(code));
+            let features = Box::new(self.features.clone());
+            self.out.push_back(Output::Remember(features));
+        }
+    }
+
     fn maintain(&mut self, what: Maintenance, now: Instant) {
         self.out.push_back(Output::Maintenance(what));
         self.confirm(now);
@@ -159,6 +204,25 @@ impl Phone {
     /// Calls a number or address of the configuration.
     fn place_plain(&mut self, number: &str, now: Instant) {
         self.place_number(number, CallOptions::default(), now);
+    }
+
+    /// Speaks to a paging group: for the phone a call that is answered at once.
+    fn page(&mut self, group: &str, now: Instant) {
+        let known = |number: &u8| self.paging.address(*number).is_some();
+        let Some(page) = group.parse().ok().filter(known) else {
+            return self.not_dialled(DialError::Unknown(group.to_owned()), now);
+        };
+        let to = Destination {
+            address: format!("paging group {page}"),
+            account: None,
+            emergency: false,
+            has_more: false,
+            options: CallOptions {
+                page: Some(page),
+                ..CallOptions::default()
+            },
+        };
+        self.place_call([to].into(), now);
     }
 
     /// Calls who called last, by the account the call came by.

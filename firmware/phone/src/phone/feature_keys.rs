@@ -9,7 +9,6 @@ use types::Key;
 use super::Phone;
 use crate::announcement::Announcement;
 use crate::dial_plan::Dialled;
-use crate::input::AccountId;
 use crate::note::DialError;
 use crate::output::Output;
 use crate::state::{Phase, State};
@@ -27,8 +26,10 @@ impl Phone {
         let Some((_, what)) = found.cloned() else {
             return;
         };
-        if what == FeatureKey::Door {
-            return self.out.push_back(Output::OpenDoor);
+        match what {
+            FeatureKey::Door => return self.out.push_back(Output::OpenDoor),
+            FeatureKey::Conference => return self.connect_held(),
+            FeatureKey::RedialList | FeatureKey::Account(_) | FeatureKey::Dial(_) => {}
         }
         let steps_back = what == FeatureKey::RedialList && self.redial_at.is_some();
         if self.flash_from.is_some() || !(steps_back || self.make_ready_to_dial(now)) {
@@ -37,7 +38,7 @@ impl Phone {
         match what {
             FeatureKey::RedialList => self.redial_list(now),
             // Above.
-            FeatureKey::Door => {}
+            FeatureKey::Door | FeatureKey::Conference => {}
             FeatureKey::Account(name) => {
                 let account = self.lines.named(&name);
                 self.lines.choose(account);
@@ -123,10 +124,5 @@ impl Phone {
             watched.is_some_and(|watched| watched == target)
         });
         rings && self.pick_up_watched(now)
-    }
-
-    /// The account that the next number goes by, where a key chose one.
-    pub fn chosen_account(&self) -> Option<AccountId> {
-        self.lines.chosen()
     }
 }

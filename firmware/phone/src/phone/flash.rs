@@ -17,8 +17,8 @@ use types::Key;
 use super::Phone;
 use crate::call::CallState;
 use crate::input::CallId;
-use crate::note::Note;
-use crate::output::Output;
+use crate::note::{DialError, Note};
+use crate::output::{CallOptions, Output};
 use crate::state::State;
 
 /// How long a flash waits for the digit that says what it means.
@@ -204,6 +204,25 @@ impl Phone {
             self.out.push_back(Output::Hold(held, false));
             self.calls.set(held, CallState::Talking);
             self.note(Note::Conference);
+        }
+    }
+
+    /// Calls a number; when it is answered, it and the call on hold are connected.
+    pub(super) fn conference_with(&mut self, number: &str, now: Instant) {
+        if self.calls.first(CallState::OnHold).is_none() {
+            return self.not_dialled(DialError::NothingToConnect, now);
+        }
+        self.place_number(number, CallOptions::default(), now);
+        if let Some(placed) = self.active {
+            self.calls.set_joins(placed);
+        }
+    }
+
+    /// A call was answered: where it was placed for a conference, the call on hold joins.
+    pub(super) fn join_at_answer(&mut self, answered: CallId) {
+        let held = self.calls.take_joins(answered);
+        if let Some(held) = held.filter(|_| self.active == Some(answered)) {
+            self.connect_all(held);
         }
     }
 

@@ -224,6 +224,8 @@ impl Phone {
         let routes = if emergency {
             // Whoever calls for help is heard.
             self.mute = false;
+            let steps = self.forwards.cancel();
+            self.take_forward_steps(steps);
             let routes = self.lines.emergency_routes(number);
             if routes.is_empty() {
                 Err(RouteError::NoEmergencyRoute)
@@ -275,6 +277,7 @@ impl Phone {
             id,
             state: CallState::Calling,
             peer,
+            account: to.account,
             emergency,
             routes,
             alert: Alert::Normal,
@@ -283,6 +286,7 @@ impl Phone {
             forward_at: None,
             instead_of: None,
             consults: self.calls.first(CallState::OnHold),
+            joins: false,
         });
         self.out.push_back(Output::PlaceCall { call: id, to });
         self.enter(State::Calling, self.give_up(emergency, now));

@@ -111,7 +111,7 @@ impl Phone {
                 self.message_lamp(),
                 self.encrypted_lamp(),
                 (self.muted || self.mute).then_some(LampState::On),
-                (self.speaker || self.hands_free).then_some(LampState::On),
+                self.hands_free_lamp(),
                 (self.state == State::Ringing).then_some(LampState::Fast),
             ],
         }
@@ -168,6 +168,15 @@ impl Phone {
             Some(LampState::On)
         } else {
             self.missed.then_some(LampState::Slow)
+        }
+    }
+
+    /// Lit while the room may be heard; blinking fast while only an announcement is.
+    fn hands_free_lamp(&self) -> Option<LampState> {
+        if self.speaker || self.hands_free {
+            Some(LampState::On)
+        } else {
+            self.paged.then_some(LampState::Fast)
         }
     }
 

@@ -72,7 +72,9 @@ impl Phone {
     /// How loud everything is to be.
     pub(super) fn wanted_levels(&self) -> Levels {
         let (set, keyed) = (&self.levels, self.features.volumes);
-        let hands_free = self.speaker || self.hands_free;
+        // An announcement to a phone that lies is for the room.
+        let paged = self.paged && !self.in_hand();
+        let hands_free = self.speaker || self.hands_free || paged;
         let ear_db = if hands_free {
             set.speaker_db.saturating_add(keyed.speaker_db)
         } else {

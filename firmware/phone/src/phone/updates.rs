@@ -36,7 +36,7 @@ impl Phone {
         at_once: bool,
         now: Instant,
     ) {
-        if self.calls.get(id).is_some() {
+        if self.calls.get(id).is_some() || self.forwards.has(id) {
             return;
         }
         self.calls.used(id);
@@ -62,7 +62,9 @@ impl Phone {
         };
         match screening {
             Screening::Ring => {}
-            Screening::Forward(to) => return self.forward(id, name, to),
+            Screening::Forward(to) => {
+                return self.forward(id, name, caller.account, to, now);
+            }
             Screening::Reject(code) => {
                 self.out.push_back(Output::Reject(id, code));
                 let why = match state {
@@ -90,6 +92,7 @@ impl Phone {
             id,
             state,
             peer: name,
+            account: caller.account,
             emergency: false,
             routes: VecDeque::new(),
             alert,
@@ -98,6 +101,7 @@ impl Phone {
             forward_at,
             instead_of: None,
             consults: None,
+            joins: false,
         });
         if self.state != State::Idle {
             self.out.push_back(Output::Ringing(id));
@@ -139,38 +143,6 @@ impl Phone {
         }
     }
 
-    /// Sends a caller to another number.
-    fn forward(&mut self, call: CallId, from: String, to: String) {
-        self.note(Note::Forwarded {
-            from,
-            to: to.clone(),
-        });
-        self.out.push_back(Output::Forward { call, to });
-    }
-
-    /// The call that is forwarded next because no one answers, and when.
-    pub(super) fn next_forward(&self) -> Option<(Instant, CallId)> {
-        let unanswered = self.calls.iter().filter(|call| !call.state.of_handset());
-        unanswered
-            .filter_map(|call| Some((call.forward_at?, call.id)))
-            .min()
-    }
-
-    /// No one answered this call.
-    pub(super) fn forward_unanswered(&mut self, call: CallId, now: Instant) {
-        let to = self.features.forward_no_answer.clone();
-        let Some(found) = self.calls.remove(call) else {
-            return;
-        };
-        match to {
-            Some(to) => self.forward(call, found.peer, to),
-            None => self.out.push_back(Output::Reject(call, 480)),
-        }
-        if found.state == CallState::Ringing {
-            self.rings_no_more(call, now);
-        }
-    }
-
     /// A call that rang is gone: the next one rings, or the phone rests.
     pub(super) fn rings_no_more(&mut self, id: CallId, now: Instant) {
         if self.auto_answer.is_some_and(|(_, call)| call == id) {
@@ -183,6 +155,9 @@ impl Phone {
     }
 
     pub(super) fn on_call_update(&mut self, id: CallId, update: CallUpdate, now: Instant) {
+        if self.forwards.has(id) {
+            return self.on_forward_update(id, &update, now);
+        }
         let Some(call) = self.calls.get(id) else {
             return;
         };
@@ -229,6 +204,7 @@ impl Phone {
                 CallState::Calling | CallState::Ringback | CallState::EarlyMedia => {
                     self.progress(id, CallState::Talking, State::Talking, None);
                     self.finish_replacing(id);
+                    self.join_at_answer(id);
                 }
                 CallState::Talking | CallState::OnHold => self.finish_replacing(id),
                 CallState::Ringing | CallState::Waiting => {}
@@ -421,6 +397,7 @@ impl Phone {
             id,
             state: CallState::Calling,
             peer: to.to_owned(),
+            account: None,
             emergency,
             routes: VecDeque::new(),
             alert: Alert::Normal,
@@ -429,6 +406,7 @@ impl Phone {
             forward_at: None,
             instead_of: Some(old),
             consults: None,
+            joins: false,
         });
         let to = to.to_owned();
         self.out.push_back(Output::Follow { old, call: id, to });
@@ -470,6 +448,7 @@ impl Phone {
             id,
             state,
             peer: from,
+            account: None,
             emergency,
             routes: VecDeque::new(),
             alert: Alert::Normal,
@@ -478,6 +457,7 @@ impl Phone {
             forward_at: None,
             instead_of: was_established.then_some(old),
             consults: None,
+            joins: false,
         });
         self.out.push_back(Output::Answer(id));
         if self.active == Some(old) {

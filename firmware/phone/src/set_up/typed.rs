@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! digits:   101#             `*` is a point in an address; `**` first: letters from here on
-//! letters:  2 1 = a   2 5 = A   2 0 = 2   1 1 = .   0 0 = 0      * takes the last one back, # ends
+//! letters:  2 1 = a   2 5 = A   2 0 = 2   1 1 = .   2 9 = )      * takes the last one back, # ends
 //! ```
+//!
+//! Each printable character of ASCII has its two keys: a Wi-Fi password may hold any of them
+//! (IEEE 802.11 annex M.4).
 
 use types::Key;
 
@@ -12,7 +15,26 @@ pub(super) const MAX_LENGTH: usize = 63;
 /// The letters of the keys 2 to 9.
 const LETTERS: [&str; 8] = ["abc", "def", "ghi", "jkl", "mno", "pqrs", "tuv", "wxyz"];
 /// The signs of the keys 1 and 0, by their place from 1 on.
-const SIGNS: [(u8, &str); 2] = [(1, ".-_@!+ "), (0, ":*#")];
+const SIGNS: [(u8, &str); 2] = [(1, ".-_@!+ ,?"), (0, ":*#/&%$=;")];
+/// The signs on the keys of the letters: key, place, sign. What opens is on place 8, what closes on
+/// place 9.
+const SIGNS_BESIDE_LETTERS: [(u8, u8, char); 15] = [
+    (2, 8, '('),
+    (2, 9, ')'),
+    (3, 8, '['),
+    (3, 9, ']'),
+    (4, 8, '{'),
+    (4, 9, '}'),
+    (5, 8, '<'),
+    (5, 9, '>'),
+    (6, 8, '"'),
+    (6, 9, '\''),
+    (7, 9, '`'),
+    (8, 4, '^'),
+    (8, 8, '\\'),
+    (8, 9, '|'),
+    (9, 9, '~'),
+];
 /// Place of the first capital letter of a key.
 const CAPITALS: u8 = 5;
 
@@ -109,6 +131,10 @@ fn character(key: u8, place: u8) -> Option<char> {
     if let Some((_, signs)) = SIGNS.iter().find(|(of, _)| *of == key) {
         return at(signs, place);
     }
+    let mut beside = SIGNS_BESIDE_LETTERS.iter();
+    if let Some((.., sign)) = beside.find(|(of, at, _)| (*of, *at) == (key, place)) {
+        return Some(*sign);
+    }
     let letters = LETTERS.get(usize::from(key).checked_sub(2)?)?;
     match place.checked_sub(CAPITALS - 1) {
         Some(place @ 1..) => at(letters, place).map(|letter| letter.to_ascii_uppercase()),
@@ -145,6 +171,12 @@ mod tests {
             ("11", '.'),
             ("17", ' '),
             ("02", '*'),
+            ("19", '?'),
+            ("09", ';'),
+            ("28", '('),
+            ("29", ')'),
+            ("88", '\\'),
+            ("99", '~'),
         ] {
             let mut answer = Answer::with_letters();
             assert_eq!(
@@ -153,14 +185,14 @@ mod tests {
                 "{keys}"
             );
         }
-        for keys in ["24", "28", "18", "04", "29"] {
+        for keys in ["24", "34", "44", "54", "64"] {
             let mut answer = Answer::with_letters();
             assert_eq!(press(&mut answer, keys), Typed::NoCharacter, "{keys}");
         }
     }
 
     #[test]
-    fn every_letter_and_digit_can_be_keyed_in_one_way() {
+    fn every_printable_character_can_be_keyed_in_one_way() {
         let mut all: Vec<char> = (0..10)
             .flat_map(|key| (0..10).filter_map(move |place| character(key, place)))
             .collect();
@@ -168,11 +200,47 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), keyed, "twice");
-        let known = ('a'..='z').chain('A'..='Z').chain('0'..='9');
-        for character in known.chain(".-_@!+ :*#".chars()) {
-            assert!(all.contains(&character), "{character}");
+        let printable: Vec<char> = (' '..='~').collect();
+        assert_eq!(all, printable);
+    }
+
+    /// What stands in backquotes, or the word `space`.
+    fn marked(cell: &str) -> Vec<char> {
+        let cell = cell.replace("`` ` ``", "`\u{0}`").replace("space", "` `");
+        let cell = cell.replace("\\|", "|");
+        let parts = cell.split('`').skip(1).step_by(2);
+        let one = |part: &str| part.chars().next().unwrap();
+        parts
+            .map(one)
+            .map(|c| if c == '\0' { '`' } else { c })
+            .collect()
+    }
+
+    #[test]
+    fn the_guide_has_the_keys_of_every_sign() {
+        let page = include_str!("../../../../docs/guide/src/voice.md");
+        let rows = page.lines().filter(|line| line.contains(", then `"));
+        let mut keyed = Vec::new();
+        for row in rows {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            let signs = marked(cells[0]);
+            let keys: Vec<u8> = marked(cells[1])
+                .into_iter()
+                .map(|key| key.to_digit(10).unwrap() as u8)
+                .collect();
+            let places = match &keys[1..] {
+                [from, to] if cells[1].contains(" to ") => (*from..=*to).collect(),
+                places => places.to_vec(),
+            };
+            assert_eq!(places.len(), signs.len(), "{row}");
+            for (sign, place) in signs.into_iter().zip(places) {
+                assert_eq!(character(keys[0], place), Some(sign), "{row}");
+                keyed.push(sign);
+            }
         }
-        assert_eq!(keyed, 26 * 2 + 10 + 10);
+        keyed.sort_unstable();
+        let signs = (' '..='~').filter(|c| !c.is_ascii_alphanumeric());
+        assert_eq!(keyed, Vec::from_iter(signs));
     }
 
     #[test]

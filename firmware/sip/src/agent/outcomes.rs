@@ -1,19 +1,16 @@
 //! The outcome of a request of ours, brought to the object it was sent for.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::action::{Purpose, Turn};
-use crate::api::{Event, PeerCheck};
+use crate::action::Purpose;
+use crate::api::Event;
 use crate::call::{Call, ChangeRefused};
-use crate::client_request::ClientRequest;
-use crate::dialog::Dialog;
 use crate::ids::{CallHandle, RequestId};
 use crate::message::Response;
 use crate::registration::RegisterOutcome;
+use crate::requests::{Notice, Outcome};
 
-use super::UserAgent;
-use super::requests::Outcome;
+use super::{UserAgent, text_messages};
 
 impl UserAgent {
     /// Brings a request's outcome to what it was for.
@@ -24,7 +21,7 @@ impl UserAgent {
         outcome: Outcome<'_>,
         now: Instant,
     ) {
-        let provisional = outcome.code() < 200;
+        let (code, provisional) = (outcome.code(), outcome.code() < 200);
         match (purpose, outcome) {
             (Purpose::Invite(call), Outcome::Response(response)) => {
                 self.on_invite_response(call, id, response, now);
@@ -35,11 +32,14 @@ impl UserAgent {
                 });
             }
             (_, _) if provisional => {}
-            (Purpose::Register(account), Outcome::Response(response)) => {
-                self.on_register_outcome(account, RegisterOutcome::Response(response), now);
-            }
-            (Purpose::Register(account), Outcome::Failed(code, reason)) => {
-                self.on_register_outcome(account, RegisterOutcome::Failed(code, reason), now);
+            (Purpose::Register(account), _) => {
+                let outcome = match outcome {
+                    Outcome::Response(response) => RegisterOutcome::Response(response),
+                    Outcome::Failed(code, reason) => RegisterOutcome::Failed(code, reason),
+                };
+                self.on_registration(account, now, |registration, env| {
+                    registration.handle_outcome(outcome, env, now)
+                });
             }
             (Purpose::Reinvite(call), Outcome::Response(response)) if response.is_success() => {
                 self.on_change_accepted(call, id, response, now);
@@ -60,52 +60,89 @@ impl UserAgent {
             }
             (Purpose::InDialog(call) | Purpose::Refresh(call), _) => {
                 self.on_call(call, now, |call, turn| {
-                    call.handle_in_dialog_outcome(outcome.code(), turn);
+                    call.handle_in_dialog_outcome(code, turn);
                 });
             }
-            (Purpose::Digit(call, key), _) => {
-                self.on_call(call, now, |call, turn| {
-                    call.handle_digit_outcome(key, outcome.code(), turn);
-                });
-            }
-            (Purpose::Refer(call), _) => self.on_call(call, now, |call, turn| {
-                call.handle_refer_outcome(outcome.code(), turn);
+            (Purpose::Digit(call, key), _) => self.on_call(call, now, |call, turn| {
+                call.handle_digit_outcome(key, code, turn);
             }),
-            (Purpose::Notify(call), _) => {
-                self.subscriptions
-                    .handle_notify_outcome(call, outcome.code());
-            }
+            (Purpose::Refer(call), _) => self.on_call(call, now, |call, turn| {
+                call.handle_refer_outcome(code, turn);
+            }),
+            (Purpose::Notify(call), _) => self.calls.handle_notify_outcome(call, code),
             (Purpose::Subscribe(index, leg), _) => {
-                self.on_subscribe_outcome(index, leg, outcome, now);
+                let env = &mut self.shared.env;
+                let subscription = (index, leg);
+                let actions = self
+                    .subscriptions
+                    .handle_outcome(subscription, outcome, env, now);
+                self.execute_subscription(index, actions, now);
             }
-            (Purpose::Served(id), _) => self.served.handle_notify_outcome(id, outcome.code()),
-            (Purpose::Keepalive(account), Outcome::Response(response)) => {
-                self.on_keepalive_outcome(account, Some(response), now);
-            }
-            (Purpose::Keepalive(account), Outcome::Failed(..)) => {
-                self.on_keepalive_outcome(account, None, now);
+            (Purpose::Served(id), _) => self
+                .subscriptions
+                .served_mut()
+                .handle_notify_outcome(id, code),
+            (Purpose::Keepalive(account), _) => {
+                self.on_registration(account, now, |registration, env| {
+                    registration.handle_keepalive(outcome.response(), env, now)
+                });
             }
             (Purpose::CheckPeer(call), _) => {
-                // Section 12.2.1.2: these say that the dialog is gone.
-                let result = match outcome.code() {
-                    408 | 481 | 503 => PeerCheck::Gone,
-                    _ => PeerCheck::Alive,
-                };
-                if self.calls.contains_key(&call) {
-                    self.events.push_back(Event::PeerChecked { call, result });
+                if let Some(result) = self.calls.peer_checked(call, code) {
+                    let event = Event::PeerChecked { call, result };
+                    self.shared.events.push_back(event);
                 }
             }
-            (Purpose::Message(message), _) => self.on_message_outcome(message, outcome),
-            (Purpose::Probe(account), _) => self.on_probe_outcome(account, outcome.code(), now),
+            (Purpose::Message(message), _) => {
+                let event = text_messages::sent(message, outcome);
+                self.shared.events.push_back(event);
+            }
+            (Purpose::Publish(id), _) => {
+                let shared = &mut self.shared;
+                let event = self.publications.handle_response(id, outcome, shared, now);
+                self.shared.events.extend(event);
+                self.send_publications(now);
+            }
+            (Purpose::Probe(account), _) => {
+                self.on_registration(account, now, |registration, env| {
+                    registration.handle_probe(code, env, now)
+                });
+            }
             (Purpose::Ack(_) | Purpose::Prack(_) | Purpose::None, _) => {}
         }
     }
 
+    /// Brings what the requests report to whom it concerns.
+    pub(super) fn follow_requests(&mut self, now: Instant) {
+        while let Some(notice) = self.requests.poll_notice() {
+            match notice {
+                Notice::Failed(failure) => {
+                    let outcome = Outcome::Failed(failure.code, &failure.reason);
+                    self.on_outcome(failure.purpose, 0, outcome, now);
+                }
+                Notice::Renumbered(purpose, cseq) => self.on_renumbered(purpose, cseq),
+                Notice::ServerSilent => {
+                    let (env, registrations) = (&self.shared.env, &self.shared.registrations);
+                    for account in registrations.at_silent_servers(env, now) {
+                        self.suspect_server(account, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// An account's server may be gone: it asks whether it is.
+    pub(super) fn suspect_server(&mut self, account: usize, now: Instant) {
+        self.on_registration(account, now, |registration, env| {
+            registration.handle_suspicion(env, now)
+        });
+    }
+
     /// A request was sent again under a higher number.
-    pub(super) fn on_renumbered(&mut self, purpose: Purpose, cseq: u32) {
+    fn on_renumbered(&mut self, purpose: Purpose, cseq: u32) {
         match purpose {
             Purpose::Register(account) => {
-                if let Some(registration) = self.registrations.get_mut(account) {
+                if let Some(registration) = self.shared.registrations.get_mut(account) {
                     registration.handle_renumbered(cseq);
                 }
             }
@@ -116,24 +153,13 @@ impl UserAgent {
             | Purpose::InDialog(call)
             | Purpose::Digit(call, _)
             | Purpose::CheckPeer(call)
-            | Purpose::Refer(call) => {
-                if let Some(call) = self.calls.get_mut(&call) {
-                    call.handle_renumbered(cseq);
-                }
-            }
-            Purpose::Notify(call) => {
-                let referrer = self.subscriptions.referrer_of(call);
-                match referrer.and_then(|referrer| self.calls.get_mut(&referrer)) {
-                    Some(referrer) => referrer.handle_renumbered(cseq),
-                    None => self.subscriptions.handle_renumbered(call, cseq),
-                }
-            }
+            | Purpose::Refer(call) => self.calls.handle_renumbered(call, cseq),
+            Purpose::Notify(call) => self.calls.handle_notify_renumbered(call, cseq),
             Purpose::Subscribe(index, leg) => {
-                if let Some(subscription) = self.watching.get_mut(index) {
-                    subscription.handle_renumbered(leg, cseq);
-                }
+                self.subscriptions.handle_renumbered(index, leg, cseq);
             }
-            Purpose::Served(id) => self.served.handle_renumbered(id, cseq),
+            Purpose::Served(id) => self.subscriptions.served_mut().handle_renumbered(id, cseq),
+            Purpose::Publish(id) => self.publications.handle_renumbered(id, cseq),
             Purpose::Ack(_)
             | Purpose::Probe(_)
             | Purpose::Keepalive(_)
@@ -149,15 +175,16 @@ impl UserAgent {
         response: &Response,
         now: Instant,
     ) {
-        let dialog = self.dialog_of(id, response);
+        let dialog = self.requests.dialog_of(id, response);
         if !response.is_success() {
             return self.on_call(handle, now, |call, turn| {
                 call.handle_invite_response(response, dialog, turn);
             });
         }
-        let Some(mut dialog) = dialog else { return };
-        self.acknowledge(id, &dialog, now);
-        if self.calls.get(&handle).is_some_and(Call::is_calling) {
+        let Some(dialog) = dialog else { return };
+        let shared = &mut self.shared;
+        self.requests.acknowledge(id, &dialog, shared, now);
+        if self.calls.get(handle).is_some_and(Call::is_calling) {
             let trusted = dialog
                 .far_host()
                 .is_some_and(|host| self.is_trusted(handle, host));
@@ -166,24 +193,9 @@ impl UserAgent {
             });
         }
         // Another branch answered as well, or the call is over (section 13.2.2.4).
-        let account = self.requests.get(&id).and_then(ClientRequest::account);
-        let mut turn = Turn::new(&mut self.env, now);
-        turn.send_bye(&mut dialog, account, None);
-        let actions = turn.into_actions();
-        self.execute(handle, actions, now);
-    }
-
-    /// Whether this host is the server of the call's account: what it says of the far end counts.
-    pub(super) fn is_trusted(&self, handle: CallHandle, host: IpAddr) -> bool {
-        let account = self.calls.get(&handle).and_then(Call::account);
-        let registration = account.and_then(|account| self.registrations.get(account));
-        registration.is_some_and(|registration| registration.servers().has_address(host))
-    }
-
-    /// The dialog a response to a request of ours makes.
-    fn dialog_of(&self, id: RequestId, response: &Response) -> Option<Dialog> {
-        let request = self.requests.get(&id)?;
-        Dialog::of_caller(request.request(), response, request.flow())
+        let account = self.requests.account(id);
+        let shared = &mut self.shared;
+        self.requests.send_bye(dialog, account, shared, now);
     }
 
     fn on_change_accepted(
@@ -193,20 +205,12 @@ impl UserAgent {
         response: &Response,
         now: Instant,
     ) {
-        if self.calls.contains_key(&handle) {
+        if self.calls.contains(handle) {
             return self.on_call(handle, now, |call, turn| {
                 call.handle_change_accepted(id, response, turn);
             });
         }
-        // The call ended meanwhile: the ACK must follow all the same. Inside of a dialog the routes
-        // are those of the request, whatever the response records.
-        let routes = self
-            .requests
-            .get(&id)
-            .and_then(|request| request.request().headers.routes().ok());
-        if let Some(mut dialog) = self.dialog_of(id, response) {
-            dialog.routes = routes.unwrap_or_default();
-            self.acknowledge(id, &dialog, now);
-        }
+        let shared = &mut self.shared;
+        self.requests.acknowledge_late(id, response, shared, now);
     }
 }

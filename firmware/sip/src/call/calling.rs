@@ -120,7 +120,7 @@ impl Calling {
         turn: &mut Turn<'_>,
     ) -> Result<Self, SdpError> {
         let secure = invite.route.is_secure();
-        let timer = SessionTimer::new(turn.env.config.session_expires_s);
+        let timer = SessionTimer::new(turn.env.config.session_intervals);
         let ids = invite.ids.clone();
         let request = invite.send(&target, &mut session, &timer, turn)?;
         Ok(Self {

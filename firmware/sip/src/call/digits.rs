@@ -11,8 +11,8 @@ use super::state::State;
 use super::{Call, InDialog};
 
 impl Call {
-    /// Sends a digit by INFO.
-    pub(crate) fn send_digit(&mut self, digit: char, turn: &mut Turn<'_>) {
+    /// Sends a digit by INFO, of so many ms.
+    pub(crate) fn send_digit(&mut self, digit: char, length_ms: u16, turn: &mut Turn<'_>) {
         let Some(key) = Key::from_char(digit) else {
             return;
         };
@@ -23,7 +23,7 @@ impl Call {
         request
             .headers
             .push("Content-Type", "application/dtmf-relay");
-        request.body = format!("Signal={}\r\nDuration=160\r\n", key.as_char())
+        request.body = format!("Signal={}\r\nDuration={length_ms}\r\n", key.as_char())
             .into_bytes()
             .into();
         turn.send(OutgoingRequest::in_dialog(
@@ -67,6 +67,11 @@ impl Call {
     /// INFO: digits, or nothing to do.
     pub(super) fn handle_info(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
         let request = asked.request;
+        // RFC 6086 section 4.2.2: this phone takes no package, and says so.
+        if request.headers.get("Info-Package").is_some() {
+            let reply = Reply::refusal(469).with("Recv-Info", "");
+            return turn.respond(asked.transaction, reply);
+        }
         if request.body.is_empty() {
             return turn.respond(asked.transaction, Reply::new(200));
         }

@@ -16,6 +16,7 @@ use crate::action::{Action, OutgoingRequest, Purpose, Reply, Turn};
 use crate::api::Event;
 use crate::capabilities::add_capabilities;
 use crate::dialog::Dialog;
+use crate::ice::ChosenPath;
 use crate::ids::{CallHandle, RequestId, TransactionId};
 use crate::media_security::Protection;
 use crate::message::{Headers, Method, NameAddr, Request, Response};
@@ -75,6 +76,8 @@ pub(super) struct Established {
     /// Our provisional responses, where a PRACK may still come.
     pub(super) reliable: Option<ReliableProvisional>,
     timer: SessionTimer,
+    /// The call is over for its owner, and is being transferred.
+    released: bool,
     /// The change that is wanted or under way only refreshes the session.
     refreshing: bool,
 }
@@ -130,6 +133,7 @@ impl Established {
             refers: 0,
             reliable: None,
             timer,
+            released: false,
             refreshing: false,
         }
     }
@@ -161,6 +165,13 @@ impl Established {
         self.refresh();
     }
 
+    /// Checks chose another way than was described: the far end is offered it.
+    pub(super) fn confirm_path(&mut self, path: ChosenPath) {
+        if self.session.choose_path(path) {
+            self.refresh();
+        }
+    }
+
     /// Asks for new keys, where the session descriptions carry them; a DTLS handshake makes keys of
     /// its own.
     pub(super) fn rekey(&mut self) {
@@ -177,9 +188,20 @@ impl Established {
         }
     }
 
-    /// No change is wanted any more.
-    pub(super) fn clear_wanted(&mut self) {
+    /// For the owner the call is over: no change is wanted any more, and what the far end still
+    /// changes is answered without media.
+    pub(super) fn release_owner(&mut self) {
         self.wanted = None;
+        self.released = true;
+        self.session.set_wish(Direction::Inactive);
+    }
+
+    /// This is agreed now; the owner learns it as long as the call is its own.
+    fn agree(&mut self, call: CallHandle, media: Negotiated, turn: &mut Turn<'_>) {
+        self.media = Some(media.clone());
+        if !self.released {
+            turn.event(Event::MediaChanged { call, media });
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -249,13 +271,12 @@ impl Established {
         let refreshing = std::mem::take(&mut self.refreshing);
         match (agreed, self.take_ours()) {
             (Some(media), Some(_)) => {
-                self.media = Some(media.clone());
-                turn.event(Event::MediaChanged { call, media });
+                self.agree(call, media, turn);
             }
             // No answer in the 2xx: nothing was agreed, the session goes on as it was.
             (None, Some(before)) => {
                 self.session = before;
-                if !refreshing {
+                if !refreshing && !self.released {
                     turn.event(Event::HoldFailed { call, code: 488 });
                 }
             }
@@ -312,7 +333,7 @@ impl Established {
             self.retry_at = Some(turn.now + wait);
         } else if std::mem::take(&mut self.refreshing) {
             self.timer.handle_refused(code, turn.now);
-        } else {
+        } else if !self.released {
             turn.event(Event::HoldFailed { call, code });
         }
         ChangeStep::Stay
@@ -346,7 +367,7 @@ impl Established {
         request: &Request,
         turn: &mut Turn<'_>,
     ) {
-        if let Err(reply) = check_interval(request) {
+        if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
             return turn.respond(transaction, reply);
         }
         self.dialog.refresh(&request.headers);
@@ -377,8 +398,7 @@ impl Established {
         let sent = match agreed {
             None => Sent::LaterOffer(Box::new(before)),
             Some(media) => {
-                self.media = Some(media.clone());
-                turn.event(Event::MediaChanged { call, media });
+                self.agree(call, media, turn);
                 Sent::Answer
             }
         };
@@ -394,7 +414,7 @@ impl Established {
         offer: &[u8],
         turn: &mut Turn<'_>,
     ) {
-        if let Err(reply) = check_interval(request) {
+        if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
             return turn.respond(transaction, reply);
         }
         self.dialog.refresh(&request.headers);
@@ -406,8 +426,7 @@ impl Established {
                     .with_capabilities();
                 let reply = self.timer.handle_request(request, turn.now).write(reply);
                 turn.respond(transaction, reply);
-                self.media = Some(media.clone());
-                turn.event(Event::MediaChanged { call, media });
+                self.agree(call, media, turn);
             }
             Err(error) => turn.respond(
                 transaction,
@@ -429,7 +448,7 @@ impl Established {
         match wait.sent {
             Sent::Answer => {}
             Sent::FirstOffer | Sent::LaterOffer(_) => match (self.accept_late(ack), wait.sent) {
-                (Ok(media), _) => turn.event(Event::MediaChanged { call, media }),
+                (Ok(media), _) => self.agree(call, media, turn),
                 // An established session goes on as it was.
                 (Err(_), Sent::LaterOffer(before)) => self.session = *before,
                 (Err(_), Sent::FirstOffer | Sent::Answer) => {}
@@ -454,7 +473,7 @@ impl Established {
         request: &Request,
         turn: &mut Turn<'_>,
     ) {
-        if let Err(reply) = check_interval(request) {
+        if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
             return turn.respond(transaction, reply);
         }
         self.dialog.refresh(&request.headers);

@@ -13,7 +13,7 @@ use crate::ids::{RequestId, TransactionId};
 use crate::message::{Method, NameAddr, Request, Response, SipUri};
 use crate::reason;
 use crate::session_body::session_body;
-use crate::text_message::{CONTENT_TYPE, is_text, text_of};
+use crate::text_message::{CONTENT_TYPE, text_of};
 use crate::transfer::ReferRequest;
 
 use super::ack_wait::{AckStep, Sent};
@@ -93,20 +93,19 @@ impl Call {
 
     /// MESSAGE in a call (RFC 3428): shown like any other.
     fn handle_message(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
-        let kind = asked.request.headers.content_type().ok().flatten();
-        let empty = asked.request.body.is_empty();
-        if !empty && !is_text(kind.as_ref()) {
+        let text = text_of(asked.request);
+        if text.is_none() && !asked.request.body.is_empty() {
             let reply = Reply::refusal(415).with("Accept", CONTENT_TYPE);
             return turn.respond(asked.transaction, reply);
         }
         turn.respond(asked.transaction, Reply::new(200));
-        if !empty {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
             let from = asked.request.headers.from();
             turn.event(Event::Message {
                 account: self.account.map(crate::ids::AccountId),
                 from: self.peer.clone(),
                 address: from.map(|from| from.uri.to_string()).unwrap_or_default(),
-                text: text_of(asked.request),
+                text,
             });
         }
     }
@@ -169,13 +168,15 @@ impl Call {
             {
                 turn.respond(transaction, Reply::not_allowed(491));
             }
-            State::Up(established)
+            // One that is being transferred goes on until that is done: a server that bridges it
+            // says so by a re-INVITE, and ends it where that is refused.
+            State::Up(established) | State::Transferring(established, _)
                 if !asked.early && matches!(established.exchange, Exchange::Idle) =>
             {
                 established.handle_reinvite(self.handle, transaction, asked.request, turn);
             }
             // RFC 5407 section 3.1.4: it came before the ACK of the 2xx before it.
-            State::Up(_) | State::Answered(..) if !asked.early => {
+            State::Up(_) | State::Answered(..) | State::Transferring(..) if !asked.early => {
                 turn.respond(transaction, Reply::not_allowed(491));
             }
             State::Up(_)
@@ -201,13 +202,15 @@ impl Call {
                 turn.respond(transaction, Reply::not_allowed(491));
             }
             // Section 5.2: while an offer of either side is unanswered no other can be taken.
-            State::Up(established) if !asked.early && !established.is_offer_open() => {
+            State::Up(established) | State::Transferring(established, _)
+                if !asked.early && !established.is_offer_open() =>
+            {
                 established.handle_update(self.handle, transaction, asked.request, &offer, turn);
             }
             State::Answered(established, ack) if !asked.early && !ack.is_offer_open() => {
                 established.handle_update(self.handle, transaction, asked.request, &offer, turn);
             }
-            State::Up(_) | State::Answered(..) if !asked.early => {
+            State::Up(_) | State::Answered(..) | State::Transferring(..) if !asked.early => {
                 turn.respond(transaction, Reply::not_allowed(491));
             }
             State::Calling(_) | State::Ringing(_) => self.handle_early_offer(asked, &offer, turn),
@@ -220,7 +223,9 @@ impl Call {
     }
 
     fn handle_target_refresh(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
-        if let State::Up(established) | State::Answered(established, _) = &mut self.state
+        if let State::Up(established)
+        | State::Answered(established, _)
+        | State::Transferring(established, _) = &mut self.state
             && !asked.early
         {
             return established.handle_refresh(asked.transaction, asked.request, turn);
@@ -296,7 +301,7 @@ impl Call {
         let State::Transferring(_, transfer) = &mut self.state else {
             return turn.respond(transaction, Reply::not_allowed(481));
         };
-        let (reply, step) = transfer.handle_notify(asked.request);
+        let (reply, step) = transfer.handle_notify(asked.request, turn.now);
         turn.respond(asked.transaction, reply);
         self.on_transfer_step(step, turn);
     }
@@ -357,7 +362,10 @@ impl Call {
                 self.send_last_bye(before, Some(UNUSABLE_ANSWER), turn);
             }
         }
-        self.send_change(turn);
+        match self.at_ack.take() {
+            Some((transfer, target)) => self.start_transfer(transfer, target.as_ref(), turn),
+            None => self.send_change(turn),
+        }
     }
 
     /// A request of ours in the dialog got its final status: some end the dialog with it (section
@@ -472,7 +480,7 @@ impl Call {
                 }
             }
             State::Transferring(_, transfer) if transfer.deadline() <= now => {
-                let step = transfer.handle_timeout();
+                let step = transfer.handle_timeout(now);
                 self.on_transfer_step(step, turn);
             }
             State::Answered(_, ack) | State::Leaving(_, ack) => {

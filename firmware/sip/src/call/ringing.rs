@@ -95,7 +95,7 @@ impl Ringing {
             Duration::from_secs(u64::from(s.clamp(1, MAX_EXPIRES_S)))
         });
         let cseq = request.headers.cseq().map(|c| c.number).unwrap_or_default();
-        let mut timer = SessionTimer::new(turn.env.config.session_expires_s);
+        let mut timer = SessionTimer::new(turn.env.config.session_intervals);
         let timer_answer = timer.handle_request(request, turn.now);
         let seed = turn.env.tokens.session_id() as u32;
         Self {

@@ -13,11 +13,8 @@ use std::time::{Duration, Instant};
 
 use crate::action::Reply;
 use crate::message::{Headers, Method, Request, Response};
+use crate::session_intervals::{MAX_SE_S, MIN_SE_S, SessionIntervals};
 
-/// Smallest interval accepted, in seconds (section 4).
-const MIN_SE_S: u32 = 90;
-/// Largest interval that a 422 or a Min-SE can make us ask for, in seconds.
-const MAX_SE_S: u32 = 86_400;
 /// Shortest interval that is kept to where the far end insists, in seconds.
 const FLOOR_S: u32 = 20;
 /// How often a 422 is answered by a longer interval.
@@ -48,6 +45,16 @@ pub(super) enum SessionStep {
     Expired,
 }
 
+/// A request whose interval is too small for us: 422 (section 9).
+pub(crate) fn check_interval(intervals: SessionIntervals, request: &Request) -> Result<(), Reply> {
+    match request.headers.number("Session-Expires") {
+        Some(interval) if interval < intervals.min() => {
+            Err(Reply::refusal(422).with("Min-SE", intervals.min()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The interval in force.
 #[derive(Debug, Clone, Copy)]
 struct Running {
@@ -63,6 +70,7 @@ struct Running {
 pub(super) struct SessionTimer {
     /// What we ask for, in seconds; `None`: nothing.
     wanted_s: Option<u32>,
+    of_callers: bool,
     /// Largest Min-SE heard of.
     min_s: u32,
     raises: u8,
@@ -71,20 +79,15 @@ pub(super) struct SessionTimer {
     running: Option<Running>,
 }
 
-/// A request whose interval is too small for us: 422 (section 9).
-pub(crate) fn check_interval(request: &Request) -> Result<(), Reply> {
-    match request.headers.number("Session-Expires") {
-        Some(..MIN_SE_S) => Err(Reply::refusal(422).with("Min-SE", MIN_SE_S)),
-        Some(_) | None => Ok(()),
-    }
-}
-
 impl SessionTimer {
-    /// A timer that is not running; `wanted_s`: the interval we ask for.
-    pub(super) fn new(wanted_s: Option<u32>) -> Self {
+    /// A timer that is not running.
+    pub(super) fn new(intervals: SessionIntervals) -> Self {
+        let min_s = intervals.min();
+        let wanted_s = intervals.wanted_s;
         Self {
-            wanted_s: wanted_s.map(|wanted| wanted.clamp(MIN_SE_S, MAX_SE_S)),
-            min_s: MIN_SE_S,
+            wanted_s: wanted_s.map(|wanted| wanted.clamp(min_s, MAX_SE_S)),
+            of_callers: intervals.of_callers,
+            min_s,
             raises: 0,
             updates: false,
             running: None,
@@ -165,7 +168,13 @@ impl SessionTimer {
             (Some((interval, _)), _) => (interval, Refresher::Theirs),
             // A change without a word of it: what was agreed goes on.
             (None, Some(running)) => (running.interval_s, running.refresher),
-            (None, None) => return Answer(None),
+            // Nothing else shows that the far end is still there (section 9, table 2: without its
+            // help the refresher is the called side).
+            (None, None) => match self.wanted_s.filter(|_| self.of_callers) {
+                Some(wanted) if knows => (wanted.max(self.min_s), Refresher::Ours),
+                Some(wanted) => (wanted.max(self.min_s), Refresher::Alone),
+                None => return Answer(None),
+            },
         };
         self.start(interval, refresher, now);
         Answer(Some((interval, refresher, knows)))
@@ -290,6 +299,14 @@ mod tests {
         ))
     }
 
+    fn intervals(wanted_s: Option<u32>, min_s: u32) -> SessionIntervals {
+        SessionIntervals {
+            wanted_s,
+            min_s,
+            ..SessionIntervals::default()
+        }
+    }
+
     fn said(answer: Answer) -> (Option<String>, bool) {
         let reply = answer.write(Reply::new(200));
         let expires = reply.headers.get("Session-Expires").map(str::to_owned);
@@ -313,7 +330,7 @@ mod tests {
     fn small_interval_is_refused() {
         for (value, refused) in [("30", true), ("89;refresher=uac", true), ("90", false)] {
             let request = invite(&format!("Session-Expires: {value}\r\n"));
-            let found = check_interval(&request);
+            let found = check_interval(intervals(None, MIN_SE_S), &request);
             assert_eq!(found.is_err(), refused, "{value}");
             if let Err(reply) = found {
                 assert_eq!(
@@ -322,7 +339,7 @@ mod tests {
                 );
             }
         }
-        assert!(check_interval(&invite("")).is_ok());
+        assert!(check_interval(intervals(None, MIN_SE_S), &invite("")).is_ok());
     }
 
     #[test]
@@ -351,7 +368,7 @@ mod tests {
             // Set by a proxy: the far end knows nothing of it.
             ("x: 120\r\n".to_owned(), "120;refresher=uas", false, true),
         ] {
-            let mut session = SessionTimer::new(Some(1800));
+            let mut session = SessionTimer::new(intervals(Some(1800), MIN_SE_S));
             let answer = session.handle_request(&invite(&headers), now);
             assert_eq!(
                 said(answer),
@@ -365,12 +382,52 @@ mod tests {
             };
             assert_eq!(next(&mut session, now), step, "{headers}");
         }
-        let mut session = SessionTimer::new(Some(1800));
+        let mut session = SessionTimer::new(intervals(Some(1800), MIN_SE_S));
         assert_eq!(
             said(session.handle_request(&invite(timer), now)),
             (None, false)
         );
         assert_eq!(session.deadline(), None, "not asked for");
+    }
+
+    #[test]
+    fn called_side_begins_a_timer_of_its_own() {
+        let now = crate::timer::epoch();
+        let always = SessionIntervals {
+            of_callers: true,
+            ..intervals(Some(1800), MIN_SE_S)
+        };
+        let wanted = "1800;refresher=uas".to_owned();
+        for (headers, ends) in [("Supported: timer\r\n", true), ("", false)] {
+            let mut session = SessionTimer::new(always);
+            let answer = session.handle_request(&invite(headers), now);
+            assert_eq!(said(answer), (Some(wanted.clone()), false), "{headers}");
+            let refresh = SessionStep::Refresh { update: false };
+            assert_eq!(next(&mut session, now), (900, refresh), "{headers}");
+            // A far end without timers may refuse the refresh: it is there.
+            session.handle_refused(488, now + Duration::from_secs(900));
+            let after = if ends { 905 } else { 1800 };
+            assert_eq!(next(&mut session, now), (after, refresh), "{headers}");
+        }
+        // The far end's Min-SE holds for it, too.
+        let mut session = SessionTimer::new(always);
+        let answer = session.handle_request(&invite("Min-SE: 3600\r\n"), now);
+        assert_eq!(said(answer).0.as_deref(), Some("3600;refresher=uas"));
+    }
+
+    #[test]
+    fn smallest_interval_is_the_owners() {
+        let small = invite("Session-Expires: 1800\r\n");
+        let refused = check_interval(intervals(None, 2000), &small)
+            .err()
+            .map(|reply| {
+                let min = reply.headers.number("Min-SE");
+                (reply.code, min)
+            });
+        assert_eq!(refused, Some((422, Some(2000))));
+        assert!(check_interval(intervals(None, 1800), &small).is_ok());
+        let session = SessionTimer::new(intervals(Some(300), 600));
+        assert_eq!(written(&session), (Some("600".into()), Some(600)));
     }
 
     #[test]
@@ -391,11 +448,11 @@ mod tests {
                 (900, SessionStep::Refresh { update: false }),
             ),
         ] {
-            let mut session = SessionTimer::new(Some(1800));
+            let mut session = SessionTimer::new(intervals(Some(1800), MIN_SE_S));
             session.handle_accepted(&response(&invite(""), 200, &headers), now);
             assert_eq!(next(&mut session, now), step, "{headers:?}");
         }
-        let mut off = SessionTimer::new(None);
+        let mut off = SessionTimer::new(intervals(None, MIN_SE_S));
         off.handle_accepted(&response(&invite(""), 200, &[]), now);
         assert_eq!((off.deadline(), written(&off)), (None, (None, None)));
     }
@@ -403,7 +460,7 @@ mod tests {
     #[test]
     fn refresh_that_fails_is_tried_again_until_it_expires() {
         let now = crate::timer::epoch();
-        let mut session = SessionTimer::new(Some(90));
+        let mut session = SessionTimer::new(intervals(Some(90), MIN_SE_S));
         let timer = [("Allow", "UPDATE"), ("Session-Expires", "90;refresher=uac")];
         let accepted = response(&invite(""), 200, &timer);
         session.handle_accepted(&accepted, now);
@@ -427,7 +484,7 @@ mod tests {
     #[test]
     fn any_answer_of_a_far_end_without_timers_is_enough() {
         let start = crate::timer::epoch();
-        let mut session = SessionTimer::new(Some(1800));
+        let mut session = SessionTimer::new(intervals(Some(1800), MIN_SE_S));
         let accepted = response(&invite(""), 200, &[("Allow", "INVITE, UPDATE")]);
         session.handle_accepted(&accepted, start);
         for (due, code, step) in [
@@ -449,7 +506,7 @@ mod tests {
     #[test]
     fn refused_methods_are_not_repeated_at_once_for_ever() {
         let start = crate::timer::epoch();
-        let mut session = SessionTimer::new(Some(1800));
+        let mut session = SessionTimer::new(intervals(Some(1800), MIN_SE_S));
         let timer = [
             ("Session-Expires", "1800;refresher=uac"),
             ("Allow", "UPDATE"),
@@ -464,7 +521,7 @@ mod tests {
 
     #[test]
     fn interval_too_small_for_them_is_raised() {
-        let mut session = SessionTimer::new(Some(90));
+        let mut session = SessionTimer::new(intervals(Some(90), MIN_SE_S));
         assert_eq!(written(&session), (Some("90".into()), None));
         let too_small = |min: &str| response(&invite(""), 422, &[("Min-SE", min)]).headers;
         assert!(session.handle_too_small(&too_small("300")));
@@ -482,7 +539,7 @@ mod tests {
     #[test]
     fn change_without_mention_keeps_the_roles() {
         let now = crate::timer::epoch();
-        let mut session = SessionTimer::new(Some(1800));
+        let mut session = SessionTimer::new(intervals(Some(1800), MIN_SE_S));
         let ours = [("Session-Expires", "200;refresher=uac")];
         session.handle_accepted(&response(&invite(""), 200, &ours), now);
         assert_eq!(written(&session).0.as_deref(), Some("200;refresher=uac"));

@@ -20,9 +20,10 @@ pub(crate) struct TransferTarget {
 }
 
 impl Call {
-    /// Whether its far end may be transferred now, and whether over TLS.
+    /// Whether its far end may be transferred now, or as soon as its ACK is here, and whether over
+    /// TLS.
     pub(crate) fn transferable(&self) -> Option<bool> {
-        let State::Up(established) = &self.state else {
+        let (State::Up(established) | State::Answered(established, _)) = &self.state else {
             return None;
         };
         let decided = established.refer.is_none();
@@ -83,30 +84,47 @@ impl Call {
         target: Option<&Uri>,
         turn: &mut Turn<'_>,
     ) {
-        if !matches!(self.state, State::Up(_)) {
-            return;
+        match &self.state {
+            State::Up(_) => {}
+            // Before the ACK the far end takes no request in the dialog that it does not know yet.
+            State::Answered(..) => {
+                self.at_ack = Some((transfer, target.cloned()));
+                return;
+            }
+            State::Calling(_)
+            | State::Ringing(_)
+            | State::Leaving(..)
+            | State::Transferring(..)
+            | State::Over(_) => return,
         }
         let reason = format!("transferred to {}", transfer.to());
         let State::Up(mut established) = self.finish(EndedBy::Local, None, &reason, turn) else {
             return;
         };
-        established.clear_wanted();
-        if let Some(target) = target {
-            let request = refer(&mut established.dialog, target, self.account, turn.env);
-            turn.send(OutgoingRequest::in_dialog(
-                &established.dialog,
-                Purpose::Refer(self.handle),
-                self.account,
-                request,
-            ));
-        }
+        established.release_owner();
         self.state = State::Transferring(established, transfer);
+        if let Some(target) = target {
+            self.send_refer(target, turn);
+        }
+    }
+
+    fn send_refer(&mut self, target: &Uri, turn: &mut Turn<'_>) {
+        let State::Transferring(established, _) = &mut self.state else {
+            return;
+        };
+        let request = refer(&mut established.dialog, target, self.account, turn.env);
+        turn.send(OutgoingRequest::in_dialog(
+            &established.dialog,
+            Purpose::Refer(self.handle),
+            self.account,
+            request,
+        ));
     }
 
     /// The REFER of ours got its final status.
     pub(crate) fn handle_refer_outcome(&mut self, code: u16, turn: &mut Turn<'_>) {
         if let State::Transferring(_, transfer) = &mut self.state {
-            let step = transfer.handle_refer_outcome(code);
+            let step = transfer.handle_refer_outcome(code, turn.now);
             self.on_transfer_step(step, turn);
         }
     }
@@ -125,6 +143,7 @@ impl Call {
         };
         match step {
             TransferStep::Wait => {}
+            TransferStep::Again(target) => self.send_refer(&target, turn),
             TransferStep::NotReplaced => self.hang_up(None, turn),
             TransferStep::Done(result) => {
                 let consulted = transfer.consulted();

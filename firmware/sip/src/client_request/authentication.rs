@@ -34,19 +34,23 @@ pub(super) enum Answer {
 
 impl Authentication {
     /// Puts the credentials a challenge asks for into the request. The caller has made sure that
-    /// the asking server is one of the account's. `proven`: it took this password before.
+    /// the asking server is one of the account's, or may ask in this `realm`. `proven`: the
+    /// account's own took this password before.
     pub(super) fn answer(
         &mut self,
         response: &Response,
         request: &mut Request,
         account: &AccountConfig,
-        proven: bool,
+        (realm, proven): (Option<&str>, bool),
         tokens: &mut Tokens,
     ) -> Answer {
         if self.rounds >= MAX_ROUNDS {
             return Answer::Final;
         }
-        let understood = digest::challenges(&response.headers);
+        let mut understood = digest::challenges(&response.headers);
+        if let Some(realm) = realm {
+            understood.retain(|challenge| challenge.realm == realm);
+        }
         let any = !understood.is_empty();
         let strong: Vec<_> = understood
             .into_iter()

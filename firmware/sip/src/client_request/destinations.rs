@@ -18,6 +18,12 @@ const MAX_TARGETS: usize = 8;
 /// times by then.
 pub(super) const SILENCE: Duration = Duration::from_millis(3500);
 
+/// How long an address may say no more than 100 Trying to an INVITE before the next is tried as
+/// well: a call abroad rings within 11 s in 19 of 20 cases (ITU-T E.721).
+const TRYING: Duration = Duration::from_secs(12);
+/// The same for an emergency call: it stays in its country.
+const TRYING_URGENT: Duration = Duration::from_secs(4);
+
 /// A server, and the Route that leads a request by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerRoute {
@@ -220,6 +226,26 @@ impl Destinations {
             (Some(wait), Some(limit)) => Some(wait.min(limit)),
             (wait, limit) => wait.or(limit),
         }
+    }
+
+    /// How long the address under way may say no more than 100 Trying; `None`: as long as it likes.
+    pub(super) fn trying(&self) -> Option<Duration> {
+        let wait = if self.urgent.is_some() {
+            TRYING_URGENT
+        } else {
+            TRYING
+        };
+        (self.has_more() || !self.waits_for_last()).then_some(wait)
+    }
+
+    /// Whether it is an emergency call's.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.urgent.is_some()
+    }
+
+    /// Whether the last address is waited for as long as its transaction.
+    pub(super) fn waits_for_last(&self) -> bool {
+        self.silence.is_none()
     }
 
     /// What an answer of this address means to an account.

@@ -4,6 +4,7 @@ use super::*;
 use crate::env::tests::{account, config, env, request, response};
 use crate::ids::CallHandle;
 use crate::registration::Registration;
+use crate::timer::TIMER_C;
 
 const SERVER: &str = "192.0.2.50:5060";
 const CHALLENGE: &str = "Digest realm=\"r\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
@@ -297,10 +298,15 @@ fn silence_is_limited_while_another_address_is_left() {
     client.handle_overtaken();
     sent(&mut client, &mut env, 2, now);
     assert_eq!(client.deadline(), None, "the last one has time");
-    // A provisional response is enough.
+    // A provisional response is enough; one that finds no one is waited for a while.
     let (mut other, ..) = under_way();
     answer(&mut other, &mut env, &registration, 100, &[], now);
-    assert_eq!(other.deadline(), Some(now + TIMER_C));
+    assert_eq!(other.deadline(), Some(now + Duration::from_secs(12)));
+    let later = now + Duration::from_secs(5);
+    answer(&mut other, &mut env, &registration, 100, &[], later);
+    assert_eq!(other.deadline(), Some(now + Duration::from_secs(12)));
+    answer(&mut other, &mut env, &registration, 183, &[], later);
+    assert_eq!(other.deadline(), Some(later + TIMER_C));
 }
 
 #[test]
@@ -420,4 +426,38 @@ fn expected_identity_never_comes_from_dns() {
     let other = client(invite(), "sip:Proxy.example.net.");
     let names = other.expected_identities(Some(registration.servers()), SERVER.parse().unwrap());
     assert_eq!(names, ["proxy.example.net"]);
+}
+
+#[test]
+fn emergency_call_waits_two_seconds_for_a_connection_and_its_answer() {
+    let (mut env, now) = (env(), crate::timer::epoch());
+    let hop = Hop::of(&crate::message::Uri::parse("sip:192.0.2.50;transport=tcp").unwrap());
+    let outgoing = OutgoingRequest {
+        purpose: Purpose::Invite(CallHandle(1)),
+        account: Some(0),
+        request: invite(),
+        hop: hop.clone(),
+        flow: None,
+    };
+    let each = Duration::from_millis(1500);
+    let delivery = Delivery {
+        urgent: Some(each),
+        silence: Some(each),
+        ..Delivery::default()
+    };
+    let mut client = ClientRequest::new(outgoing, hop.unwrap(), delivery, &env, now);
+    let remote = SERVER.parse().unwrap();
+    let transport = Transport::Tcp;
+    let address = Target {
+        transport,
+        address: remote,
+    };
+    resolve(&mut client, &[address], &env, now);
+    client.next_attempt(&mut env, now).unwrap();
+    let connection = crate::ids::ConnectionId(1);
+    client.handle_sent(Flow::Tcp { connection, remote }, 1, true, now);
+    assert_eq!(client.deadline(), Some(now + each));
+    // It opens late, and says nothing.
+    client.handle_connected(now + Duration::from_millis(1400));
+    assert_eq!(client.deadline(), Some(now + Duration::from_secs(2)));
 }

@@ -25,7 +25,7 @@ impl Bench {
 
     /// A TCP connection from this host.
     fn accept(&mut self, host: &str) -> Result<(ConnectionId, Option<ConnectionId>), Full> {
-        self.accept_as(host, Transport::Tcp, &[], false)
+        self.accept_as(host, Transport::Tcp, &[], HostStanding::Stranger)
     }
 
     fn accept_as(
@@ -33,14 +33,14 @@ impl Bench {
         host: &str,
         transport: Transport,
         names: &[&str],
-        known: bool,
+        standing: HostStanding,
     ) -> Result<(ConnectionId, Option<ConnectionId>), Full> {
         self.next += 1;
         let id = ConnectionId(self.next);
         let names = names.iter().map(|name| (*name).to_owned()).collect();
         let remote = SocketAddr::new(host.parse().unwrap(), 4000);
         self.connections
-            .handle_accepted(id, remote, transport, names, known, self.now)
+            .handle_accepted(id, remote, transport, names, standing, self.now)
             .map(|displaced| {
                 if let Some(displaced) = displaced {
                     self.connections.handle_closed(displaced);
@@ -225,7 +225,7 @@ fn a_server_of_an_account_gets_in_however_busy_strangers_are() {
     }
     bench.pass(1);
     bench.receive(all[0], OPTIONS);
-    let server = bench.accept_as("192.0.2.2", Transport::Tcp, &[], true);
+    let server = bench.accept_as("192.0.2.2", Transport::Tcp, &[], HostStanding::Server);
     assert_eq!(server.unwrap().1, Some(all[1]));
 }
 
@@ -256,10 +256,15 @@ fn connections_to_former_addresses_of_servers_make_room() {
 fn a_server_and_a_proven_name_are_never_displaced() {
     let mut bench = Bench::new();
     let (server, _) = bench
-        .accept_as("192.0.2.2", Transport::Tcp, &[], true)
+        .accept_as("192.0.2.2", Transport::Tcp, &[], HostStanding::Server)
         .unwrap();
     let (pinned, _) = bench
-        .accept_as("192.0.2.66", Transport::Tls, &["kitchen"], false)
+        .accept_as(
+            "192.0.2.66",
+            Transport::Tls,
+            &["kitchen"],
+            HostStanding::Stranger,
+        )
         .unwrap();
     for n in 0..200 {
         bench.pass(1);
@@ -417,4 +422,31 @@ fn messages_wait_for_the_connection_up_to_a_limit() {
         bench.connections.send(id, OPTIONS.to_vec(), now),
         Send::Lost
     );
+}
+
+#[test]
+fn those_listed_displace_strangers_and_servers_displace_both() {
+    let mut bench = Bench::new();
+    let accept = |bench: &mut Bench, host: &str, standing| {
+        let (id, displaced) = bench.accept_as(host, Transport::Tcp, &[], standing)?;
+        Ok::<_, Full>((id, displaced))
+    };
+    let mut strangers = Vec::new();
+    for n in 0..MAX_ACCEPTED {
+        let (id, _) = bench.accept(&format!("198.51.100.{n}")).unwrap();
+        bench.connections.handle_request_accepted(id, false);
+        strangers.push(id);
+    }
+    assert_eq!(bench.accept("203.0.113.1"), Err(Full));
+    for n in 0..MAX_ACCEPTED {
+        let host = format!("192.0.2.{n}");
+        let (id, displaced) = accept(&mut bench, &host, HostStanding::Listed).unwrap();
+        assert!(displaced.is_some_and(|displaced| strangers.contains(&displaced)));
+        bench.connections.handle_request_accepted(id, true);
+    }
+    let another = accept(&mut bench, "192.0.2.200", HostStanding::Listed);
+    assert_eq!(another, Err(Full), "{another:?}");
+    let server = accept(&mut bench, "203.0.113.50", HostStanding::Server);
+    assert!(matches!(server, Ok((_, Some(_)))), "{server:?}");
+    assert_eq!(bench.connections.accepted_hosts().len(), MAX_ACCEPTED);
 }

@@ -45,3 +45,28 @@ pub(crate) fn response(request: &Request, code: u16, headers: &[(&str, &str)]) -
     }
     response
 }
+
+/// With these accounts.
+pub(crate) fn with_accounts(accounts: Vec<AccountConfig>) -> AgentConfig {
+    AgentConfig {
+        accounts,
+        ..config()
+    }
+}
+
+/// What a phone offers of itself for a call.
+pub(crate) fn media() -> crate::offer_answer::LocalMedia {
+    crate::offer_answer::LocalMedia {
+        rtp: "0.0.0.0:20000".parse().unwrap(),
+        rtcp: "0.0.0.0:20001".parse().unwrap(),
+        codecs: vec![types::Codec::Pcmu],
+        ptime_ms: 20,
+        dtmf: true,
+        opus: types::OpusFormat::default(),
+        comfort_noise: false,
+        rtcp_xr: false,
+        media_security: crate::media_security::MediaSecurity::default(),
+        ice: None,
+        owner_moves: false,
+    }
+}

@@ -26,6 +26,15 @@ use super::{Headers, MAX_HEADERS, MAX_LINE, MAX_MESSAGE, Message, Method, Reques
 /// each ("192.168.100.100" to "1.2.3.4"). A real cut loses more.
 const REWRITTEN_BODY: usize = 16;
 
+/// How many bytes of an announced body may be missing from this one: what a router rewrote, or one
+/// for each line where something on the way turned CRLF into LF after the body was counted.
+fn may_be_missing(body: &[u8]) -> usize {
+    let feeds = body.iter().filter(|byte| **byte == b'\n').count();
+    let returns = body.iter().filter(|byte| **byte == b'\r').count();
+    let turned = if returns == 0 { feeds } else { 0 };
+    REWRITTEN_BODY.max(turned)
+}
+
 /// A start line as far as it could be read.
 enum Start {
     Request { method: Method, uri: Option<Uri> },
@@ -136,7 +145,7 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, ParseError> {
         .or_else(|| essentials(&start, &headers).err())
         .or_else(|| {
             let present = body.len();
-            (announced > present + REWRITTEN_BODY)
+            (announced > present + may_be_missing(body))
                 .then_some(Fault::Truncated { announced, present })
         });
     let body = Zeroizing::new(body.get(..announced).unwrap_or(body).to_vec());

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use types::{Codec, Direction, OpusFormat};
+use types::{Codec, Direction, OpusFormat, RtcpXr};
 use zeroize::Zeroizing;
 
 use super::{COMFORT_NOISE, Session};
@@ -127,6 +127,9 @@ impl Session {
         }
         if !mux || self.writes_ice() && !self.mux {
             self.describe_rtcp(body)?;
+        }
+        if self.extended {
+            write!(body, "a=rtcp-xr:{}\r\n", RtcpXr::ALL)?;
         }
         self.describe_keys(body);
         self.describe_ice(body)?;

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use super::Session;
-use crate::ice::{AgreedIce, IceCredentials, LineIce};
+use crate::ice::{AgreedIce, Candidate, ChosenPath, IceCredentials, LineIce};
 use crate::sdp::SdpLine;
 use crate::token::Tokens;
 
@@ -33,6 +33,10 @@ pub(super) struct LegIce {
     /// Our addresses that checks chose, as the end that leads says: from then on our descriptions
     /// name these and no others (RFC 8839 section 4.4.1.2.2).
     chosen: Option<(SocketAddr, SocketAddr)>,
+    /// Where they lead to, where this end leads: our offers say so (`a=remote-candidates`).
+    leads_to: Option<(SocketAddr, SocketAddr)>,
+    /// The next description is an offer.
+    is_offer: bool,
 }
 
 /// What our description says.
@@ -57,6 +61,7 @@ impl Session {
         let offered = self.local.ice.as_ref().is_some_and(|ice| ice.offered);
         let wanted = self.local.ice.is_some() && self.ice.in_use.unwrap_or(offered);
         self.ice.writes = if wanted { Writes::Ice } else { Writes::Nothing };
+        self.ice.is_offer = true;
     }
 
     /// Where RTP and RTCP are to be sent to, as our descriptions say.
@@ -73,7 +78,29 @@ impl Session {
 
     /// Our addresses and candidates are others.
     pub(super) fn forget_chosen(&mut self) {
-        self.ice.chosen = None;
+        (self.ice.chosen, self.ice.leads_to) = (None, None);
+    }
+
+    /// Checks chose a way, and this end leads. Whether the far end is to be offered it: it is
+    /// another than our last description names (RFC 8839 section 4.4.1.2.2).
+    pub(crate) fn choose_path(&mut self, path: ChosenPath) -> bool {
+        let before = self.default_destinations();
+        let same = before.0 == path.local.0 && (self.mux || before.1 == path.local.1);
+        let Some(ice) = self.local.ice.as_mut().filter(|_| !same) else {
+            return false;
+        };
+        for (component, address) in [(1, path.local.0), (2, path.local.1)] {
+            let known = |c: &Candidate| c.component == component && c.address == address;
+            if !ice.candidates.iter().any(known) {
+                // Only checks brought it to light (RFC 8445 section 7.2.5.3.1).
+                let foundation = format!("p{component}");
+                ice.candidates
+                    .push(Candidate::peer_reflexive(foundation, component, address));
+            }
+        }
+        self.ice.chosen = Some(path.local);
+        self.ice.leads_to = Some(path.remote);
+        true
     }
 
     /// The addresses of ours that an offer says were chosen, if they are ours.
@@ -82,9 +109,7 @@ impl Session {
         let of = |component: u8| {
             let mut chosen = theirs.chosen.iter();
             let (_, address) = chosen.find(|(of, _)| *of == component)?;
-            let known = |ours: &crate::ice::Candidate| {
-                ours.component == component && ours.address == *address
-            };
+            let known = |ours: &Candidate| ours.component == component && ours.address == *address;
             ours.iter().any(known).then_some(*address)
         };
         let rtp = of(1)?;
@@ -120,6 +145,7 @@ impl Session {
             return None;
         };
         self.ice.writes = Writes::Ice;
+        self.ice.is_offer = false;
         let chosen = self.chosen_of(&theirs);
         self.ice.chosen = chosen.or(self.ice.chosen);
         self.ice.rtp_only = theirs.candidates.iter().all(|own| own.component == 1);
@@ -128,7 +154,7 @@ impl Session {
         if restarted.is_some_and(|before| before != theirs.credentials)
             && let Some(ice) = &mut self.local.ice
         {
-            self.ice.chosen = None;
+            (self.ice.chosen, self.ice.leads_to) = (None, None);
             ice.credentials = IceCredentials {
                 ufrag: tokens.word(UFRAG),
                 password: tokens.word(PASSWORD),
@@ -171,6 +197,13 @@ impl Session {
                     if is_chosen && (candidate.component == 1 || !(self.mux || self.ice.rtp_only)) {
                         write!(body, "a=candidate:{candidate}\r\n")?;
                     }
+                }
+                if let Some((rtp, rtcp)) = self.ice.leads_to.filter(|_| self.ice.is_offer) {
+                    write!(body, "a=remote-candidates:1 {} {}", rtp.ip(), rtp.port())?;
+                    if !self.mux {
+                        write!(body, " 2 {} {}", rtcp.ip(), rtcp.port())?;
+                    }
+                    body.push_str("\r\n");
                 }
                 write!(body, "a=end-of-candidates\r\n")
             }

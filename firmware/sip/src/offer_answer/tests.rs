@@ -3,6 +3,7 @@
 use types::Codec;
 
 use super::*;
+use crate::media_security::MediaSecurity;
 use crate::media_security::table::Profile;
 
 mod alternatives;
@@ -21,6 +22,7 @@ fn local(codecs: &[Codec]) -> LocalMedia {
             ..OpusFormat::default()
         },
         comfort_noise: false,
+        rtcp_xr: false,
         media_security: MediaSecurity::default(),
         ice: None,
         owner_moves: false,
@@ -554,4 +556,37 @@ fn mutated_descriptions_do_not_panic() {
         read > 60 && answered >= 3,
         "{read} read, {answered} answered"
     );
+}
+
+#[test]
+fn extended_reports_are_asked_for_and_answered_where_both_want_them() {
+    let wanting = |wants: bool| {
+        let media = LocalMedia {
+            rtcp_xr: wants,
+            ..local(&[Codec::Pcmu])
+        };
+        Session::new(media, "192.0.2.9".parse().unwrap(), 7)
+    };
+    for (ours, theirs) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (mut a, mut b) = (wanting(ours), wanting(theirs));
+        let offer = a.offer(&mut tokens()).unwrap();
+        let line = "a=rtcp-xr:rcvr-rtt=all voip-metrics\r\n";
+        assert_eq!(text(&offer).contains(line), ours);
+        let (answer, at_b) = b.answer(&offer, &mut tokens()).unwrap();
+        assert_eq!(text(&answer).contains(line), ours && theirs);
+        let both = if ours && theirs {
+            RtcpXr::ALL
+        } else {
+            RtcpXr::default()
+        };
+        assert_eq!(at_b.rtcp_xr, both);
+        assert_eq!(a.accept(&answer).unwrap().rtcp_xr, both);
+    }
+    // As Linphone writes it, for the whole session.
+    let mut offer = sdp("m=audio 4000 RTP/AVP 0\r\n");
+    let at = text(&offer).find("m=audio").unwrap();
+    let line = *b"a=rtcp-xr:rcvr-rtt=all:10000 stat-summary=loss,dup,jitt,TTL voip-metrics\r\n";
+    offer.splice(at..at, line);
+    let (_, agreed) = wanting(true).answer(&offer, &mut tokens()).unwrap();
+    assert_eq!(agreed.rtcp_xr, RtcpXr::ALL);
 }

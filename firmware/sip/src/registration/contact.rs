@@ -19,6 +19,8 @@ pub(super) struct Contact {
     corrections: u8,
     /// A contact to be taken away with the next REGISTER.
     stale: Option<SipUri>,
+    /// The one that the last REGISTER took away.
+    sent: Option<SipUri>,
 }
 
 impl Contact {
@@ -29,6 +31,7 @@ impl Contact {
             public,
             corrections: 0,
             stale: None,
+            sent: None,
         }
     }
 
@@ -42,7 +45,13 @@ impl Contact {
 
     /// The contact before the last correction or change, once.
     pub(super) fn take_stale(&mut self) -> Option<SipUri> {
-        self.stale.take()
+        self.sent = self.stale.take();
+        self.sent.clone()
+    }
+
+    /// The last REGISTER was not for the registrar that it went to.
+    pub(super) fn handle_not_taken(&mut self) {
+        self.stale = self.stale.take().or(self.sent.take());
     }
 
     /// A contact that named no certain address of ours (`unknown`) named this one when it left.

@@ -1,6 +1,6 @@
 //! The requests of a registration: REGISTER (RFC 3261 section 10.2) and OPTIONS.
 
-use super::Registration;
+use super::{Registration, RegistrationAction};
 use crate::env::{Env, server_uri};
 use crate::flow::Target;
 use crate::ids::RequestId;
@@ -94,5 +94,67 @@ impl Registration {
         let transport = env.account(self.account)?.transport;
         let request = options(self.account, self.contact(transport), env)?;
         Some((env.request_id(), Box::new(request), Hop::at(target)))
+    }
+}
+
+impl Registration {
+    pub(super) fn send(&mut self, env: &mut Env) -> Vec<RegistrationAction> {
+        let abandon = self.request.take().map(RegistrationAction::Abandon);
+        let send = self.build(env).unwrap_or(RegistrationAction::Report {
+            until: None,
+            error: Some(
+                "the domain is neither a host name nor an address: correct account.domain"
+                    .to_owned(),
+            ),
+        });
+        abandon.into_iter().chain([send]).collect()
+    }
+
+    /// The REGISTER of section 10.2; `None`: the account names no server.
+    fn build(&mut self, env: &mut Env) -> Option<RegistrationAction> {
+        let aor = env.address_of_record(self.account)?;
+        let id = env.request_id();
+        let account = env.account(self.account)?;
+        let (routes, hop) = self.route(account, false);
+        let uri = server_uri(&account.domain)?;
+        let (uri, hop) = match self.redirection.current() {
+            Some(other) if routes.is_empty() => (other.uri.clone(), Ok(other.hop.clone())),
+            Some(other) => (other.uri.clone(), hop),
+            None => (uri, hop),
+        };
+        self.cseq += 1;
+        self.next_at = None;
+        let stale = self.contact.take_stale();
+        let request = Register {
+            uri,
+            aor,
+            routes,
+            tag: &self.tag,
+            call_id: &self.call_id,
+            cseq: self.cseq,
+            // Where the registrar knows the flow by its name, the new contact takes the place of
+            // the old one (RFC 5626 section 4.2).
+            stale: stale.filter(|_| !self.flow.is_bound()),
+            contact: self.contact(account.transport),
+            expires_s: if self.wanted {
+                self.lifetime.seconds()
+            } else {
+                0
+            },
+            instance: env
+                .config
+                .instance
+                .as_deref()
+                .filter(|_| self.flow.is_named()),
+            gruu: account.gruu,
+            user_agent: &env.config.user_agent,
+        };
+        let request = request.build();
+        self.request = Some(id);
+        Some(RegistrationAction::Send {
+            id,
+            request: Box::new(request),
+            hop,
+        })
     }
 }

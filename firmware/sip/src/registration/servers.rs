@@ -11,12 +11,30 @@ use crate::message::{Host, NameAddr, SipUri};
 
 /// Most server addresses remembered per account.
 const MAX_ADDRESSES: usize = 32;
+/// Most servers remembered that an account was sent to.
+const MAX_REDIRECTED: usize = 4;
 
 /// The servers' names as configured, and every address they were found at.
 #[derive(Debug)]
 pub(crate) struct Servers {
     hosts: Vec<Host>,
     addresses: Vec<IpAddr>,
+    /// Those that the account's own server sent it to and that registered it, and their names.
+    redirected: Vec<(IpAddr, Host)>,
+    /// The one that its own server sent it to now.
+    redirects_to: Option<Host>,
+    /// The realm of the account's password.
+    realm: Option<String>,
+}
+
+/// What a server may be shown of an account's password (as digest).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PasswordTrust {
+    /// Whatever it asks for: it is the account's own.
+    Own,
+    /// It in this realm: the account's own server led there.
+    InRealm(String),
+    No,
 }
 
 impl Servers {
@@ -32,18 +50,74 @@ impl Servers {
         .filter_map(|text| server_uri(text).map(|uri| uri.host().clone()))
         .collect();
         let addresses = hosts.iter().filter_map(Host::ip).collect();
-        Self { hosts, addresses }
+        Self {
+            hosts,
+            addresses,
+            redirected: Vec::new(),
+            redirects_to: None,
+            realm: None,
+        }
     }
 
     /// Whether this is an address of the account's servers.
     pub(crate) fn has_address(&self, ip: IpAddr) -> bool {
-        self.addresses.contains(&ip.to_canonical())
+        self.addresses.contains(&ip.to_canonical()) || self.redirected_at(ip).is_some()
     }
 
-    /// Whether the account's password may be shown (as digest) to a server that was reached by this
-    /// name at this address.
-    pub(crate) fn may_authenticate(&self, host: &Host, ip: IpAddr) -> bool {
-        self.has_address(ip) || self.has_name(host)
+    /// The name by which a server was found that the account's own led to.
+    fn redirected_at(&self, ip: IpAddr) -> Option<&Host> {
+        let ip = ip.to_canonical();
+        let known = || self.redirected.iter().find(|(known, _)| *known == ip);
+        (!self.addresses.contains(&ip))
+            .then(known)?
+            .map(|(_, host)| host)
+    }
+
+    /// The name a server must prove that the account's own led to.
+    pub(crate) fn redirected_identity(&self, ip: IpAddr) -> Option<String> {
+        self.redirected_at(ip).map(identity)
+    }
+
+    /// The account's own server leads to this one.
+    pub(super) fn allow_redirected(&mut self, host: Option<Host>) {
+        self.redirects_to = host;
+    }
+
+    /// The server it led to has registered the account.
+    pub(super) fn learn_redirected(&mut self, ip: IpAddr, host: &Host) {
+        let ip = ip.to_canonical();
+        self.redirected.retain(|(known, _)| *known != ip);
+        if self.redirected.len() >= MAX_REDIRECTED {
+            self.redirected.remove(0);
+        }
+        self.redirected.push((ip, host.clone()));
+    }
+
+    /// The account's own server asked for the password in this realm.
+    pub(super) fn learn_realm(&mut self, realm: &str) {
+        self.realm = Some(realm.to_owned());
+    }
+
+    /// Every address they were found at.
+    pub(crate) fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
+    /// What a server may be shown of the account's password that was reached by this name at this
+    /// address.
+    pub(crate) fn password_trust(&self, host: &Host, ip: IpAddr) -> PasswordTrust {
+        let leads_there = self
+            .redirects_to
+            .as_ref()
+            .is_some_and(|other| other.matches(host));
+        if self.redirected_at(ip).is_none() && (self.has_address(ip) || self.has_name(host)) {
+            PasswordTrust::Own
+        } else if leads_there || self.redirected_at(ip).is_some() {
+            let domain = || self.hosts.first().map(Host::to_string).unwrap_or_default();
+            PasswordTrust::InRealm(self.realm.clone().unwrap_or_else(domain))
+        } else {
+            PasswordTrust::No
+        }
     }
 
     /// A name was resolved: if it is one of the account's, so are its addresses.

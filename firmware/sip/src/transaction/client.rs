@@ -57,6 +57,8 @@ pub(crate) struct Client {
     give_up: Option<Instant>,
     /// Timers D, K, M.
     linger: Option<Instant>,
+    /// Its CANCEL was sent.
+    cancelled: bool,
 }
 
 impl Client {
@@ -70,6 +72,7 @@ impl Client {
             retransmit: (!reliable).then(|| now + T1),
             give_up: Some(now + T1_64),
             linger: None,
+            cancelled: false,
         }
     }
 
@@ -88,7 +91,7 @@ impl Client {
             (State::Calling | State::Proceeding, 100..=199) => {
                 if self.invite {
                     self.retransmit = None;
-                    self.give_up = None;
+                    self.give_up = self.give_up.filter(|_| self.cancelled);
                 } else if self.state == State::Calling && self.retransmit.is_some() {
                     self.interval = T2;
                 }
@@ -151,6 +154,15 @@ impl Client {
     /// It is not sent again; whoever has it may still answer.
     pub(crate) fn stop_sending(&mut self) {
         self.retransmit = None;
+    }
+
+    /// Its CANCEL is being sent: it is over after 64 T1 without a final response (section 9.1).
+    /// Whether this is the first one.
+    pub(crate) fn cancel(&mut self, now: Instant) -> bool {
+        if !self.cancelled && matches!(self.state, State::Calling | State::Proceeding) {
+            self.give_up.get_or_insert(now + T1_64);
+        }
+        !std::mem::replace(&mut self.cancelled, true)
     }
 
     /// The user no longer wants it: an INVITE whose CANCEL was not answered (section 9.1).
@@ -249,6 +261,18 @@ mod tests {
         client.response(180, start);
         assert_eq!(client.deadline(), None);
         assert_eq!(client.state(), State::Proceeding);
+    }
+
+    #[test]
+    fn a_cancelled_invite_ends_without_any_final_response() {
+        let start = crate::timer::epoch();
+        let mut client = Client::new(true, false, start);
+        client.response(100, start);
+        assert!(client.cancel(start) && !client.cancel(start));
+        client.response(180, start);
+        assert_eq!(client.deadline(), Some(start + T1_64));
+        assert!(client.timeout(start + T1_64).timed_out);
+        assert_eq!(client.state(), State::Done);
     }
 
     #[test]

@@ -6,9 +6,16 @@ use crate::message::SipUri;
 
 const CONSULTED: CallHandle = CallHandle(2);
 
+fn target() -> Uri {
+    SipUri::at("192.0.2.8:5060".parse().unwrap()).into()
+}
+
 fn asking() -> (Transfer, Instant) {
     let now = crate::timer::epoch();
-    (Transfer::asking(Some(CONSULTED), "carol", now), now)
+    (
+        Transfer::asking(Some(CONSULTED), &target(), "carol", now),
+        now,
+    )
 }
 
 fn notify(headers: &str, body: &str) -> Request {
@@ -51,20 +58,20 @@ fn a_status_line_is_read_from_a_fragment() {
 
 #[test]
 fn refused_refer_ends_the_transfer() {
-    let (transfer, _) = asking();
+    let (mut transfer, now) = asking();
     for (code, step) in [
         (202, TransferStep::Wait),
         (200, TransferStep::Wait),
         (403, TransferStep::Done(Err(403))),
         (603, TransferStep::Done(Err(603))),
     ] {
-        assert_eq!(transfer.handle_refer_outcome(code), step);
+        assert_eq!(transfer.handle_refer_outcome(code, now), step);
     }
 }
 
 #[test]
 fn notify_decides_by_event_body_and_state() {
-    let (transfer, _) = asking();
+    let (mut transfer, now) = asking();
     let fragment = "Content-Type: message/sipfrag;version=2.0\r\n";
     let active = "Event: refer\r\nSubscription-State: active;expires=60\r\n";
     let over = "Event: refer;id=2\r\nSubscription-State: terminated;reason=noresource\r\n";
@@ -103,27 +110,54 @@ fn notify_decides_by_event_body_and_state() {
         ),
         (String::new(), "", 481, TransferStep::Wait),
     ] {
-        let (reply, found) = transfer.handle_notify(&notify(&headers, body));
+        let (reply, found) = transfer.handle_notify(&notify(&headers, body), now);
         assert_eq!((reply.code, found), (code, step), "{headers}{body}");
     }
 }
 
 #[test]
+fn refusal_that_may_pass_is_asked_again_once() {
+    for code in [400, 491, 500, 503] {
+        let (mut transfer, now) = asking();
+        let again = now + ASK_AGAIN;
+        assert_eq!(transfer.handle_refer_outcome(code, now), TransferStep::Wait);
+        assert_eq!(transfer.deadline(), again);
+        assert_eq!(transfer.handle_timeout(now), TransferStep::Wait);
+        assert_eq!(
+            transfer.handle_timeout(again),
+            TransferStep::Again(target())
+        );
+        assert_eq!(transfer.deadline(), now + TRANSFER_TIME, "{code}");
+        let refused = TransferStep::Done(Err(code));
+        assert_eq!(transfer.handle_refer_outcome(code, again), refused);
+    }
+    // One that was never answered cannot be in such a moment.
+    let now = crate::timer::epoch();
+    let mut blind = Transfer::asking(None, &target(), "carol", now);
+    assert_eq!(
+        blind.handle_refer_outcome(500, now),
+        TransferStep::Done(Err(500))
+    );
+}
+
+#[test]
 fn consulted_call_takes_no_notify() {
-    let transfer = Transfer::consulted_call("carol", crate::timer::epoch());
-    let (reply, step) = transfer.handle_notify(&notify("Event: refer\r\n", ""));
+    let now = crate::timer::epoch();
+    let mut transfer = Transfer::consulted_call("carol", now);
+    let (reply, step) = transfer.handle_notify(&notify("Event: refer\r\n", ""), now);
     assert_eq!((reply.code, step), (481, TransferStep::Wait));
     assert_eq!(transfer.consulted(), None);
 }
 
 #[test]
 fn time_limit_depends_on_the_role() {
-    let (transfer, now) = asking();
-    assert_eq!(transfer.deadline(), now + TRANSFER_TIME);
-    assert_eq!(transfer.handle_timeout(), TransferStep::Done(Err(408)));
+    let (mut transfer, now) = asking();
+    let end = now + TRANSFER_TIME;
+    assert_eq!(transfer.deadline(), end);
+    assert_eq!(transfer.handle_timeout(end), TransferStep::Done(Err(408)));
     assert_eq!(transfer.consulted(), Some(CONSULTED));
     let mut consulted = Transfer::consulted_call("carol", now);
-    assert_eq!(consulted.handle_timeout(), TransferStep::NotReplaced);
+    assert_eq!(consulted.handle_timeout(now), TransferStep::NotReplaced);
     consulted.shorten(now);
     assert_eq!(consulted.deadline(), now + LAST_CHANCE);
     consulted.shorten(now + Duration::from_secs(1));

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "what cannot be is a failed test")]
 
 mod corpus;
+mod single;
 #[path = "../world/mod.rs"]
 mod world;
 

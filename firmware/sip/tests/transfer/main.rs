@@ -3,10 +3,12 @@
 //! ```text
 //! refer      REFER of the far end (RFC 3515, 3892, 4488), and what its sender learns (RFC 6665)
 //! replaces   an INVITE in the place of a call (RFC 3891)
+//! orders     transfers whose last messages come in another order
 //! sent       transfers of this phone's own (RFC 5589)
 //! ```
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod orders;
 mod refer;
 mod replaces;
 mod sent;

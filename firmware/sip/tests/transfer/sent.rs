@@ -8,7 +8,7 @@ use crate::CAROL;
 use crate::world::{PEER, World, calling, ends, sdp};
 
 /// A NOTIFY of the peer's in the dialog of alice's call to it.
-fn notify(invite: &Request, cseq: u32, headers: &str, body: &str) -> String {
+pub(crate) fn notify(invite: &Request, cseq: u32, headers: &str, body: &str) -> String {
     format!(
         "NOTIFY sip:alice@192.0.2.1 SIP/2.0\r\n\
          Via: SIP/2.0/UDP {PEER};rport;branch=z9hG4bKnotify{cseq}\r\nMax-Forwards: 70\r\n\

@@ -101,6 +101,7 @@ pub(crate) fn media(port: u16) -> LocalMedia {
         dtmf: true,
         opus: types::OpusFormat::default(),
         comfort_noise: false,
+        rtcp_xr: false,
         media_security: sip::media_security::MediaSecurity::default(),
         ice: None,
         owner_moves: false,

@@ -26,6 +26,7 @@ mod keypad;
 mod loopback;
 mod phone;
 mod story;
+mod wiring;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -39,7 +40,7 @@ type Test = (&'static str, fn(&Chip));
 fn main() -> ExitCode {
     entropy::seed();
     let chip = Chip::create();
-    let tests: [Test; 14] = [
+    let tests: [Test; 15] = [
         (
             "devices::the_hook_reports_its_level_and_its_moves",
             devices::hook,
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
             devices::watchdog,
         ),
         ("devices::sound_crosses_the_loopback_card", devices::sound),
+        ("wiring::hook_and_dial_are_found", wiring::hook_and_dial),
         (
             "story::lift_dial_speak_hang_up",
             story::lift_dial_speak_hang_up,

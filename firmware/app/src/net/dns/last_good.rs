@@ -16,7 +16,8 @@ const MAX_TARGETS: usize = 8;
 /// Longest file that is read, in bytes.
 pub(crate) const MAX_BYTES: u64 = 32 * 1024;
 
-/// What was looked up: host, port, transport.
+/// What was looked up: host (behind `stun:` or `turn:` where its server is for that), port,
+/// transport.
 pub(super) type Key = (String, Option<u16>, Option<Transport>);
 
 /// The addresses, the one used last at the end.

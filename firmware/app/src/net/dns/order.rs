@@ -1,15 +1,20 @@
 //! Which service, and which of its servers, comes first (RFC 3263 section 4.1, RFC 2782).
 
-use sip::Transport;
+use sip::{Service, Transport};
 
 use super::question::{Naptr, Srv};
 
 /// The name of a transport's SRV records.
-pub(super) fn srv_name(transport: Transport, host: &str) -> String {
+pub(super) fn srv_name(service: Service, transport: Transport, host: &str) -> String {
+    let service = match service {
+        Service::Sip => "sip",
+        Service::Stun => "stun",
+        Service::Turn => "turn",
+    };
     match transport {
-        Transport::Udp => format!("_sip._udp.{host}"),
-        Transport::Tcp => format!("_sip._tcp.{host}"),
-        Transport::Tls => format!("_sips._tcp.{host}"),
+        Transport::Udp => format!("_{service}._udp.{host}"),
+        Transport::Tcp => format!("_{service}._tcp.{host}"),
+        Transport::Tls => format!("_{service}s._tcp.{host}"),
     }
 }
 
@@ -33,9 +38,9 @@ pub(super) fn services(
     let offered: Vec<_> = records.into_iter().filter_map(spoken).collect();
     match (offered.is_empty(), wanted) {
         (false, _) => offered,
-        (true, Some(transport)) => vec![(transport, srv_name(transport, host))],
+        (true, Some(transport)) => vec![(transport, srv_name(Service::Sip, transport, host))],
         (true, None) => [Transport::Udp, Transport::Tcp, Transport::Tls]
-            .map(|transport| (transport, srv_name(transport, host)))
+            .map(|transport| (transport, srv_name(Service::Sip, transport, host)))
             .to_vec(),
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use sip::{Families, Lookup, LookupId};
+use sip::{Families, Lookup, LookupId, Service};
 
 use super::cache::{Cache, Known};
 use super::last_good::LastGood;
@@ -213,6 +213,11 @@ impl Resolver {
 
 fn key(lookup: &Lookup) -> super::last_good::Key {
     let host = lookup.host.trim_end_matches('.').to_ascii_lowercase();
+    let host = match lookup.service {
+        Service::Sip => host,
+        Service::Stun => format!("stun:{host}"),
+        Service::Turn => format!("turn:{host}"),
+    };
     (host, lookup.port, lookup.transport)
 }
 
@@ -235,9 +240,18 @@ fn from_files(lookup: &Lookup, system: &System) -> Vec<(Vec<Record>, Question)> 
         (of(true), Question::new(&host, Kind::A)),
         (of(false), Question::new(&host, Kind::Aaaa)),
         none(&host, Kind::Naptr),
-        none(&srv_name(sip::Transport::Udp, &host), Kind::Srv),
-        none(&srv_name(sip::Transport::Tcp, &host), Kind::Srv),
-        none(&srv_name(sip::Transport::Tls, &host), Kind::Srv),
+        none(
+            &srv_name(lookup.service, sip::Transport::Udp, &host),
+            Kind::Srv,
+        ),
+        none(
+            &srv_name(lookup.service, sip::Transport::Tcp, &host),
+            Kind::Srv,
+        ),
+        none(
+            &srv_name(lookup.service, sip::Transport::Tls, &host),
+            Kind::Srv,
+        ),
     ]
 }
 

@@ -5,6 +5,7 @@
 //! ```text
 //! port given ───────────────────────▶ A, AAAA ─────────▶ address, that port          (no SRV)
 //! transport given ─▶ SRV of it ─────▶ A, AAAA ─────────▶ …   (none: A, AAAA with 5060, TLS 5061)
+//! STUN, TURN ──────▶ SRV of it, as with a transport given                      (none: 3478, TLS 5349)
 //! TLS, or none ─▶ NAPTR ─▶ SRV (none: SRV of UDP, TCP, TLS) ─▶ …
 //! ```
 
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use sip::{Families, Lookup, Target, Transport};
+use sip::{Families, Lookup, Service, Target, Transport};
 
 use super::cache::Known;
 use super::order::{drawn, services, srv_name};
@@ -46,6 +47,16 @@ pub(crate) enum SearchError {
     /// All were, and there is no such name.
     #[error("DNS knows no address of {0}; check the name")]
     NoAddress(String),
+    /// The same, where only one family could be of use.
+    #[error(
+        "DNS knows no {usable} address of {host}, and this phone has no {other}; check the name, \
+         or the network"
+    )]
+    NoAddressOf {
+        host: String,
+        usable: &'static str,
+        other: &'static str,
+    },
 }
 
 /// A search under way.
@@ -120,14 +131,20 @@ impl Search {
         if self.asks_naptr() {
             self.want(Question::new(&host, Kind::Naptr));
         }
+        let service = self.lookup.service;
         for transport in transports {
-            self.want(Question::new(&srv_name(transport, &host), Kind::Srv));
+            self.want(Question::new(
+                &srv_name(service, transport, &host),
+                Kind::Srv,
+            ));
         }
     }
 
     /// RFC 3263 section 4.1: a transport that is given needs no NAPTR; TLS may be named by one.
+    /// Servers of STUN and TURN have SRV records only here: their transport is configured.
     fn asks_naptr(&self) -> bool {
-        matches!(self.lookup.transport, None | Some(Transport::Tls))
+        self.lookup.service == Service::Sip
+            && matches!(self.lookup.transport, None | Some(Transport::Tls))
     }
 
     fn want(&mut self, question: Question) {
@@ -262,8 +279,21 @@ impl Search {
         });
         match error {
             Some(error) => Some(error.into()),
-            None if nothing_found => Some(SearchError::NoAddress(self.lookup.host.clone())),
+            None if nothing_found => Some(self.no_address()),
             None => None,
+        }
+    }
+
+    fn no_address(&self) -> SearchError {
+        let host = self.lookup.host.clone();
+        let of = |usable, other| SearchError::NoAddressOf {
+            host: host.clone(),
+            usable,
+            other,
+        };
+        match (self.families.v4, self.families.v6) {
+            (false, true) => of("IPv6", "IPv4"),
+            (true, false) | (true, true) | (false, false) => SearchError::NoAddress(host),
         }
     }
 
@@ -301,13 +331,22 @@ impl Search {
         }
         if targets.is_empty() {
             let transport = self.lookup.transport.unwrap_or(Transport::Udp);
-            return self.addresses(&host, transport.default_port(), transport, late);
+            return self.addresses(
+                &host,
+                self.lookup.service.default_port(transport),
+                transport,
+                late,
+            );
         }
         Part::Known(targets)
     }
 
     fn services(&mut self, host: &str, late: bool) -> Part<Vec<(Transport, String)>> {
-        let wanted = self.lookup.transport;
+        let (wanted, service) = (self.lookup.transport, self.lookup.service);
+        if service != Service::Sip {
+            let transport = wanted.unwrap_or(Transport::Udp);
+            return Part::Known(vec![(transport, srv_name(service, transport, host))]);
+        }
         if !self.asks_naptr() {
             return Part::Known(services(Vec::new(), wanted, host));
         }

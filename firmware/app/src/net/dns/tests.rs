@@ -79,6 +79,7 @@ async fn look_up(
         host: "pbx.example".into(),
         port: None,
         transport: None,
+        service: sip::Service::Sip,
     };
     assert_eq!(dns.look_up(lookup), None);
     loop {
@@ -145,6 +146,7 @@ fn a_number_needs_no_server() {
         host: "[::1]".into(),
         port: None,
         transport: Some(Transport::Tcp),
+        service: sip::Service::Sip,
     };
     let wanted = Target {
         transport: Transport::Tcp,

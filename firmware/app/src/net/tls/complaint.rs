@@ -135,6 +135,11 @@ impl About {
                         control::credentials::colons(found)
                     )
                 }
+                Some(Refusal::SelfSigned) => format!(
+                    "the certificate of {server} is signed by itself, it is not signed by a CA \
+                     this phone trusts; if it is your own PBX's, set tls.ca to a file with that \
+                     certificate, else ask its operator for a public one"
+                ),
                 Some(Refusal::Unreadable) | None => {
                     format!("the certificate of {server} cannot be used: {other:?}")
                 }

@@ -9,7 +9,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,15 +18,16 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::{ClientSide, Pin, fingerprint};
 use crate::net::address::canonical;
-use crate::net::slots::Slots;
+use crate::net::slots::{Known, Slots};
 use crate::net::{NetworkEvent, tcp};
 
 /// How long TCP may take to open, and then the handshake; both end before the agent tries the next
 /// address.
 const OPENING: Duration = Duration::from_secs(5);
 const HANDSHAKE: Duration = Duration::from_secs(4);
-/// Handshakes of others at once, in total and per host: they cost us more than them. The oldest
-/// gives up for a newer one, so that silent sockets lock no one out.
+/// Handshakes of strangers at once, in total and per host: they cost us more than them. The oldest
+/// gives up for a newer one, so that silent sockets lock no one out; those of the accounts' servers
+/// are counted by themselves.
 const MAX_HANDSHAKES: usize = 8;
 const MAX_HANDSHAKES_PER_HOST: usize = 3;
 /// Bytes rustls may hold back for one connection, each way.
@@ -108,10 +109,11 @@ pub(crate) fn listen(
     dscp: u8,
     config: Arc<ServerConfig>,
     pins: Vec<Pin>,
+    known: Known,
     events: mpsc::Sender<NetworkEvent>,
 ) -> io::Result<()> {
     let listener = tcp::bind(address, dscp)?;
-    tokio::spawn(accept(listener, config, Arc::new(pins), events));
+    tokio::spawn(accept(listener, config, Arc::new(pins), known, events));
     Ok(())
 }
 
@@ -119,15 +121,16 @@ async fn accept(
     listener: TcpListener,
     config: Arc<ServerConfig>,
     pins: Arc<Vec<Pin>>,
+    hosts: Known,
     events: mpsc::Sender<NetworkEvent>,
 ) {
-    let slots = Slots::new(tcp::MAX_ACCEPTED, tcp::MAX_PER_HOST);
-    let handshakes = Slots::new(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_HOST);
+    let slots = Slots::new(tcp::MAX_ACCEPTED, tcp::MAX_PER_HOST, hosts.clone());
+    let handshakes = Slots::new(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_HOST, hosts);
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => {
                 // One too many is closed at once: waiting would block those behind it.
-                let Some(slot) = slots.take(remote.ip()) else {
+                let Some(slot) = slots.take(remote.ip(), Instant::now()) else {
                     continue;
                 };
                 let handshake = handshakes.take_or_displace(remote.ip());

@@ -41,6 +41,8 @@ pub(crate) enum Refusal {
         /// What it is.
         found: Fingerprint,
     },
+    /// It is signed by itself, and no one trusts it.
+    SelfSigned,
     /// It cannot be read.
     Unreadable,
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Refusal {
                 "the certificate has fingerprint {}",
                 control::credentials::colons(found)
             ),
+            Self::SelfSigned => f.write_str("the certificate is signed by itself"),
             Self::Unreadable => f.write_str("the certificate cannot be read"),
         }
     }
@@ -181,7 +184,8 @@ impl ServerCertVerifier for Servers {
                         intermediates,
                         now,
                         self.signatures.algorithms(),
-                    )?;
+                    )
+                    .map_err(|error| not_vouched_for(error, &certificate))?;
                 }
                 let identities = Identities::of(&certificate);
                 if !identities.cover(names) {
@@ -194,6 +198,20 @@ impl ServerCertVerifier for Servers {
     }
 
     verify_signatures!();
+}
+
+/// What a new PBX shows: a certificate signed by itself. Where it calls itself a CA, as openssl
+/// makes it, webpki complains of that and not of the missing CA.
+fn not_vouched_for(error: Error, certificate: &x509_parser::prelude::X509Certificate<'_>) -> Error {
+    let is_own = certificate.issuer() == certificate.subject();
+    match error {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))
+            if is_own =>
+        {
+            Refusal::SelfSigned.into_error()
+        }
+        other => other,
+    }
 }
 
 /// The dates of a certificate that no CA vouches for.

@@ -233,6 +233,7 @@ fn maintenance_is_handed_out_once() {
     for (keys, what) in [
         ("*95#", Maintenance::SelfTest),
         ("*94#", Maintenance::Bundle),
+        ("*59#", Maintenance::HistoryToCard),
         ("*96#", Maintenance::Reboot),
         ("*99*7378#", Maintenance::FactoryReset),
     ] {
@@ -350,6 +351,18 @@ fn an_address_of_the_own_domain_goes_by_its_account() {
     );
     desk.does(Input::HangUp);
     assert_eq!(desk.lifts().presses("8#").placed().1.account, None);
+    for (address, account) in [
+        ("sip:anna@pbx:5060", Some(AccountId(0))),
+        ("sip:anna@pbx.;transport=tcp", Some(AccountId(0))),
+        ("sips:anna@Pbx", Some(AccountId(0))),
+        ("sip:anna@pbx:5070", None),
+        ("sip:anna@pbx.example", None),
+        ("sip:pbx@[2001:db8::1]:5060", None),
+    ] {
+        let mut desk = Desk::ready(&format!("[dial.speed]\n7 = \"{address}\""));
+        let placed = desk.lifts().presses("7#").placed().1.account;
+        assert_eq!(placed, account, "{address}");
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn a_key_chooses_the_account_and_its_digit_map() {
     let mut desk = two_accounts();
     desk.does(feature(1));
     assert_eq!(desk.state(), State::DialTone);
-    assert_eq!(desk.phone.chosen_account(), Some(AccountId(1)));
+    assert_eq!(desk.phone.lines.chosen(), Some(AccountId(1)));
     desk.presses("42");
     let (call, to) = desk.placed();
     assert_eq!(
@@ -38,7 +38,7 @@ fn a_key_chooses_the_account_and_its_digit_map() {
         ("42", Some(AccountId(1)))
     );
     assert!(to.options.anonymous, "its number is withheld");
-    assert_eq!(desk.phone.chosen_account(), None);
+    assert_eq!(desk.phone.lines.chosen(), None);
     desk.ended(call, None);
     desk.does(Input::HangUp).rests();
     // The next number goes by the first account again, which shows its number.

@@ -6,16 +6,19 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use config::codes::StarCode;
 use types::FunctionKey;
 
 use super::*;
 
 /// What a person may key after lifting.
-const CODES: [&str; 24] = [
+const CODES: [&str; 30] = [
     "*66", "*69", "*78", "*79", "*72200#", "*73", "*90201#", "*91", "*92202#", "*93", "*67200#",
     "*81", "*82", "*77", "*87", "*741200#", "*85300#", "*75", "*80200#", "911", "*67911", "200#",
-    "*55#", "*56#",
+    "*55#", "*56#", "*57#", "*59#", "*71", "*86", "*94#", "*99#",
 ];
+/// Who calls.
+const CALLERS: [&str; 6] = ["301", "0900123", "302", "303", "304", "door"];
 
 /// A step of a random walk. Calls are named by their age, so that most updates concern calls there
 /// are.
@@ -34,6 +37,7 @@ enum Step {
     Incoming {
         alert: u8,
         auto_answer: bool,
+        from: &'static str,
     },
     Update {
         age: u32,
@@ -50,6 +54,19 @@ enum Step {
     },
     /// The handset is lifted and a code is keyed.
     Code(&'static str),
+    /// A choice of the display's menu.
+    Setting(StarCode),
+    /// Quiet hours begin or end.
+    Quiet(bool),
+    /// A text message comes.
+    Text,
+    /// A call rings at a watched phone, or no more.
+    PickUp(bool),
+    /// The server takes the handset's part.
+    Remote {
+        age: u32,
+        talk: bool,
+    },
     /// `ctl dial`.
     Dial(&'static str),
     /// The other verbs of `ctl`.
@@ -122,12 +139,18 @@ fn step() -> impl Strategy<Value = Step> {
         3 => prop::sample::select(FunctionKey::all().collect::<Vec<_>>()).prop_map(Step::Function),
         1 => (0usize..3, any::<bool>()).prop_map(|(account, usable)| Step::Line(account, usable)),
         1 => any::<bool>().prop_map(Step::Messages),
-        3 => (0u8..3, prop::bool::weighted(0.2))
-            .prop_map(|(alert, auto_answer)| Step::Incoming { alert, auto_answer }),
+        3 => (0u8..3, prop::bool::weighted(0.2), prop::sample::select(CALLERS.to_vec()))
+            .prop_map(|(alert, auto_answer, from)| Step::Incoming { alert, auto_answer, from }),
         8 => (0u32..3, updates()).prop_map(|(age, what)| Step::Update { age, what }),
         1 => (0u32..3).prop_map(|age| Step::Replacing { age }),
         1 => (any::<u32>(), updates()).prop_map(|(id, what)| Step::Unknown { id, what }),
         4 => prop::sample::select(CODES.to_vec()).prop_map(Step::Code),
+        2 => prop::sample::select(config::codes::CODES.iter().map(|entry| entry.code)
+            .collect::<Vec<_>>()).prop_map(Step::Setting),
+        1 => any::<bool>().prop_map(Step::Quiet),
+        1 => Just(Step::Text),
+        1 => any::<bool>().prop_map(Step::PickUp),
+        1 => (0u32..3, any::<bool>()).prop_map(|(age, talk)| Step::Remote { age, talk }),
         1 => prop::sample::select(vec!["200", "112", "sip:a@b"]).prop_map(Step::Dial),
         1 => (0u8..8).prop_map(Step::Ctl),
         2 => Just(Step::Spoken),
@@ -141,6 +164,24 @@ fn configuration() -> impl Strategy<Value = String> {
     let flash = prop::sample::select(vec!["hook", "hook", "key", "network", "off"]);
     let map = prop::sample::select(vec!["xx.T", "[2-8]xx|0x.T|9,x.T|1!", "x"]);
     let auto = prop::sample::select(vec!["false", "false", "false", "true", "700"]);
+    // What keys beside the keypad do, who is screened, who is answered at once.
+    let more = prop::sample::select(vec![
+        "",
+        "[dial.feature_keys]\n1 = \"205\"\n2 = \"*66\"\n3 = \"redial-list\"\n4 = \"door\"\n\
+         5 = \"*78\"\n6 = \"112\"\n7 = \"sip:a@b\"\n8 = \"*72200\"\n\
+         [actions]\ndoor = \"http://door/open\"\ndoor_code = \"*9\"\n",
+        "[call.screen]\n\"0900*\" = \"reject\"\n302 = \"busy\"\n303 = \"silent\"\n\
+         304 = \"voicemail\"\n",
+        "[call.ring]\n\"30*\" = 2\n[phone]\nspeech = false\n",
+    ]);
+    let intercom = prop::sample::select(vec![
+        "",
+        "",
+        "intercom = [\"door\"]\n",
+        "intercom = [\"*\"]\nintercom_microphone = true\n",
+        "block = [\"0900*\", \"anonymous\"]\nquiet_hours = \"00:00-23:59\"\n",
+        "hold_reminder_s = 10\nforward_after_s = 5\n",
+    ]);
     let hotline = prop::sample::select(vec![
         "",
         "",
@@ -156,20 +197,24 @@ fn configuration() -> impl Strategy<Value = String> {
         any::<bool>(),
         any::<bool>(),
         hotline,
+        (more, intercom),
     )
-        .prop_map(|(flash, map, auto, waiting, account, transfer, hotline)| {
-            let account = if account {
-                "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregister = false\n\
+        .prop_map(
+            |(flash, map, auto, waiting, account, transfer, hotline, (more, intercom))| {
+                let account = if account {
+                    "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregister = false\n\
                  [[account]]\nuser = \"2\"\ndomain = \"p\"\n"
-            } else {
-                ""
-            };
-            format!(
-                "{account}[dial]\n{hotline}digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n\
+                } else {
+                    ""
+                };
+                format!(
+                    "{account}[dial]\nvoicemail = \"500\"\n{hotline}\
+                 digit_map = \"{map}\"\n[dial.speed]\n1 = \"sip:a@b\"\n\
                  [call]\nflash = \"{flash}\"\nauto_answer = {auto}\nwaiting = {waiting}\n\
-                 transfer_on_hangup = {transfer}\n"
-            )
-        })
+                 transfer_on_hangup = {transfer}\n{intercom}{more}"
+                )
+            },
+        )
 }
 
 /// The calls the phone must have ended, by its inputs and outputs.
@@ -263,7 +308,11 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                 usable: *usable,
             },
             Step::Messages(waiting) => Input::MessagesWaiting(*waiting),
-            Step::Incoming { alert, auto_answer } => {
+            Step::Incoming {
+                alert,
+                auto_answer,
+                from,
+            } => {
                 let call = desk.phone.new_call();
                 assert!(ledger.ever.insert(call));
                 ledger.ringing.insert(call);
@@ -276,7 +325,7 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                     call,
                     from: crate::Caller {
                         name: "somebody".to_owned(),
-                        number: "301".to_owned(),
+                        number: (*from).to_owned(),
                         account: None,
                         anonymous: call.0.is_multiple_of(5),
                     },
@@ -321,6 +370,24 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                 },
                 *what,
             ),
+            Step::Setting(code) => Input::Setting(*code),
+            Step::Quiet(quiet) => Input::QuietHours(*quiet),
+            Step::Text => Input::TextMessage,
+            Step::PickUp(offered) => Input::PickUpOffered(offered.then(|| PickUp {
+                watch: 0,
+                target: "205".to_owned(),
+            })),
+            Step::Remote { age, talk } => {
+                let known = ledger.open.iter().chain(&ledger.ringing);
+                let known: Vec<CallId> = known.copied().collect();
+                let call = known.iter().rev().nth(*age as usize).copied();
+                let call = call.unwrap_or(CallId(next));
+                if *talk {
+                    Input::RemoteTalk(call)
+                } else {
+                    Input::RemoteHold(call)
+                }
+            }
             Step::Dial(number) => Input::Dial((*number).to_owned()),
             Step::Spoken => Input::Spoken,
             Step::Written(written) => Input::SetUpWritten(*written),

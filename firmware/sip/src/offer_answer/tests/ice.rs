@@ -1,6 +1,7 @@
 //! ICE in offers and answers (RFC 8839).
 
 use super::*;
+use crate::ice::LocalIce;
 use crate::ice::{Candidate, CandidateKind, IceCredentials};
 
 fn local_ice(name: &str, offered: bool) -> LocalIce {

@@ -3,6 +3,7 @@
 use types::{EncryptionPolicy, Keying, SrtpSuite};
 
 use super::*;
+use crate::media_security::WhyClear;
 use crate::media_security::{Fingerprint, HashName, Setup};
 
 const KEY: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";

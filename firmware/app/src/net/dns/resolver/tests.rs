@@ -34,6 +34,8 @@ struct World {
     open: Vec<(Question, Instant)>,
     asked: Vec<String>,
     latency: Duration,
+    /// Of each answer with records.
+    ttl: Duration,
 }
 
 impl World {
@@ -52,6 +54,7 @@ impl World {
             open: Vec::new(),
             asked: Vec::new(),
             latency: Duration::from_millis(20),
+            ttl: Duration::from_secs(100),
         }
     }
 
@@ -115,7 +118,7 @@ impl World {
         match self.server.get(question) {
             Some(Does::Answers(records)) => Ok(Answer {
                 records: records.clone(),
-                ttl: Duration::from_secs(100),
+                ttl: self.ttl,
             }),
             Some(Does::Fails) => Err(AskError::Refused {
                 question: question.clone(),
@@ -150,6 +153,7 @@ fn name(host: &str, port: Option<u16>, transport: Option<Transport>) -> Lookup {
         host: host.into(),
         port,
         transport,
+        service: Service::Sip,
     }
 }
 
@@ -435,4 +439,119 @@ fn addresses_are_kept_where_services_are_ignored() {
     world.look_up(name("pbx.example", None, Some(Transport::Udp)));
     let text = world.resolver.poll_text().unwrap_or_default();
     assert!(text.contains("192.0.2.1"), "{text:?}");
+}
+
+#[test]
+fn servers_of_stun_and_turn_are_found_by_their_own_services() {
+    let of = |service, transport, port| Lookup {
+        service,
+        ..name("example.net", port, Some(transport))
+    };
+    let target = |transport, address: &str| Target {
+        transport,
+        address: address.parse().unwrap(),
+    };
+    for (service, transport, record, default) in [
+        (Service::Stun, Transport::Udp, "_stun._udp", 3478),
+        (Service::Turn, Transport::Udp, "_turn._udp", 3478),
+        (Service::Turn, Transport::Tcp, "_turn._tcp", 3478),
+        (Service::Turn, Transport::Tls, "_turns._tcp", 5349),
+    ] {
+        let found = |port| vec![target(transport, &format!("192.0.2.1:{port}"))];
+        let mut world = World::new(BOTH)
+            .srv(&format!("{record}.example.net"), "relay.example.net", 7000)
+            .srv("_sip._udp.example.net", "pbx.example.net", 5060)
+            .a("relay.example.net", "192.0.2.7")
+            .a("example.net", "192.0.2.1");
+        let (outcome, _) = world.look_up(of(service, transport, None));
+        assert_eq!(outcome.targets, [target(transport, "192.0.2.7:7000")]);
+        assert!(!world.asked.iter().any(|asked| asked.contains("_sip")));
+        // A port that is configured needs no such record.
+        let (outcome, _) = world.look_up(of(service, transport, Some(9)));
+        assert_eq!(outcome.targets, found(9));
+        // Neither does a name that has none: the standard port counts.
+        let mut world = World::new(BOTH).a("example.net", "192.0.2.1");
+        let (outcome, _) = world.look_up(of(service, transport, None));
+        assert_eq!(outcome.targets, found(default));
+        // Nor one whose name server ignores the question.
+        let mut world = World::new(BOTH)
+            .silent(Kind::Srv, &format!("{record}.example.net"))
+            .a("example.net", "192.0.2.1");
+        let (outcome, took) = world.look_up(of(service, transport, None));
+        assert_eq!(outcome.targets, found(default));
+        assert!(took <= BUDGET, "{took:?}");
+    }
+}
+
+#[test]
+fn what_dns_gave_last_is_kept_for_each_service() {
+    let lookup = |service| Lookup {
+        service,
+        ..name("example.net", None, Some(Transport::Udp))
+    };
+    let mut world = World::new(V4)
+        .srv("_stun._udp.example.net", "stun.example.net", 3479)
+        .a("stun.example.net", "192.0.2.8")
+        .a("example.net", "192.0.2.1");
+    let (stun, _) = world.look_up(lookup(Service::Stun));
+    let (sip, _) = world.look_up(lookup(Service::Sip));
+    assert_eq!(stun.targets, [udp("192.0.2.8:3479")]);
+    assert_eq!(sip.targets, [udp("192.0.2.1:5060")]);
+    let kept = |service| {
+        world
+            .resolver
+            .last_good
+            .get(&key(&lookup(service)))
+            .unwrap()
+    };
+    assert_eq!(kept(Service::Stun), [udp("192.0.2.8:3479")]);
+    assert_eq!(kept(Service::Sip), [udp("192.0.2.1:5060")]);
+}
+
+#[test]
+fn a_server_of_the_other_family_is_named_as_that() {
+    let v6 = Families {
+        v4: false,
+        v6: true,
+    };
+    let mut world = World::new(v6).a("pbx.example", "192.0.2.1");
+    let (outcome, took) = world.look_up(name("pbx.example", Some(5060), None));
+    assert_eq!(outcome.targets, []);
+    assert!(took < BUDGET, "{took:?}");
+    let fault = outcome.fault.unwrap().to_string();
+    let expected = "DNS knows no IPv6 address of pbx.example, and this phone has no IPv4; check \
+                    the name, or the network";
+    assert_eq!(fault, expected);
+    assert!(
+        world
+            .asked
+            .iter()
+            .all(|asked| !asked.starts_with("A record"))
+    );
+}
+
+#[test]
+fn records_without_a_lifetime_serve_the_search_that_asked() {
+    let mut world = World::new(BOTH)
+        .srv("_sip._udp.pbx.example", "one.example", 5070)
+        .a("one.example", "192.0.2.1");
+    world.ttl = Duration::ZERO;
+    for round in 1..=3 {
+        let (outcome, took) = world.look_up(name("pbx.example", None, Some(Transport::Udp)));
+        assert_eq!(outcome.targets, [udp("192.0.2.1:5070")], "round {round}");
+        assert!(took < BUDGET, "{took:?}");
+        world.now += Duration::from_secs(1);
+    }
+    let asked = |what: &str| {
+        world
+            .asked
+            .iter()
+            .filter(|asked| asked.contains(what))
+            .count()
+    };
+    assert_eq!(
+        asked("SRV record of _sip._udp.pbx.example"),
+        3,
+        "asked each time"
+    );
 }

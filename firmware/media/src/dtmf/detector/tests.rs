@@ -1,0 +1,272 @@
+//! Digits at the limits of ITU-T Q.24, beyond them, and talk.
+
+use super::*;
+
+/// A digit: its event, how far its frequencies are off, levels, length, noise.
+#[derive(Debug, Clone, Copy)]
+struct Digit {
+    event: u8,
+    /// Deviation of the low and the high frequency.
+    off: (f32, f32),
+    /// High group over low group, dB.
+    twist_db: f32,
+    /// Level of the stronger one, dBm0.
+    level_dbm0: f32,
+    ms: f32,
+    /// Noise below the two tones together, dB; none: no noise.
+    snr_db: Option<f32>,
+    /// When it begins, in samples at 8 kHz.
+    at: f32,
+}
+
+const NOTHING: [u8; 0] = [];
+
+const PLAIN: Digit = Digit {
+    event: 5,
+    off: (0.0, 0.0),
+    twist_db: 0.0,
+    level_dbm0: -10.0,
+    ms: 40.0,
+    snr_db: None,
+    at: 800.0,
+};
+
+/// Amplitude of a sine: 0 dBm0 is 3.14 dB below full scale.
+fn amplitude(dbm0: f32) -> f32 {
+    32_767.0 * 10f32.powf((dbm0 - 3.14) / 20.0)
+}
+
+struct Noise(u32);
+
+impl Noise {
+    /// Nearly normal, of power 1.
+    fn next(&mut self) -> f32 {
+        let mut sum = 0.0;
+        for _ in 0..12 {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            sum += (self.0 >> 8) as f32 / (1 << 24) as f32;
+        }
+        sum - 6.0
+    }
+}
+
+impl Digit {
+    fn sound(&self, rate_hz: u32, seed: u32) -> Vec<i16> {
+        let (row, column) = (0..4)
+            .flat_map(|row| (0..4).map(move |column| (row, column)))
+            .find(|&(row, column)| EVENTS[row][column] == self.event)
+            .unwrap();
+        let (low, high) = (
+            LOW_HZ[row] * (1.0 + self.off.0),
+            HIGH_HZ[column] * (1.0 + self.off.1),
+        );
+        let (low_dbm0, high_dbm0) = (
+            self.level_dbm0 - self.twist_db.max(0.0),
+            self.level_dbm0 + self.twist_db.min(0.0),
+        );
+        let (a, b) = (amplitude(low_dbm0), amplitude(high_dbm0));
+        let power = (a * a + b * b) / 2.0;
+        let mut noise = Noise(seed);
+        // White over the whole band, so that what lies in the band of a telephone is so far down.
+        let wide = rate_hz as f32 / 8_000.0;
+        let level = self
+            .snr_db
+            .map_or(0.0, |db| (power * wide * 10f32.powf(-db / 10.0)).sqrt());
+        let begin = self.at / 8_000.0;
+        let phase = (noise.next(), noise.next());
+        (0..rate_hz as usize / 4)
+            .map(|n| {
+                let t = n as f32 / rate_hz as f32 - begin;
+                let tones = if (0.0..self.ms / 1000.0).contains(&t) {
+                    a * (TAU * low * t + phase.0).sin() + b * (TAU * high * t + phase.1).sin()
+                } else {
+                    0.0
+                };
+                (tones + level * noise.next()).clamp(-32_768.0, 32_767.0) as i16
+            })
+            .collect()
+    }
+
+    fn heard(&self, rate_hz: u32, seed: u32) -> Vec<u8> {
+        hear(&self.sound(rate_hz, seed), rate_hz)
+    }
+}
+
+fn hear(sound: &[i16], rate_hz: u32) -> Vec<u8> {
+    let mut detector = Detector::new();
+    let frame = rate_hz as usize / 50;
+    sound
+        .chunks(frame)
+        .filter_map(|frame| detector.push(frame, rate_hz))
+        .collect()
+}
+
+/// Every digit, 1.5 % off either way, 4 dB and −8 dB of twist, 40 ms, noise 15 dB below, loud and
+/// soft, wherever it begins.
+#[test]
+fn all_digits_at_the_limits() {
+    let (mut tried, mut missed) = (0, Vec::new());
+    for event in 0..16 {
+        for off in [
+            (0.0, 0.0),
+            (0.015, 0.015),
+            (-0.015, -0.015),
+            (0.015, -0.015),
+        ] {
+            for twist_db in [-8.0, 0.0, 4.0] {
+                for level_dbm0 in [-3.0, -24.0] {
+                    for at in [800.0, 811.0, 823.0, 837.0] {
+                        let digit = Digit {
+                            event,
+                            off,
+                            twist_db,
+                            level_dbm0,
+                            snr_db: Some(15.0),
+                            at,
+                            ..PLAIN
+                        };
+                        tried += 1;
+                        if digit.heard(8_000, tried) != [event] {
+                            missed.push((digit, digit.heard(8_000, tried)));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        missed.is_empty(),
+        "{} of {tried}: {:?}",
+        missed.len(),
+        missed.first()
+    );
+}
+
+#[test]
+fn at_every_rate_of_a_codec() {
+    for rate_hz in [8_000, 12_000, 16_000, 24_000, 48_000] {
+        for event in 0..16 {
+            let digit = Digit {
+                event,
+                snr_db: Some(15.0),
+                ..PLAIN
+            };
+            assert_eq!(digit.heard(rate_hz, 3), [event], "{rate_hz} Hz");
+        }
+    }
+}
+
+#[test]
+fn beyond_the_limits_nothing_is_heard() {
+    for event in 0..16 {
+        for (n, beyond) in [
+            Digit {
+                off: (0.035, 0.0),
+                ..PLAIN
+            },
+            Digit {
+                off: (-0.035, 0.0),
+                ..PLAIN
+            },
+            Digit {
+                off: (0.0, 0.035),
+                ..PLAIN
+            },
+            Digit {
+                off: (0.0, -0.035),
+                ..PLAIN
+            },
+            Digit {
+                off: (0.05, 0.05),
+                ..PLAIN
+            },
+            Digit {
+                twist_db: 9.0,
+                ..PLAIN
+            },
+            Digit {
+                twist_db: -13.0,
+                ..PLAIN
+            },
+            Digit { ms: 20.0, ..PLAIN },
+            Digit {
+                level_dbm0: -55.0,
+                ..PLAIN
+            },
+            Digit {
+                snr_db: Some(0.0),
+                ..PLAIN
+            },
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            for length in [40.0, 200.0] {
+                let ms = if beyond.ms < 40.0 { beyond.ms } else { length };
+                let digit = Digit {
+                    event,
+                    ms,
+                    ..beyond
+                };
+                assert_eq!(digit.heard(8_000, 7), NOTHING, "{n}: {digit:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_press_is_one_digit_and_two_are_two() {
+    let mut sound = Vec::new();
+    let piece = |ms: f32| {
+        let digit = Digit {
+            ms,
+            at: 0.0,
+            ..PLAIN
+        };
+        digit.sound(8_000, 1)[..(ms * 8.0) as usize].to_vec()
+    };
+    // Long, with an interruption of 10 ms: one.
+    sound.extend(piece(200.0));
+    sound.extend([0; 80]);
+    sound.extend(piece(200.0));
+    assert_eq!(hear(&sound, 8_000), [5]);
+    // 40 ms on, 40 ms off.
+    let mut sound = vec![0; 100];
+    for _ in 0..5 {
+        sound.extend(piece(40.0));
+        sound.extend([0; 320]);
+    }
+    assert_eq!(hear(&sound, 8_000), [5; 5]);
+}
+
+#[test]
+fn single_tones_and_noise_are_no_digits() {
+    for hz in (300..3400).step_by(7) {
+        let sound: Vec<i16> = (0..8_000)
+            .map(|n| (8_000.0 * (TAU * hz as f32 * n as f32 / 8_000.0).sin()) as i16)
+            .collect();
+        assert_eq!(hear(&sound, 8_000), NOTHING, "{hz} Hz");
+    }
+    let mut noise = Noise(9);
+    let sound: Vec<i16> = (0..480_000)
+        .map(|_| (3_000.0 * noise.next()) as i16)
+        .collect();
+    assert_eq!(hear(&sound, 8_000), NOTHING);
+}
+
+/// Talk-off: recorded speech, all there is, at its own rate.
+#[test]
+fn speech_is_no_digit() {
+    for name in ["m1_8k.wav", "f1_8k.wav", "m1_16k.wav", "f1_16k.wav"] {
+        let Some(said) =
+            testkit::data::read_wav("speech_is_no_digit", &format!("speech/core/{name}"))
+        else {
+            return;
+        };
+        let rate_hz = if name.contains("16k") { 16_000 } else { 8_000 };
+        for gain in [0.1, 1.0, 3.0] {
+            let said: Vec<i16> = said.iter().map(|&x| (f32::from(x) * gain) as i16).collect();
+            assert_eq!(hear(&said, rate_hz), NOTHING, "{name} × {gain}");
+        }
+    }
+}

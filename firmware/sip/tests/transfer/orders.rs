@@ -1,0 +1,187 @@
+//! Attended transfers by a server that connects the two itself: what it sends last comes in any
+//! order, and the phone is out of it in each.
+
+use sip::agent::{Event, Tables};
+use sip::message::{Method, Request};
+use sip::{CallHandle, EndedBy};
+
+use crate::CAROL;
+use crate::sent::notify;
+use crate::world::{PEER, World, calling, ends, sdp};
+
+/// Alice has transferred the peer to carol, who answered just now: the INVITEs of both calls, the
+/// held call, and the REFER.
+fn transferred(world: &mut World) -> (CallHandle, [Request; 2], Request) {
+    let (held, first) = calling(world);
+    let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
+    let second = world.request(&Method::Invite);
+    world.accept(&second, Some("c"), CAROL, &sdp("192.0.2.8", ""));
+    world.run_ms(20);
+    // The handset goes down in the moment in which it was answered.
+    world
+        .with(0, |alice, now| alice.transfer(held, consulted, now))
+        .unwrap();
+    assert_eq!(ends(&world.events(0)), [(EndedBy::Local, None); 2]);
+    let refer = world.request(&Method::Refer);
+    (held, [first, second], refer)
+}
+
+/// A request of one far end in the dialog this INVITE of alice's made.
+fn ask(invite: &Request, tag: &str, at: &str, method: &str, cseq: u32, body: &str) -> String {
+    let kind = if body.is_empty() {
+        ""
+    } else {
+        "Content-Type: application/sdp\r\n"
+    };
+    format!(
+        "{method} sip:alice@192.0.2.1 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP {at};rport;branch=z9hG4bK{tag}{method}{cseq}\r\nMax-Forwards: 70\r\n\
+         From: {};tag={tag}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {cseq} {method}\r\n\
+         Contact: <sip:{tag}@{at}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+        invite.headers.get("To").unwrap(),
+        invite.headers.get("From").unwrap(),
+        invite.headers.call_id().unwrap(),
+        body.len(),
+    )
+}
+
+fn news(invite: &Request, cseq: u32, status: &str) -> String {
+    let over = "Event: refer\r\nSubscription-State: terminated;reason=noresource\r\n\
+                Content-Type: message/sipfrag\r\n";
+    notify(invite, cseq, over, &format!("SIP/2.0 {status}\r\n"))
+}
+
+/// What came of the transfer.
+fn result(world: &mut World, held: CallHandle) -> Result<(), u16> {
+    world.run_ms(50);
+    let found = world.events(0).into_iter().find_map(|event| match event {
+        Event::Transferred { call, result, .. } if call == held => Some(result),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn nothing_is_left(world: &mut World) {
+    world.run_ms(70_000);
+    assert_eq!(world.phones[0].agent.tables(), Tables::default());
+    world.assert_empty();
+}
+
+#[test]
+fn last_word_may_come_before_the_202() {
+    let mut world = World::alone();
+    let (held, [first, _], refer) = transferred(&mut world);
+    world.send(PEER, 0, news(&first, 60, "200 OK"));
+    assert_eq!(result(&mut world, held), Ok(()));
+    assert_eq!(world.sent("BYE"), 2, "each call is ended once");
+    world.answer(&refer, 202, None, PEER, &[], None);
+    nothing_is_left(&mut world);
+}
+
+#[test]
+fn replaced_call_may_be_ended_before_the_202_and_before_the_last_word() {
+    for early in [true, false] {
+        let mut world = World::alone();
+        let (held, [first, second], refer) = transferred(&mut world);
+        if !early {
+            world.answer(&refer, 202, None, PEER, &[], None);
+        }
+        // Carol's phone ends what was replaced.
+        world.send(CAROL, 0, ask(&second, "c", CAROL, "BYE", 9, ""));
+        world.response(200);
+        if early {
+            world.answer(&refer, 202, None, PEER, &[], None);
+        }
+        world.send(PEER, 0, news(&first, 60, "200 OK"));
+        assert_eq!(result(&mut world, held), Ok(()), "{early}");
+        assert_eq!(world.sent("BYE"), 1, "only the call that is left");
+        nothing_is_left(&mut world);
+    }
+}
+
+#[test]
+fn far_end_may_hang_up_before_the_202_and_without_a_last_word() {
+    for code in [None, Some(202), Some(481)] {
+        let mut world = World::alone();
+        let (_, [first, second], refer) = transferred(&mut world);
+        world.send(PEER, 0, ask(&first, "p", PEER, "BYE", 9, ""));
+        world.response(200);
+        if let Some(code) = code {
+            world.answer(&refer, code, None, PEER, &[], None);
+        }
+        // The other call is about to be replaced: it gets a moment for that.
+        world.run_ms(3_000);
+        assert_eq!(world.sent("BYE"), 0, "{code:?}");
+        world.send(CAROL, 0, ask(&second, "c", CAROL, "BYE", 9, ""));
+        world.response(200);
+        nothing_is_left(&mut world);
+        assert_eq!(world.sent("BYE"), 0, "{code:?}: both were ended there");
+    }
+}
+
+#[test]
+fn server_that_connects_them_changes_calls_that_are_being_transferred() {
+    for (method, tag, at) in [
+        ("INVITE", "c", CAROL),
+        ("UPDATE", "c", CAROL),
+        ("INVITE", "p", PEER),
+        ("UPDATE", "p", PEER),
+    ] {
+        let mut world = World::alone();
+        let (held, [first, second], refer) = transferred(&mut world);
+        let invite = if tag == "c" { &second } else { &first };
+        let host = at.split_once(':').unwrap().0;
+        world.send(at, 0, ask(invite, tag, at, method, 9, &sdp(host, "")));
+        let answer = world.response(200);
+        let body = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert!(body.contains("a=inactive"), "{method} {tag}: {body}");
+        if method == "INVITE" {
+            world.send(at, 0, ask(invite, tag, at, "ACK", 9, ""));
+        }
+        world.run_ms(50);
+        assert!(
+            world.events(0).is_empty(),
+            "the owner has nothing to do with it"
+        );
+        world.answer(&refer, 202, None, PEER, &[], None);
+        world.send(PEER, 0, news(&first, 60, "200 OK"));
+        assert_eq!(result(&mut world, held), Ok(()), "{method} {tag}");
+        nothing_is_left(&mut world);
+    }
+}
+
+#[test]
+fn server_that_cannot_take_it_over_yet_is_asked_again() {
+    for refused_at_once in [true, false] {
+        let mut world = World::alone();
+        let (held, [first, _], refer) = transferred(&mut world);
+        if refused_at_once {
+            world.answer(&refer, 500, None, PEER, &[], None);
+        } else {
+            world.answer(&refer, 202, None, PEER, &[], None);
+            world.send(PEER, 0, news(&first, 60, "500 Server Internal Error"));
+        }
+        world.run_ms(500);
+        assert_eq!((world.sent("REFER"), world.sent("BYE")), (1, 0));
+        world.run_ms(600);
+        let again = world.request(&Method::Refer);
+        assert_eq!(again.headers.get("Refer-To"), refer.headers.get("Refer-To"));
+        world.answer(&again, 202, None, PEER, &[], None);
+        world.send(PEER, 0, news(&first, 61, "200 OK"));
+        assert_eq!(result(&mut world, held), Ok(()));
+        nothing_is_left(&mut world);
+    }
+}
+
+#[test]
+fn call_that_cannot_be_replaced_ends_both() {
+    // 481: whoever was consulted knows nothing of the call; it is not asked again.
+    let mut world = World::alone();
+    let (held, [first, _], refer) = transferred(&mut world);
+    world.answer(&refer, 202, None, PEER, &[], None);
+    let late = news(&first, 60, "481 Call/Transaction Does Not Exist");
+    world.send(PEER, 0, late);
+    assert_eq!(result(&mut world, held), Err(481));
+    assert_eq!((world.sent("REFER"), world.sent("BYE")), (1, 2));
+    nothing_is_left(&mut world);
+}
