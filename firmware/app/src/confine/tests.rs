@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 
@@ -71,6 +72,23 @@ fn a_confined_phone_reads_and_writes_its_own_files_only() {
             folder.join("other/file"),
             folder.join("state/link")
         )));
+    });
+}
+
+/// As a display: opened before, written and set as long as the phone runs, and not opened again.
+#[test]
+fn a_confined_phone_keeps_the_devices_it_has_and_opens_no_other() {
+    let path = "/dev/full";
+    let mut device = fs::OpenOptions::new().write(true).open(path).unwrap();
+    confined("devices", move |_| {
+        let written = std::io::Write::write_all(&mut device, b"x");
+        assert_eq!(written.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+        // SAFETY: FBIOBLANK with a number only, to a device that knows no such request.
+        #[expect(unsafe_code, reason = "see SAFETY above")]
+        let set = unsafe { libc::ioctl(device.as_raw_fd(), 0x4611, 0) };
+        let error = io::Error::last_os_error().raw_os_error();
+        assert_eq!((set, error), (-1, Some(libc::ENOTTY)));
+        assert!(is_denied(fs::File::open(path)));
     });
 }
 

@@ -135,6 +135,53 @@ fn a_confined_phone_is_a_user_of_its_own() {
     assert!(!machine.path("state/last-good.toml").exists());
 }
 
+/// Of a group's own address: two sockets listen to it, one after the other.
+fn listens_to(process: u32, port: u16) -> bool {
+    let known = fs::read_to_string(format!("/proc/{process}/net/udp")).unwrap();
+    // 239.77.1.1, as the kernel writes it on a little-endian machine.
+    known.contains(&format!("01014DEF:{port:04X}"))
+}
+
+#[test]
+fn a_phone_of_its_own_user_rings_hears_pages_and_exports() {
+    let machine = Machine::new("confined-more");
+    let port = testkit::process::free_port() & !1;
+    machine.card(&format!(
+        "[audio]\nring_sound = \"shut.wav\"\nring_sounds = {{ 2 = \"ring.wav\" }}\n\
+         [paging]\ngroups = {{ 1 = \"239.77.1.1:{port}\" }}\n"
+    ));
+    for_its_group(&machine.path("card"), 0o750);
+    for_its_group(&machine.path("card/offhook.toml"), 0o640);
+    for name in ["ring.wav", "shut.wav"] {
+        fs::copy(crate::orders::speech(), machine.path("card").join(name)).unwrap();
+    }
+    for_its_group(&machine.path("card/ring.wav"), 0o640);
+    // Not as the image mounts the card: what is root's alone is not the phone's to read.
+    fs::set_permissions(
+        machine.path("card/shut.wav"),
+        PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    let Some(mut phone) = confined_as_user(&machine) else {
+        return;
+    };
+    let log = || fs::read_to_string(machine.path("log")).unwrap();
+    until("the ring sounds are read", || {
+        log().contains("ring sound shut.wav")
+    });
+    assert!(!log().contains("ring sound ring.wav"), "{}", log());
+    until("the group", || listens_to(phone.child.id(), port));
+    phone.ask(r#"{"cmd":"lift"}"#);
+    phone.ask(r#"{"cmd":"press","keys":"*59#"}"#);
+    let table = machine.path("card/history.csv");
+    until("the table on the card", || table.exists());
+    assert_eq!(owner(&table).0, 0);
+    let csv = phone.ask(r#"{"cmd":"history","csv":true}"#);
+    assert_eq!(csv["csv"], fs::read_to_string(table).unwrap());
+    phone.ask(r#"{"cmd":"quit"}"#);
+    assert_eq!(phone.exit_code(), 0);
+}
+
 #[test]
 fn a_confined_phone_writes_its_card_by_the_broker() {
     let machine = Machine::new("confined");
