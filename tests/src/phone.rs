@@ -36,7 +36,7 @@ const KEPT_EVENTS: usize = 20_000;
 /// The phone's media sockets.
 #[derive(Debug)]
 struct Ports {
-    ip: std::net::IpAddr,
+    ip: IpAddr,
     range: (u16, u16),
     open: BTreeMap<u16, (StreamId, PacketKind)>,
 }

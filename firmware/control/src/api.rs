@@ -315,7 +315,7 @@ struct JsonLine {
 }
 
 /// Every command, as a request names it.
-pub const COMMANDS: [&str; 25] = [
+pub const COMMANDS: [&str; 26] = [
     "lift",
     "hang-up",
     "press",
@@ -467,7 +467,7 @@ mod tests {
 
     #[test]
     fn every_command_is_parsed() {
-        let table: [(&str, Request); 27] = [
+        let table: [(&str, Request); 28] = [
             (r#"{"cmd":"screen"}"#, Request::Screen),
             (r#"{"cmd":"history","csv":true}"#, Request::HistoryCsv),
             (

@@ -303,7 +303,7 @@ impl Phone {
 
     /// The account by which what is keyed now would be called, as far as that is known; `None`: by
     /// none.
-    pub fn dialling_account(&self) -> Option<crate::AccountId> {
+    pub fn dialling_account(&self) -> Option<AccountId> {
         self.lines.likely(&self.digits)
     }
 

@@ -80,12 +80,13 @@ pub fn receiving_pair(stream: StreamId, rtp: UdpSocket) -> io::Result<SocketPair
     setsockopt(&rtp, sockopt::ReceiveTimestampns, &true)?;
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let rtcp = crate::net::address::udp(loopback)?;
-    let v6 = rtp.local_addr()?.is_ipv6();
+    let local = (rtp.local_addr()?, rtcp.local_addr()?);
     Ok(SocketPair {
         stream,
         rtp,
         rtcp,
-        v6,
+        v6: local.0.is_ipv6(),
+        local,
     })
 }
 

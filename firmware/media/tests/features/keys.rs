@@ -4,7 +4,7 @@ use media::{Codec, Command, Event};
 use testkit::network::{Link, Loss};
 
 use crate::pair::{ID, Pair, babble, config, link};
-use crate::{loud, room, tone, tone_db};
+use crate::{loud, room, tone_db};
 
 fn digits(pair: &Pair, side: usize) -> Vec<u8> {
     pair.sides[side]

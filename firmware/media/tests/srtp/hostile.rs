@@ -6,7 +6,7 @@ use media::{Encryption, Event, PacketKind, SrtpStats, SrtpSuite, StreamConfig};
 use testkit::network::{Link, Loss};
 
 use crate::pair::{Pair, Rng, babble, lan};
-use crate::{FRAMES, RATE, STRANGER, key, protection, secured, tapped, throw, with};
+use crate::{FRAMES, RATE, STRANGER, protection, secured, tapped, throw, with};
 
 /// Case S10 of the security cases: clear RTP, wrong tags, replays, and a wrap with loss, all at
 /// once.

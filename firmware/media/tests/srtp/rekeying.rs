@@ -3,7 +3,7 @@
 use media::{Encryption, PacketKind, SrtpSuite, StreamConfig};
 
 use crate::pair::babble;
-use crate::{RATE, correlation, key, protection, replace, secured, tapped, throw, with};
+use crate::{RATE, correlation, protection, replace, secured, tapped, throw, with};
 
 #[test]
 fn a_stream_replaced_with_the_same_keys_goes_on() {

@@ -166,9 +166,11 @@ impl Phone {
             | StarCode::Voicemail
             | StarCode::SpeedDialSet
             | StarCode::Transfer
+            | StarCode::Conference
             | StarCode::Park
             | StarCode::PickUp
             | StarCode::Intercom
+            | StarCode::Paging
             | StarCode::EchoTest
             | StarCode::OwnNumber
             | StarCode::OwnAddress
