@@ -81,7 +81,7 @@ fn a_confined_phone_keeps_the_devices_it_has_and_opens_no_other() {
     let path = "/dev/full";
     let mut device = fs::OpenOptions::new().write(true).open(path).unwrap();
     confined("devices", move |_| {
-        let written = std::io::Write::write_all(&mut device, b"x");
+        let written = io::Write::write_all(&mut device, b"x");
         assert_eq!(written.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
         // SAFETY: FBIOBLANK with a number only, to a device that knows no such request.
         #[expect(unsafe_code, reason = "see SAFETY above")]
