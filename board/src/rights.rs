@@ -39,7 +39,7 @@ mod tests {
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("controlC0");
         std::fs::write(&path, "").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
         let seen = std::thread::scope(|scope| {
             let stranger = scope.spawn(|| {
                 // Of this thread alone; for root it takes the right to open everything away.

@@ -102,6 +102,9 @@ class Tree:
                 if tried.returncode:
                     os.unlink(patch)
                     done.append(f"patch dropped: {os.path.basename(patch)}")
+                    if name == "patchelf":
+                        self.own_rpaths()
+                        done.append("fix-rpath of our own")
                     continue
                 with open(patch) as file:
                     subprocess.run(["patch", "-p1", "-s", "-N", "-F0", "-d", work], stdin=file, check=True, capture_output=True)
@@ -112,6 +115,13 @@ class Tree:
                 self.before_evaluation(name, "".join(f"{kind}{prefix}_AUTORECONF = YES\n" for kind in kinds))
                 done.append("configure made by autoreconf")
         return done
+
+    def own_rpaths(self):
+        """Buildroot's script for library paths wants an option of its patched patchelf; ours does without."""
+        path = os.path.join(self.folder, "support/scripts/fix-rpath")
+        # A link to the tree's own: not to be written through.
+        os.unlink(path)
+        shutil.copy2(os.path.join(os.path.dirname(os.path.abspath(__file__)), "fix-rpath"), path)
 
     @staticmethod
     def subdirectory(text):

@@ -15,6 +15,7 @@ cat >"$work/buildroot/Makefile" <<M
 export BR2_VERSION := $VERSION
 all:
 	echo ">>> busybox 1.37.0 Building"; echo ">>> busybox 1.37.0 Installing"; printf '\\033[7m>>> linux 6.18.7 Building\\033[27m\\n'
+	printf '\\033[7m>>>   Finalizing host directory\\033[27m\\n'
 	test -z "\$\$SAYS" || { echo "\$\$SAYS"; test -n "\$\$FAIL" || exit 1; }
 	test -z "\$\$FAIL" || { echo "make: *** [Makefile:1: \$(O)/build/\$\$FAIL/.stamp_downloaded] Error 1"; exit 1; }
 	mkdir -p \$(O)/images; echo image >\$(O)/images/offhook-virt-7.8.9.img.xz; env >\$(O)/environment
@@ -29,6 +30,7 @@ image() { (cd "$work/project" && BUILDROOT=$work/buildroot BOARD=virt IMAGE_VERS
 
 said=$(image env) || fail "it does not build: $said"
 is "progress" "$said" "image: package 1 of 3: busybox (0 min)"
+is "what is done with all packages" "$said" "image: Finalizing host directory (0 min)"
 is "progress, in colour" "$said" "image: package 2 of 3: linux (0 min)"
 [ -s "$work/project/target/image/offhook-virt-7.8.9.img.xz" ] || fail "the image is not in target/image"
 environment=$(cat "$work/project/target/image/build-virt/environment" 2>/dev/null)

@@ -162,6 +162,18 @@ is "the report: what was done" "$report" "patch dropped: 0002-of-another-version
 is "the report: PyPI" "$report" '"from": "pypi"'
 is "the report: how many are the very ones" "$report" '"same": 1'
 
+# Library paths of the target without Buildroot's own patchelf.
+if command -v patchelf >/dev/null && command -v cc >/dev/null; then
+  mkdir -p "$work/target/usr/lib" "$work/target/usr/bin"
+  echo 'int main(void) { return 0; }' >"$work/main.c"
+  # shellcheck disable=SC2016
+  for path in /nowhere/host/lib:/usr/lib '$ORIGIN/../lib' /nowhere/host/lib; do
+    cc -o "$work/target/usr/bin/program" -Wl,-rpath,"$path" "$work/main.c"
+    TARGET_DIR=$work/target PATCHELF=patchelf "$root/buildroot/debian/fix-rpath" target || fail "fix-rpath ends with $?"
+    is "the library paths of $path" "[$(patchelf --print-rpath "$work/target/usr/bin/program")]" "[$(sed 's#/nowhere/host/lib:*##' <<<"$path")]"
+  done
+else echo "SKIPPED: library paths of the target: no patchelf or no compiler"; fi
+
 # Again: nothing is fetched, the copy is the same.
 rm "$work/calls"; before=$(cd "$work/out/debian/tree-virt" && find . -type f | sort | xargs sha256sum | sha256sum)
 said=$(fetch) || fail "the second time: $said"

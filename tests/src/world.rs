@@ -10,6 +10,7 @@
 //! A scenario that fails prints its seed and the signalling, and leaves `target/sim/NAME.pcap`.
 //! `OFFHOOK_SIM_PCAP=1` leaves one always.
 
+mod display;
 mod hear;
 mod others;
 mod setup;
@@ -424,33 +425,6 @@ impl World {
     /// Puts the handset down.
     pub fn hang_up(&mut self, id: PhoneId) {
         self.board(id, BoardEvent::Hook(false));
-    }
-
-    /// Something is wrong with this phone's settings.
-    pub fn set_config_fault(&mut self, id: PhoneId, code: u8) {
-        self.phones[id.0].control.set_config_fault(Some(code));
-    }
-
-    /// This phone has no settings, and keys can make some.
-    pub fn offer_set_up(&mut self, id: PhoneId) {
-        self.phones[id.0].control.offer_set_up(true);
-    }
-
-    /// This phone has a display, which is dim after a minute and dark after ten.
-    pub fn add_display(&mut self, id: PhoneId) {
-        let now = self.base + self.now;
-        let settings = control::DisplaySettings {
-            dim_after: Some(secs(60)),
-            off_after: Some(secs(600)),
-        };
-        self.phones[id.0].control.set_display(settings, now);
-    }
-
-    /// What it shows, and how bright it is.
-    pub fn screen(&mut self, id: PhoneId) -> (display::Screen, control::Brightness) {
-        let now = self.base + self.now;
-        let shown = self.phones[id.0].control.screen(now);
-        shown.unwrap_or_else(|| panic!("this phone has no display"))
     }
 
     /// Presses the flash key.

@@ -286,7 +286,7 @@ mod tests {
         for cut in 0..=whole.len() {
             let read = History::parse(&whole[..cut]).unwrap();
             // Whole lines before the cut; the last one may do without its end of line.
-            let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
+            let lines = whole[..cut].split(|byte| *byte == b'\n').count() - 1;
             let kept = read.entries.len();
             assert!(
                 kept == lines || kept == lines + 1,

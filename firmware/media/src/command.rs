@@ -49,6 +49,10 @@ pub struct RingTone {
 
 /// What is heard of a bell.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the engine takes it over without freeing anything"
+)]
 pub enum RingSound {
     /// A tone with its cadence.
     Tone(ToneSpec),
@@ -142,6 +146,10 @@ pub enum Command {
 }
 
 /// What the engine reports. Fixed size, but for streams that are returned to be freed.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the audio thread may not allocate a box for its figures"
+)]
 pub enum Event {
     /// A stream was stopped or replaced; drop it on the control thread.
     Retired(Box<Stream>),

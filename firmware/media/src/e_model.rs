@@ -18,10 +18,10 @@
 //! Neither G.113 nor any of its amendments has values for Opus. Al-Ahmadi, Počta and Melvin
 //! ("Instrumental estimation of E-model equipment impairment factor parameters for super-wideband
 //! Opus codec", ISSC 2019, and their table of 2021) publish them from P.863: Ie 20.0 for wideband
-//! VBR at 13 kbit/s, the highest rate they have for that band, and Bpl 11.28 for random loss at 25 kbit/s,
-//! which is about what this phone sends. PESQ-WB measured with this phone's own Opus at 24 and
-//! 32 kbit/s (4.24, 4.18) gives Ie 20 to 23 on the same scale. More bits are rated no better.
-//! Frames that FEC restores are not counted as lost, so Bpl has nothing to say of it.
+//! VBR at 13 kbit/s, the highest rate they have for that band, and Bpl 11.28 for random loss at
+//! 25 kbit/s, which is about what this phone sends. PESQ-WB measured with this phone's own Opus at
+//! 24 and 32 kbit/s (4.24, 4.18) gives Ie 20 to 23 on the same scale. More bits are rated no
+//! better. Frames that FEC restores are not counted as lost, so Bpl has nothing to say of it.
 //!
 //! For G.722 under loss nothing is published: the Bpl of the other wideband codec stands in.
 

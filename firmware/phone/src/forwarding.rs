@@ -178,6 +178,7 @@ mod tests {
     const PLACED: CallId = CallId(2);
 
     fn begun() -> (Forwards, Instant) {
+        #[expect(clippy::disallowed_methods, reason = "some instant to count from")]
         let now = Instant::now();
         let mut forwards = Forwards::default();
         forwards.begin(CALLER, PLACED, "103", now + Duration::from_secs(60));

@@ -106,8 +106,7 @@ pub enum MessageWaiting {
 pub struct AccountEvents {
     /// News of the mailbox.
     pub messages: MessageWaiting,
-    /// Subscribe to the account's own registration (RFC 3680): one that an administrator took away
-    /// is made again.
+    /// Subscribe to the account's own registration (RFC 3680): what is removed is made again.
     pub watch_registration: bool,
     /// The server may have calls answered, resumed and put on hold (`Event: talk`, `hold`).
     pub remote_control: bool,

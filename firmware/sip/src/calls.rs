@@ -31,7 +31,7 @@ const MAX_CALLS: usize = 16;
 
 /// All calls.
 pub(crate) struct Calls {
-    calls: BTreeMap<CallHandle, Call>,
+    by_handle: BTreeMap<CallHandle, Call>,
     next: u64,
     /// Calls each of whose servers may be silent for so long only: emergency calls that can go
     /// another way.
@@ -44,7 +44,7 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new() -> Self {
         Self {
-            calls: BTreeMap::new(),
+            by_handle: BTreeMap::new(),
             next: 1,
             urgent: BTreeMap::new(),
             referrers: ReferSubscriptions::default(),
@@ -53,30 +53,30 @@ impl Calls {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.calls.len()
+        self.by_handle.len()
     }
 
     pub(crate) fn get(&self, handle: CallHandle) -> Option<&Call> {
-        self.calls.get(&handle)
+        self.by_handle.get(&handle)
     }
 
     pub(crate) fn contains(&self, handle: CallHandle) -> bool {
-        self.calls.contains_key(&handle)
+        self.by_handle.contains_key(&handle)
     }
 
     pub(crate) fn handles(&self) -> Vec<CallHandle> {
-        self.calls.keys().copied().collect()
+        self.by_handle.keys().copied().collect()
     }
 
     /// How many dialogs there are, those kept for a referrer included.
     pub(crate) fn dialog_count(&self) -> usize {
-        let own: usize = self.calls.values().map(Call::dialog_count).sum();
+        let own: usize = self.by_handle.values().map(Call::dialog_count).sum();
         own + self.referrers.orphans()
     }
 
     /// What watchers learn of the calls.
     pub(crate) fn summaries(&self) -> Vec<CallSummary> {
-        self.calls.values().filter_map(Call::summary).collect()
+        self.by_handle.values().filter_map(Call::summary).collect()
     }
 
     /// How long the servers of the INVITE may be silent, where it is one of an emergency call.
@@ -95,7 +95,7 @@ impl Calls {
         now: Instant,
         turn: impl FnOnce(&mut Call, &mut Turn<'_>),
     ) -> Option<Vec<Action>> {
-        let call = self.calls.get_mut(&handle)?;
+        let call = self.by_handle.get_mut(&handle)?;
         let span = call.span().clone();
         let _entered = span.enter();
         let mut todo = Turn::new(env, now);
@@ -106,7 +106,7 @@ impl Calls {
     /// After each turn: keeps the index in step, and takes a call that is over out of the table.
     /// Returns whether it is, and the status its referrer is still to learn.
     pub(crate) fn after_turn(&mut self, handle: CallHandle, shared: &mut Shared) -> AfterTurn {
-        let Some(call) = self.calls.get_mut(&handle) else {
+        let Some(call) = self.by_handle.get_mut(&handle) else {
             return AfterTurn::GoesOn;
         };
         let Some(over) = call.take_over() else {
@@ -114,7 +114,7 @@ impl Calls {
             shared.deadlines.set(Waiter::Call(handle), deadline);
             return AfterTurn::GoesOn;
         };
-        self.calls.remove(&handle);
+        self.by_handle.remove(&handle);
         self.urgent.remove(&handle);
         shared.deadlines.set(Waiter::Call(handle), None);
         let (code, dialog) = (over.code, over.dialog.as_ref());
@@ -127,7 +127,7 @@ impl Calls {
 
     /// OPTIONS in an established call: whether the far end still knows it.
     pub(crate) fn peer_check(&mut self, handle: CallHandle, env: &Env) -> Option<OutgoingRequest> {
-        let call = self.calls.get_mut(&handle)?;
+        let call = self.by_handle.get_mut(&handle)?;
         let account = call.account();
         let dialog = call.dialog_mut()?;
         let mut request = dialog.request(&Method::Options);
@@ -150,7 +150,7 @@ impl Calls {
 
     /// A request in a call was sent again under a higher number.
     pub(crate) fn handle_renumbered(&mut self, handle: CallHandle, cseq: u32) {
-        if let Some(call) = self.calls.get_mut(&handle) {
+        if let Some(call) = self.by_handle.get_mut(&handle) {
             call.handle_renumbered(cseq);
         }
     }
@@ -158,7 +158,7 @@ impl Calls {
     /// The calls whose Contact is another one now that the phone has another address, or (`by`) is
     /// seen at another one by an account's server.
     pub(crate) fn moved(&self, by: Option<usize>, shared: &Shared) -> Vec<(CallHandle, SipUri)> {
-        let calls = self.calls.iter();
+        let calls = self.by_handle.iter();
         calls
             .filter(|(_, call)| by.is_none() || call.account() == by)
             .map(|(handle, call)| {
@@ -172,7 +172,7 @@ impl Calls {
 
     /// The call a request with a To tag belongs to.
     pub(crate) fn of_request(&self, request: &Request) -> Option<CallHandle> {
-        let mut calls = self.calls.iter();
+        let mut calls = self.by_handle.iter();
         calls
             .find(|(_, call)| call.owns(request))
             .map(|(handle, _)| *handle)
@@ -220,7 +220,7 @@ impl Calls {
         from: Flow,
         request: &Request,
     ) -> Option<(bool, bool)> {
-        let call = self.calls.get_mut(&handle)?;
+        let call = self.by_handle.get_mut(&handle)?;
         Some(call.check_order(from, request))
     }
 }

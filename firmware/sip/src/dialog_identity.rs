@@ -1,7 +1,7 @@
 //! Who talks to whom in a call.
 
 use crate::dialog::Dialog;
-use crate::message::NameAddr;
+use crate::message::{NameAddr, Params};
 
 /// Who talks to whom in a call: what a report of it names (RFC 6035 section 4.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl DialogIdentity {
 /// Name and address, domain, tag.
 fn party(address: &NameAddr) -> (String, String, String) {
     let bare = NameAddr {
-        params: Default::default(),
+        params: Params::default(),
         ..address.clone()
     };
     let domain = address.uri.as_sip().map(|uri| uri.host().to_string());

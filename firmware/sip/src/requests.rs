@@ -42,7 +42,7 @@ pub(crate) const NO_ADDRESS: &str =
 /// All requests under way.
 pub(crate) struct Requests {
     clients: Table<ClientEntry>,
-    requests: BTreeMap<RequestId, ClientRequest>,
+    by_id: BTreeMap<RequestId, ClientRequest>,
     /// Lookups under way, and the request each is for.
     lookups: BTreeMap<LookupId, RequestId>,
     next_lookup: u64,
@@ -55,7 +55,7 @@ impl Requests {
     pub(crate) fn new() -> Self {
         Self {
             clients: Table::new(MAX_CLIENTS),
-            requests: BTreeMap::new(),
+            by_id: BTreeMap::new(),
             lookups: BTreeMap::new(),
             next_lookup: 1,
             failures: VecDeque::new(),
@@ -94,7 +94,7 @@ impl Requests {
     }
 
     fn without_transaction(&self) -> usize {
-        let requests = self.requests.values();
+        let requests = self.by_id.values();
         requests
             .filter(|request| request.transaction().is_none())
             .count()
@@ -102,12 +102,12 @@ impl Requests {
 
     /// The account a request went by.
     pub(crate) fn account(&self, id: RequestId) -> Option<usize> {
-        self.requests.get(&id).and_then(ClientRequest::account)
+        self.by_id.get(&id).and_then(ClientRequest::account)
     }
 
     /// The dialog a response to a request makes.
     pub(crate) fn dialog_of(&self, id: RequestId, response: &Response) -> Option<Dialog> {
-        let request = self.requests.get(&id)?;
+        let request = self.by_id.get(&id)?;
         Dialog::of_caller(request.request(), response, request.flow())
     }
 
@@ -120,7 +120,7 @@ impl Requests {
         now: Instant,
     ) {
         // Inside of a dialog the routes are those of the request, whatever the response records.
-        let request = self.requests.get(&id);
+        let request = self.by_id.get(&id);
         let routes = request.and_then(|request| request.request().headers.routes().ok());
         if let Some(mut dialog) = self.dialog_of(id, response) {
             dialog.routes = routes.unwrap_or_default();
@@ -169,7 +169,7 @@ impl Requests {
             return self.fail(purpose, 503, reason);
         }
         let hop = match &outgoing.hop {
-            _ if self.requests.len() >= MAX_CLIENTS => {
+            _ if self.by_id.len() >= MAX_CLIENTS => {
                 return self.fail(purpose, 503, "too many requests under way".to_owned());
             }
             Ok(hop) => hop.clone(),
@@ -186,7 +186,7 @@ impl Requests {
             urgency.and_then(|urgency| urgency.last)
         };
         let request = ClientRequest::new(outgoing, hop, delivery, &shared.env, now);
-        self.requests.insert(id, request);
+        self.by_id.insert(id, request);
         let nothing = "there is no server to send it to".to_owned();
         self.on_step(id, Step::TryNext(503, nothing), shared, now);
     }
@@ -222,7 +222,7 @@ impl Requests {
         shared: &mut Shared,
         now: Instant,
     ) -> Option<Step> {
-        let request = self.requests.get_mut(&id)?;
+        let request = self.by_id.get_mut(&id)?;
         let step = request.handle_targets(found, &shared.env, now);
         let host = request.hop().host.clone();
         if let Some(account) = request.account() {
@@ -234,7 +234,7 @@ impl Requests {
 
     /// Does what follows for a request.
     fn on_step(&mut self, id: RequestId, step: Step, shared: &mut Shared, now: Instant) {
-        let Some(purpose) = self.requests.get(&id).map(ClientRequest::purpose) else {
+        let Some(purpose) = self.by_id.get(&id).map(ClientRequest::purpose) else {
             return;
         };
         match step {
@@ -264,7 +264,7 @@ impl Requests {
             }
             Step::TryNext(code, reason) => self.try_next(id, code, reason, shared, now),
             Step::Overtake(code, reason) => {
-                let choice = self.requests.get(&id).and_then(ClientRequest::choice);
+                let choice = self.by_id.get(&id).and_then(ClientRequest::choice);
                 self.overtake(id, shared);
                 if let (Purpose::Register(account), Some(choice)) = (purpose, choice)
                     && let Some(registration) = shared.registrations.get_mut(account)
@@ -307,10 +307,7 @@ impl Requests {
                     return;
                 }
             }
-            let next = self
-                .requests
-                .get_mut(&id)
-                .and_then(ClientRequest::next_lookup);
+            let next = self.by_id.get_mut(&id).and_then(ClientRequest::next_lookup);
             let Some(hop) = next else {
                 if !self.fall_back(id, shared, now) {
                     self.give_up(id, code, reason, shared, now);
@@ -346,7 +343,7 @@ impl Requests {
         shared: &mut Shared,
         now: Instant,
     ) {
-        if let Some(request) = self.requests.get(&id) {
+        if let Some(request) = self.by_id.get(&id) {
             let purpose = request.purpose();
             self.cancel_overtaken(id, shared, now);
             self.forget(id, shared);
@@ -358,7 +355,7 @@ impl Requests {
     pub(crate) fn forget(&mut self, id: RequestId, shared: &mut Shared) {
         self.lookups.retain(|_, owner| *owner != id);
         shared.deadlines.set(Waiter::Request(id), None);
-        let Some(request) = self.requests.remove(&id) else {
+        let Some(request) = self.by_id.remove(&id) else {
             return;
         };
         let all = request
@@ -384,7 +381,7 @@ impl Requests {
         now: Instant,
         attempt: impl FnOnce(&mut ClientRequest, &mut Env, Instant) -> Option<Prepared>,
     ) -> Option<Prepared> {
-        attempt(self.requests.get_mut(&id)?, &mut shared.env, now)
+        attempt(self.by_id.get_mut(&id)?, &mut shared.env, now)
     }
 
     /// Sends a request to one address in a transaction of its own; whether that worked.
@@ -395,7 +392,7 @@ impl Requests {
         shared: &mut Shared,
         now: Instant,
     ) -> bool {
-        let Some(request) = self.requests.get_mut(&id) else {
+        let Some(request) = self.by_id.get_mut(&id) else {
             return true;
         };
         let remote = prepared.remote;
@@ -425,7 +422,7 @@ impl Requests {
             let to = prepared.request.headers.to().ok();
             let tag = to.and_then(|to| to.tag().map(str::to_owned));
             self.forget(id, shared);
-            if let Some(invite) = self.requests.get_mut(&invite) {
+            if let Some(invite) = self.by_id.get_mut(&invite) {
                 let bytes = prepared.bytes.clone();
                 invite.handle_acknowledged(tag.unwrap_or_default(), flow, bytes);
             }
@@ -454,7 +451,7 @@ impl Requests {
         let opening = flow
             .connection()
             .is_some_and(|connection| !shared.transport.connections.is_open(connection));
-        if let Some(request) = self.requests.get_mut(&id) {
+        if let Some(request) = self.by_id.get_mut(&id) {
             request.handle_sent(flow, transaction, opening, now);
         }
         self.schedule_request(id, shared);
@@ -477,7 +474,7 @@ impl Requests {
             .filter_map(|(_, entry)| entry.owner)
             .collect();
         for id in waiting {
-            if let Some(request) = self.requests.get_mut(&id) {
+            if let Some(request) = self.by_id.get_mut(&id) {
                 request.handle_connected(now);
                 self.schedule_request(id, shared);
             }
@@ -491,7 +488,7 @@ impl Requests {
         shared: &mut Shared,
         now: Instant,
     ) {
-        let Some(request) = self.requests.get_mut(&id) else {
+        let Some(request) = self.by_id.get_mut(&id) else {
             return;
         };
         let transaction = request.transaction();
@@ -517,7 +514,7 @@ impl Requests {
         shared: &mut Shared,
         now: Instant,
     ) {
-        let Some(request) = self.requests.get_mut(&id) else {
+        let Some(request) = self.by_id.get_mut(&id) else {
             return;
         };
         let transaction = request.transaction();
@@ -537,7 +534,7 @@ impl Requests {
         shared: &mut Shared,
         now: Instant,
     ) {
-        let Some(request) = self.requests.get(&invite) else {
+        let Some(request) = self.by_id.get(&invite) else {
             return;
         };
         let account = request.account();
@@ -550,7 +547,7 @@ impl Requests {
     }
 
     fn schedule_request(&mut self, id: RequestId, shared: &mut Shared) {
-        let deadline = self.requests.get(&id).and_then(ClientRequest::deadline);
+        let deadline = self.by_id.get(&id).and_then(ClientRequest::deadline);
         shared.deadlines.set(Waiter::Request(id), deadline);
     }
 }

@@ -1,11 +1,5 @@
 //! A hold that the far end refuses, by each of its ways: the owner learns it, or the call is over.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 mod world;
 
 use sip::message::{Method, Request};

@@ -5,7 +5,7 @@ use std::fmt;
 /// Extended RTCP reports that one end wants from the other (RFC 3611 section 5.1, `a=rtcp-xr`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RtcpXr {
-    /// VoIP metrics: how the sound is received.
+    /// `voip-metrics`: how the sound is received.
     pub voip_metrics: bool,
     /// Receiver reference time and its answer, so that who only receives knows the round trip, too.
     pub round_trip: bool,

@@ -461,7 +461,7 @@ impl Registrar {
         }
         response.headers.remove(own);
         if self.refuses_redirections && response.code() == Some(302) {
-            response.start = "SIP/2.0 403 Redirections are not allowed".to_owned();
+            response.start = String::from("SIP/2.0 403 Redirections are not allowed");
             response.headers.retain(|(name, _)| long(name) != "contact");
         }
         let to = via_address(response.all("via").first()?)?;

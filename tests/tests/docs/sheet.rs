@@ -19,8 +19,8 @@ const COLUMN: f64 = 66.0;
 /// What the lowest line must stay above.
 const BOTTOM: f64 = 288.0;
 /// Height of the letters, and of a line.
-const LETTER: f64 = 2.6;
-const LINE: f64 = 3.4;
+const LETTER: f64 = 2.4;
+const LINE: f64 = 3.1;
 /// Width of a letter in its height: the mean of English text in this font, and a tenth.
 const WIDTH: f64 = 0.6;
 

@@ -312,7 +312,8 @@ fn captured_headers_are_read_by_tcpdump() {
         let packet = &bytes[at + 16..at + 16 + kept];
         // IPv4, UDP, and of 172 bytes of RTP the 12 of its header.
         let rtp = &packet[28..];
-        if rtp[1] & 0x7F == 0 {
+        let payload_type = rtp[1] & 0x7F;
+        if payload_type == 0 {
             assert_eq!((kept, whole), (28 + 12, 28 + 172), "{media}");
             let port = u16::from_be_bytes([packet[20], packet[21]]);
             let to = u16::from_be_bytes([packet[22], packet[23]]);

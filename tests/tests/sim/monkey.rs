@@ -56,7 +56,7 @@ fn act(world: &mut World, rng: &mut Rng, phones: usize) {
 
 /// Keys of a phone that lies on the hook are the menu's.
 fn menu(world: &mut World, rng: &mut Rng, who: PhoneId) {
-    for n in 0..1 + rng.below(12) as u64 {
+    for n in 0..=(rng.below(12) as u64) {
         let key = char::from(b"5555888226640*#13A"[rng.below(18)]);
         world.board_event(who, ms(n * 140), BoardEvent::KeyDown(key));
         world.board_event(who, ms(n * 140 + 80), BoardEvent::KeyUp(key));

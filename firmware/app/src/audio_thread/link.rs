@@ -63,6 +63,10 @@ pub enum LossReason {
 }
 
 /// What the audio thread reports, and what it gives back to be freed.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the audio thread may not allocate a box for its figures"
+)]
 pub enum AudioReport {
     /// From the engine.
     Media(media::Event),

@@ -17,7 +17,7 @@ const LEAST_WIDTH: f64 = 100.0;
 /// A text is cut where a box would be wider.
 const MOST_WIDTH: f64 = 240.0;
 const FONT_SIZE: f64 = 11.0;
-/// Advance of each character from space to tilde in a thousandth of the font's size: DejaVu Sans,
+/// Advance of each character from space to tilde in a thousandth of the font's size: `DejaVu` Sans,
 /// the widest of the usual sans-serif fonts.
 #[rustfmt::skip]
 const ADVANCES: [u16; 95] = [

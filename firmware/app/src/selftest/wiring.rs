@@ -178,7 +178,7 @@ fn beep(card: &mut dyn AudioDevice, count: u32) {
         }
         for sample in &mut period {
             let at = frame as f32 / format.rate_hz as f32;
-            let on = (at / BEEP.as_secs_f32()) as u32 % 2 == 0;
+            let on = ((at / BEEP.as_secs_f32()) as u32).is_multiple_of(2);
             let tone = (at * FREQUENCY * std::f32::consts::TAU).sin() * AMPLITUDE;
             *sample = if on { tone as i16 } else { 0 };
             frame += 1;

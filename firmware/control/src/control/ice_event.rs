@@ -93,13 +93,12 @@ impl Control {
         now: Instant,
     ) -> bool {
         let (account, offered) = self.account_and_offer(awaiting);
-        let known = match self.wanted(account, offered) {
-            Some(wanted) => self.ice.open(stream, sockets, wanted, now),
-            None => {
-                // They were asked for by another account.
-                self.close_ice(stream, now);
-                true
-            }
+        let known = if let Some(wanted) = self.wanted(account, offered) {
+            self.ice.open(stream, sockets, wanted, now)
+        } else {
+            // They were asked for by another account.
+            self.close_ice(stream, now);
+            true
         };
         if !known && matches!(awaiting, AwaitingSockets::Place { to, .. } if to.emergency) {
             self.ice.hurry(stream, now);

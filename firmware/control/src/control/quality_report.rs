@@ -52,7 +52,10 @@ impl Control {
         let due = |record: &&mut CallRecord| {
             record.is_established()
                 && record.outcome.is_none()
-                && record.quality.seconds() % u64::from(interval_s.max(1)) == 0
+                && record
+                    .quality
+                    .seconds()
+                    .is_multiple_of(u64::from(interval_s.max(1)))
         };
         let Some(record) = self.calls.get(call).filter(due) else {
             return;

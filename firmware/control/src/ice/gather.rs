@@ -188,14 +188,14 @@ impl Gatherer {
                 self.finish(now);
                 return true;
             }
-            if !self.is_done {
-                question.mapped = question.mapped.or(mapped);
-            } else {
+            if self.is_done {
                 // What was not known in time is no change, and no news for who has our offer.
                 if question.mapped.is_some() && question.mapped != mapped {
                     self.remapped.get_or_insert(now + TOGETHER);
                 }
                 question.mapped = mapped;
+            } else {
+                question.mapped = question.mapped.or(mapped);
             }
             self.finish(now);
             return true;

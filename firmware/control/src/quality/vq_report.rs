@@ -158,7 +158,10 @@ impl VqReport<'_> {
         if let (Some(far), true) = (self.far_metrics, self.metrics.round_trip_ms > 0) {
             // Section 4.6.2.6: half of the round trip, and of what both ends add to it.
             let both = u32::from(self.metrics.end_system_ms) + u32::from(far.end_system_ms);
-            delay.add("SOWD", (u32::from(self.metrics.round_trip_ms) + both) / 2)?;
+            delay.add(
+                "SOWD",
+                u32::midpoint(u32::from(self.metrics.round_trip_ms), both),
+            )?;
         }
         if let Some((now, most)) = jitter_ms {
             delay.add("IAJ", now.round())?;

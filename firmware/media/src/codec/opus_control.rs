@@ -124,7 +124,7 @@ impl OpusControl {
     /// A second is over. Some: the settings changed.
     pub(crate) fn on_second(&mut self) -> Option<OpusSettings> {
         self.in_time_s = self.in_time_s.saturating_add(1);
-        if self.complexity == BEST_COMPLEXITY || self.in_time_s % IN_TIME_S != 0 {
+        if self.complexity == BEST_COMPLEXITY || !self.in_time_s.is_multiple_of(IN_TIME_S) {
             return None;
         }
         self.complexity += 1;

@@ -32,7 +32,7 @@ impl Stretch {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Bursts {
     /// What lies in bursts that are over, and how many they were.
-    bursts: Stretch,
+    over: Stretch,
     number: u64,
     /// What lies in gaps for certain.
     gaps: Stretch,
@@ -85,7 +85,7 @@ impl Bursts {
         );
         // One packet alone, with enough received on either side, is part of the gap.
         if open.unheard > 1 {
-            self.bursts.add(&open);
+            self.over.add(&open);
             self.number += 1;
         } else {
             self.gaps.add(&open);
@@ -99,9 +99,9 @@ impl Bursts {
         whole.close();
         let number = whole.number as f64;
         BurstMeans {
-            burst_density: whole.bursts.density(),
+            burst_density: whole.over.density(),
             gap_density: whole.gaps.density(),
-            burst_ms: whole.bursts.ms / number.max(1.0),
+            burst_ms: whole.over.ms / number.max(1.0),
             // The call begins and ends with a gap, however short.
             gap_ms: whole.gaps.ms / (number + 1.0),
         }
@@ -110,8 +110,8 @@ impl Bursts {
     /// The burst ratio of G.107: mean length of a run of missing packets, against what it would be
     /// if each were missing by chance alone. 1 where nothing was.
     pub(crate) fn ratio(&self) -> f32 {
-        let missing = self.bursts.unheard + self.gaps.unheard + self.open.unheard;
-        let all = self.bursts.packets + self.gaps.packets + self.open.packets + self.since.packets;
+        let missing = self.over.unheard + self.gaps.unheard + self.open.unheard;
+        let all = self.over.packets + self.gaps.packets + self.open.packets + self.since.packets;
         if self.runs == 0 || missing >= all {
             return 1.0;
         }

@@ -9,6 +9,7 @@ use super::Stream;
 use crate::e_model::{Rating, Reception};
 use crate::jitter::MOST_TARGET_MS;
 use crate::playout::bursts::GMIN;
+use crate::rtcp::RtcpSession;
 use crate::rtcp::xr::{Concealment, VoipMetrics};
 use crate::stats::Missing;
 
@@ -67,7 +68,7 @@ impl Stream {
 
     /// Gives the reports to come what they say of the sound received.
     pub(super) fn describe_reception(&mut self) {
-        if self.rtcp.as_ref().is_some_and(|rtcp| rtcp.wants_metrics()) {
+        if self.rtcp.as_ref().is_some_and(RtcpSession::wants_metrics) {
             let metrics = self.voip_metrics();
             if let Some(rtcp) = &mut self.rtcp {
                 rtcp.set_metrics(metrics);

@@ -240,7 +240,7 @@ mod tests {
         }
         keyed.sort_unstable();
         let signs = (' '..='~').filter(|c| !c.is_ascii_alphanumeric());
-        assert_eq!(keyed, Vec::from_iter(signs));
+        assert_eq!(keyed, signs.collect::<Vec<_>>());
     }
 
     #[test]

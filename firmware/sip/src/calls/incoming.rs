@@ -45,7 +45,7 @@ impl Calls {
         flow: Flow,
         shared: &Shared,
     ) -> Result<Option<CallHandle>, Reply> {
-        if self.calls.len() >= MAX_CALLS {
+        if self.by_handle.len() >= MAX_CALLS {
             return Err(Reply::refusal(486));
         }
         let replaces = self
@@ -73,7 +73,7 @@ impl Calls {
             return Ok(None);
         };
         let named = |call: &Call| call.is_named_by(&replaces.dialog);
-        match self.calls.iter().find(|(_, call)| named(call)) {
+        match self.by_handle.iter().find(|(_, call)| named(call)) {
             Some((handle, call)) => {
                 call.check_replaced(&replaces.dialog, account, secure, replaces.early_only)?;
                 Ok(Some(*handle))
@@ -141,7 +141,7 @@ impl Calls {
             replaces: new.replaces,
         };
         shared.deadlines.set(Waiter::Call(handle), call.deadline());
-        self.calls.insert(handle, call);
+        self.by_handle.insert(handle, call);
         event
     }
 }

@@ -37,7 +37,7 @@ impl Calls {
         shared: &mut Shared,
         now: Instant,
     ) -> Result<(CallHandle, Vec<Action>), InviteError> {
-        if self.calls.len() >= MAX_CALLS {
+        if self.by_handle.len() >= MAX_CALLS {
             return Err(InviteError::TooManyCalls);
         }
         let Dialled {
@@ -98,7 +98,7 @@ impl Calls {
         let call = Call::place(handle, account, placement, &mut turn)
             .map_err(|error| InviteError::NoEncryption(error.to_string()))?;
         let actions = turn.into_actions();
-        self.calls.insert(handle, call);
+        self.by_handle.insert(handle, call);
         Ok((handle, actions))
     }
 

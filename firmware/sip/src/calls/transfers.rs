@@ -77,7 +77,10 @@ impl Calls {
         &mut self,
         handle: CallHandle,
     ) -> Result<(ReferRequest, Option<usize>), InviteError> {
-        let call = self.calls.get_mut(&handle).ok_or(InviteError::NotAsked)?;
+        let call = self
+            .by_handle
+            .get_mut(&handle)
+            .ok_or(InviteError::NotAsked)?;
         let refer = call.take_refer().ok_or(InviteError::NotAsked)?;
         Ok((refer, call.account()))
     }
@@ -116,7 +119,7 @@ impl Calls {
     ) -> Option<OutgoingRequest> {
         let referrer = self.referrers.referrer_of(call);
         let dialog = referrer
-            .and_then(|referrer| self.calls.get_mut(&referrer))
+            .and_then(|referrer| self.by_handle.get_mut(&referrer))
             .and_then(Call::dialog_mut);
         let user_agent = &env.config.user_agent;
         self.referrers.notify(call, code, dialog, user_agent)
@@ -130,7 +133,7 @@ impl Calls {
     /// Such a NOTIFY was sent again under a higher number.
     pub(crate) fn handle_notify_renumbered(&mut self, call: CallHandle, cseq: u32) {
         let referrer = self.referrers.referrer_of(call);
-        match referrer.and_then(|referrer| self.calls.get_mut(&referrer)) {
+        match referrer.and_then(|referrer| self.by_handle.get_mut(&referrer)) {
             Some(referrer) => referrer.handle_renumbered(cseq),
             None => self.referrers.handle_renumbered(call, cseq),
         }

@@ -11,7 +11,7 @@ use super::Requests;
 impl Requests {
     /// No outcome of an INVITE is wanted any more: CANCEL as soon as allowed.
     pub(crate) fn cancel(&mut self, id: RequestId, shared: &mut Shared, now: Instant) {
-        let Some(request) = self.requests.get_mut(&id) else {
+        let Some(request) = self.by_id.get_mut(&id) else {
             return;
         };
         let state = request
@@ -25,10 +25,7 @@ impl Requests {
 
     /// INVITEs that no one wants any more are not sent again: one that was lost needs no CANCEL.
     pub(crate) fn stop_sending_cancelled(&mut self, shared: &mut Shared) {
-        let unwanted = self
-            .requests
-            .values()
-            .filter(|request| request.wants_cancel());
+        let unwanted = self.by_id.values().filter(|request| request.wants_cancel());
         let transactions: Vec<_> = unwanted.filter_map(ClientRequest::transaction).collect();
         for transaction in transactions {
             if let Some(entry) = self.clients.get_mut(transaction) {
@@ -41,7 +38,7 @@ impl Requests {
     /// Cancels the INVITEs that still wait for their first provisional response.
     pub(crate) fn cancel_unheard(&mut self, shared: &mut Shared, now: Instant) {
         let unheard = self
-            .requests
+            .by_id
             .iter()
             .filter(|(_, request)| request.wants_cancel());
         let ids: Vec<RequestId> = unheard.map(|(id, _)| *id).collect();
@@ -51,7 +48,7 @@ impl Requests {
     }
 
     pub(super) fn send_cancel(&mut self, id: RequestId, shared: &mut Shared, now: Instant) {
-        let Some(request) = self.requests.get_mut(&id) else {
+        let Some(request) = self.by_id.get_mut(&id) else {
             return;
         };
         request.handle_cancel_sent(now);

@@ -40,7 +40,7 @@ impl Requests {
         };
         let servers = entry
             .owner
-            .and_then(|owner| self.requests.get(&owner))
+            .and_then(|owner| self.by_id.get(&owner))
             .and_then(ClientRequest::account)
             .and_then(|account| shared.registrations.servers(account));
         let from_elsewhere = !flow.same_host(entry.flow)
@@ -95,7 +95,7 @@ impl Requests {
         let Shared {
             env, registrations, ..
         } = shared;
-        let request = self.requests.get_mut(&id)?;
+        let request = self.by_id.get_mut(&id)?;
         let account = request.account();
         let account = account.and_then(|a| registrations.credentials(a, &env.config));
         let (purpose, choice) = (request.purpose(), request.choice());
@@ -224,7 +224,7 @@ impl Requests {
         // An INVITE that got its 2xx stays until no other branch can answer any more.
         if let Some(owner) = owner
             && self
-                .requests
+                .by_id
                 .get(&owner)
                 .is_some_and(|request| request.transaction() == Some(id))
         {

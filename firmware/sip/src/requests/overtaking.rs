@@ -27,7 +27,7 @@ const NOT_KEPT: u64 = 0;
 impl Requests {
     /// The address under way is silent, and the next one is about to be tried.
     pub(super) fn overtake(&mut self, id: RequestId, shared: &mut Shared) {
-        let Some(request) = self.requests.get_mut(&id) else {
+        let Some(request) = self.by_id.get_mut(&id) else {
             return;
         };
         let Some(transaction) = request.transaction() else {
@@ -64,7 +64,7 @@ impl Requests {
         code: u16,
         shared: &mut Shared,
     ) -> bool {
-        let Some(request) = self.requests.get_mut(&id) else {
+        let Some(request) = self.by_id.get_mut(&id) else {
             return false;
         };
         let under_way = request.transaction();
@@ -98,7 +98,7 @@ impl Requests {
 
     /// Nothing is left to be tried: whether an overtaken address that tries is waited for.
     pub(super) fn fall_back(&mut self, id: RequestId, shared: &mut Shared, now: Instant) -> bool {
-        let Some(request) = self.requests.get_mut(&id) else {
+        let Some(request) = self.by_id.get_mut(&id) else {
             return false;
         };
         let tries = |transaction: &TransactionId| {
@@ -121,7 +121,7 @@ impl Requests {
     /// A request has found somebody, or its outcome is not wanted: overtaken addresses that try
     /// stop.
     pub(super) fn cancel_overtaken(&mut self, id: RequestId, shared: &mut Shared, now: Instant) {
-        let Some(request) = self.requests.get(&id) else {
+        let Some(request) = self.by_id.get(&id) else {
             return;
         };
         for transaction in request.overtaken().collect::<Vec<_>>() {
@@ -148,7 +148,7 @@ impl Requests {
         }
         if response.is_provisional() {
             // One that tries is kept until another has found somebody.
-            let owner = entry.owner.and_then(|owner| self.requests.get(&owner));
+            let owner = entry.owner.and_then(|owner| self.by_id.get(&owner));
             let waits = owner.is_some_and(ClientRequest::has_no_progress);
             if !waits || response.code() > 100 {
                 self.cancel_transaction(transaction, shared, now);

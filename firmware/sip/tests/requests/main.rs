@@ -1,6 +1,10 @@
 //! What the phone answers to single requests: the rules of RFC 3261 section 8.2, and in `corpus`
 //! the cases of the shared data.
-#![expect(clippy::panic, reason = "what cannot be is a failed test")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what cannot be is a failed test"
+)]
 
 mod corpus;
 mod single;

@@ -62,9 +62,9 @@ fn judge(security: &MediaSecurity, timers: SessionIntervals, request: &str) -> (
 /// An INVITE with these lines from `m=` on.
 fn offer(lines: &[&str]) -> Ask<'static> {
     let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n";
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let lines = lines.join("\r\n");
     Ask {
-        body: format!("{head}{lines}"),
+        body: format!("{head}{lines}\r\n"),
         ..Ask::invite()
     }
 }
@@ -91,10 +91,12 @@ fn outcome(policy: EncryptionPolicy, invite: &Ask<'_>) -> (u16, Vec<String>) {
                 lines.push(format!("{media} {profile}"));
             }
             ([crypto, ..], Some(last)) if crypto.starts_with("a=crypto:") => {
-                last.push_str(&format!(" key {}", &crypto["a=crypto:".len()..]));
+                *last += " key ";
+                *last += &crypto["a=crypto:".len()..];
             }
             (["a=sendonly" | "a=recvonly" | "a=inactive"], Some(last)) => {
-                last.push_str(&format!(" {}", &line[2..]));
+                *last += " ";
+                *last += &line[2..];
             }
             _ => {}
         }
@@ -406,7 +408,7 @@ fn lines_that_lost_their_carriage_returns_are_read() {
     let timers = SessionIntervals::default();
     let short = plain(&body.replace("\r\n", "\n"));
     assert_eq!(judge(&security(OFF), timers, &short).0.code(), 200);
-    let long: String = (0..30).map(|n| format!("a=x-{n}:y\r\n")).collect();
+    let long = "a=x-1:y\r\n".repeat(30);
     let long = Ask {
         body: format!("{body}{long}"),
         ..Ask::invite()

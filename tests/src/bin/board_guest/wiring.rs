@@ -79,7 +79,7 @@ pub(crate) fn hook_and_dial(chip: &Chip) {
         if !in_time && attempt < 5 {
             continue;
         }
-        let hook = found.hook.as_ref().expect("a hook switch");
+        let hook = found.hook.as_ref().unwrap();
         assert_eq!(
             (hook.line, hook.normally_closed),
             (HOOK, false),
@@ -87,7 +87,7 @@ pub(crate) fn hook_and_dial(chip: &Chip) {
         );
         let bounce = hook.bounce.as_millis();
         assert!((40..200).contains(&bounce), "bounces {bounce} ms");
-        let dial = found.dial.as_ref().expect("a dial");
+        let dial = found.dial.as_ref().unwrap();
         assert_eq!(
             (dial.pulse, dial.off_normal, dial.pulses),
             (PULSE, Some(OFF_NORMAL), 5),

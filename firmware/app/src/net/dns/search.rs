@@ -293,7 +293,7 @@ impl Search {
         };
         match (self.families.v4, self.families.v6) {
             (false, true) => of("IPv6", "IPv4"),
-            (true, false) | (true, true) | (false, false) => SearchError::NoAddress(host),
+            (true | false, false) | (true, true) => SearchError::NoAddress(host),
         }
     }
 

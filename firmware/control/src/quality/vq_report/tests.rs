@@ -121,8 +121,11 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(mark)
 }
 
-/// The fields each line may have, in their order, and what each may be.
-const LINES: &[(&str, &[(&str, fn(&str) -> bool)])] = &[
+/// A field, and what it may be.
+type Field = (&'static str, fn(&str) -> bool);
+
+/// The fields each line may have, in their order.
+const LINES: &[(&str, &[Field])] = &[
     ("Timestamps", &[("START", is_time), ("STOP", is_time)]),
     (
         "SessionDesc",

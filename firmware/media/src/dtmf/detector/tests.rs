@@ -33,7 +33,7 @@ const PLAIN: Digit = Digit {
 
 /// Amplitude of a sine: 0 dBm0 is 3.14 dB below full scale.
 fn amplitude(dbm0: f32) -> f32 {
-    32_767.0 * 10f32.powf((dbm0 - 3.14) / 20.0)
+    32_767.0 * 10f32.powf((dbm0 - crate::level::FULL_SCALE_DBM0) / 20.0)
 }
 
 struct Noise(u32);
@@ -65,7 +65,7 @@ impl Digit {
             self.level_dbm0 + self.twist_db.min(0.0),
         );
         let (a, b) = (amplitude(low_dbm0), amplitude(high_dbm0));
-        let power = (a * a + b * b) / 2.0;
+        let power = f32::midpoint(a * a, b * b);
         let mut noise = Noise(seed);
         // White over the whole band, so that what lies in the band of a telephone is so far down.
         let wide = rate_hz as f32 / 8_000.0;

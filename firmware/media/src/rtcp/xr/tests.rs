@@ -178,7 +178,7 @@ fn the_longest_report_fits() {
     us.set_extended(RtcpXr::ALL);
     us.set_metrics(metrics(0xB));
     us.handle(&clock, now).unwrap();
-    let (mut sequence, jitter) = (crate::rtp::Sequence::new(), Default::default());
+    let (mut sequence, jitter) = (crate::rtp::Sequence::new(), crate::rtcp::Jitter::default());
     sequence.update(1);
     let mut out = [0; super::super::MAX_WRITTEN];
     for sent in [Some(SENT), None] {
