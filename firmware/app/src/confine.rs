@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! offhook run --confine
-//!   ├─ fork ─▶ broker: replaces three files on the card, resets, shares devices; no network      (root, four capabilities)
+//!   ├─ fork ─▶ broker: replaces four files on the card, resets, shares devices; no network      (root, four capabilities)
 //!   └─ configuration, log, board, control socket ─▶ enter: user, capabilities, Landlock, seccomp ─▶ driver and its threads
 //! ```
 //!
