@@ -67,6 +67,9 @@ ask "echo kept >/data/mark && sync" && ok "the data partition is written" || fai
 # A device with a missing driver would show here.
 ask "dmesg" >"$work/dmesg"; grep -iE 'Oops|BUG:|Call trace|Unable to handle' "$work/dmesg" && fail "the kernel complains"; ok "the kernel does not complain"
 ask "ps" >"$work/ps"; grep -q 'offhook run' "$work/ps" && ok "init runs the phone" || fail "init does not run the phone: $(cat "$work/ps")"
+# The phone has a user of its own, its broker and nothing else of it is root.
+phone_user='for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = offhook ] && tr "\0" " " <$p/cmdline | grep -q "offhook run" && grep ^Uid: $p/status; done; true'
+says "$phone_user" '990.990.990.990' && ok "the phone is not root" || fail "the phone's user: $(ask "$phone_user")"
 ask "awk '/MemTotal|MemAvailable/ { print }' /proc/meminfo"
 wait_for "the slot is kept" says "cat /run/offhook/image" 'slot: a'
 wait_for "the phone says that the slot is good" ask "[ -e /run/offhook/slot-good ]"

@@ -37,6 +37,12 @@ environment=$(cat "$work/project/target/image/build-virt/environment" 2>/dev/nul
 if [ "$(id -u)" = 0 ]; then is "as root, configure scripts are allowed it" "$environment" FORCE_UNSAFE_CONFIGURE=1; fi
 is "the version" "$environment" OFFHOOK_IMAGE_VERSION=7.8.9
 is "the certificate" "$environment" "OFFHOOK_UPDATE_CERTIFICATE=$work/project/image/update.pem"
+is "the keyring" "$environment" "OFFHOOK_UPDATE_KEYRING=$work/project/image/update.pem"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=new -keyout "$work/new.key" -out "$work/new.pem" 2>/dev/null
+said=$(image env UPDATE_KEYRING="$work/new.pem") || fail "a new keyring: $said"
+environment=$(cat "$work/project/target/image/build-virt/environment")
+is "a new keyring" "$environment" "OFFHOOK_UPDATE_KEYRING=$work/new.pem"
+is "a new keyring, the old key" "$environment" "OFFHOOK_UPDATE_CERTIFICATE=$work/project/image/update.pem"
 said=$(image env RT=1) || fail "RT=1: $said"
 is "RT=1" "$(cat "$work/project/target/image/build-virt/environment")" linux-rt.fragment
 
@@ -71,6 +77,8 @@ refused "an unknown board" "one of:" env BOARD=nothing
 refused "unknown sources" "SOURCES=elsewhere is not known" env SOURCES=elsewhere
 refused "no tree" "is no Buildroot tree" env BUILDROOT=/nowhere
 refused "a certificate that is not there" "there is no certificate" env UPDATE_CERTIFICATE=/nowhere
+refused "a keyring that is not there" "no update would ever be accepted" env UPDATE_KEYRING=/nowhere
+refused "a keyring without a certificate" "no update would ever be accepted" env UPDATE_KEYRING="$work/new.key"
 refused "a disk that is too small" "MiB are free" env SPACE_MIB=999999999
 mkdir -p "$work/small"; printf '#!/bin/sh\necho Filesystem; echo card 0 0 9216000\n' >"$work/small/df"; chmod +x "$work/small/df"
 rm -rf "$work/project/target"

@@ -51,6 +51,11 @@ for board in virt rpi3 rpi4 rpi-zero2w; do
     [ "$(cat "$work/target/usr/share/offhook/parts.spdx.json")" = '{}' ] || fail "the list of parts is not in the image"
     [ -z "$(ls "$work/target/etc/init.d")" ] || fail "Buildroot's own start scripts are still there"
   done
+  cmp -s "$work/certificate" "$work/target/etc/offhook/update-keyring.pem" || fail "the keyring is not who signs"
+  # A change of keys: accepted from now on is another than who signs this one.
+  echo new >"$work/keyring"; OFFHOOK_UPDATE_KEYRING=$work/keyring succeeds "a new keyring"
+  cmp -s "$work/keyring" "$work/target/etc/offhook/update-keyring.pem" || fail "the new keyring is not in the image"
+  OFFHOOK_UPDATE_KEYRING=/nowhere refuses "no keyring" "no certificates of accepted updates"
   # A kernel of an earlier build beside it does not count.
   built linux-6.18.7; mkdir "$work/build/linux-6.18.6"; echo '# nothing' >"$work/build/linux-6.18.6/.config"
   touch -d '1 hour ago' "$work/build/linux-6.18.6/.config"; succeeds "an older kernel beside"

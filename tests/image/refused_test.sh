@@ -61,7 +61,7 @@ P
 start() {
   cp "$work/bundles/$1" "$work/card/update.raucb"; : >"$work/calls"; rm -f "$work/word"
   PATH=$work/bin:$PATH "$agent" update-agent --card "$work/card" --board virt --slot a --state "$work/state" --run "$work/run" --scripts "$work/scripts" \
-    --keyring "$work/ours.pem" >"$work/said" 2>&1 &
+    --keyring "${keyring:-$work/ours.pem}" >"$work/said" 2>&1 &
   local pid=$! waited=0
   until grep -qsE '^update: (refused|not installed|not checked|rolled back)' "$work/word" || ! kill -0 $pid 2>/dev/null || [ $waited -ge 600 ]; do sleep 0.1; waited=$((waited + 1)); done
   kill $pid 2>/dev/null; wait $pid 2>/dev/null
@@ -94,6 +94,18 @@ R
   is "$kind, a good one: the next start is the other slot's" "$(tail -1 "$work/calls")" arm
   is "$kind, a good one: restart" "$(cat "$work/restarts" 2>/dev/null)" --once
 done
+# The key is changed by one update, signed by the old key, whose root has the new keyring: from then on that one decides.
+mkdir -p "$work/tree/etc/offhook"; cp "$work/theirs.pem" "$work/tree/etc/offhook/update-keyring.pem"
+mksquashfs "$work/tree" "$work/root.squashfs" -noappend -quiet -no-progress >/dev/null; bundle rotation virt ours
+plays alone '' 0; forget; start rotation; is "a change of keys" "$word" "installed update.raucb; restarts into it"
+unsquashfs -q -n -o 0 -d "$work/inside" "$work/bundles/rotation" root.img >/dev/null 2>&1; unsquashfs -q -n -d "$work/rotated" "$work/inside/root.img" >/dev/null 2>&1
+keyring=$work/rotated/etc/offhook/update-keyring.pem; [ -s "$keyring" ] || fail "the update brings no keyring"
+forget; start good; is "after it, the old key" "$word" "refused: update.raucb: signature verification failed"
+forget; start foreign; is "after it, the new key" "$word" "installed update.raucb; restarts into it"
+# Both for a while: whoever missed the one update takes the next, signed by either.
+cat "$work/ours.pem" "$work/theirs.pem" >"$work/both.pem"; keyring=$work/both.pem
+for name in good foreign; do forget; start $name; is "two keys, $name" "$word" "installed update.raucb; restarts into it"; done
+keyring=
 # RAUC that cannot even begin says nothing about the bundle, however often.
 forget; plays absent '' 1
 for attempt in 1 2 3 4 5; do start good; done

@@ -40,6 +40,11 @@ OFFHOOK_CARGO_ENV = \
 	PKG_CONFIG_ALLOW_CROSS="1" \
 	OFFHOOK_COMMIT="$(OFFHOOK_COMMIT)"
 
+# Whose rights the phone has while it runs. The number stays: the data partition outlives an update.
+define OFFHOOK_USERS
+	offhook 990 offhook 990 * - - - the phone
+endef
+
 define OFFHOOK_INSTALL_PROFILES
 	mkdir -p $(TARGET_DIR)/usr/share/offhook
 	cp -a $(@D)/board/profiles $(TARGET_DIR)/usr/share/offhook/

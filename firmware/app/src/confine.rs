@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! offhook run --confine
-//!   ├─ fork ─▶ broker: replaces two files on the card, resets; no network        (keeps its rights)
-//!   └─ configuration, log, board ─▶ enter: capabilities, Landlock, seccomp ─▶ driver and its threads
+//!   ├─ fork ─▶ broker: replaces four files on the card, resets, shares devices; no network      (root, four capabilities)
+//!   └─ configuration, log, board, control socket ─▶ enter: user, capabilities, Landlock, seccomp ─▶ driver and its threads
 //! ```
 //!
 //! Entered before the phone has a second thread, so that every later one inherits it. On a kernel
@@ -14,8 +14,10 @@
 pub(crate) mod broker;
 mod capabilities;
 mod filter;
+mod marks;
+pub(crate) mod user;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, Ruleset, RulesetAttr,
@@ -23,6 +25,7 @@ use landlock::{
 };
 
 use crate::provision::ConfigPaths;
+use user::User;
 
 /// What a phone reads of the system: libraries, sound configuration, names, certificates, the
 /// kernel's figures. Of `/etc` only what is listed: keys of other programs lie there, too.
@@ -70,7 +73,7 @@ const RULES: ABI = ABI::V6;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfineError {
     /// The rights that are not needed cannot be given up.
-    #[error("capabilities: {0}; start the phone as root, or without --confine")]
+    #[error("user and capabilities: {0}; start the phone as root, or without --confine")]
     Capabilities(std::io::Error),
     /// The rules for files cannot be made.
     #[error("Landlock: {0}; start the phone without --confine")]
@@ -81,12 +84,14 @@ pub(crate) enum ConfineError {
 }
 
 /// The files a phone reaches.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reach {
     /// Read only.
     pub(crate) read: Vec<PathBuf>,
-    /// Read, written, made and removed.
-    pub(crate) write: Vec<PathBuf>,
+    /// Read, written, made and removed; the phone's own.
+    pub(crate) state_dir: PathBuf,
+    /// The same, and everybody's.
+    pub(crate) scratch: PathBuf,
 }
 
 impl Reach {
@@ -96,29 +101,30 @@ impl Reach {
         let named = [&tls.ca, &tls.certificate, &tls.key];
         let named = named.into_iter().flatten().cloned();
         let read = [paths.folder(), config.board.profile_dir.clone()];
-        let run_dir = config.control.socket.parent().map(Path::to_owned);
         Self {
             read: read
                 .into_iter()
                 .chain(named)
                 .chain(paths.authority(config))
                 .collect(),
-            write: [config.control.state_dir.clone(), PathBuf::from("/tmp")]
-                .into_iter()
-                .chain(run_dir)
-                .collect(),
+            state_dir: config.control.state_dir.clone(),
+            scratch: PathBuf::from("/tmp"),
         }
     }
 }
 
 /// Gives up everything else, for this thread and all that it starts. Whether the rules for files
 /// hold: a kernel may have none.
-pub(crate) fn enter(reach: &Reach) -> Result<bool, ConfineError> {
-    capabilities::keep_needed().map_err(ConfineError::Capabilities)?;
-    for folder in &reach.write {
-        // A rule is about a folder that is there. One that cannot be made is reported by its user.
-        let _ = std::fs::create_dir_all(folder);
+pub(crate) fn enter(reach: &Reach, user: Option<User>) -> Result<bool, ConfineError> {
+    // A rule is about a folder that is there. One that cannot be made is reported by its user.
+    let _ = std::fs::create_dir_all(&reach.state_dir);
+    if let Some(user) = user
+        && let Err(error) = user.own_folder(&reach.state_dir)
+    {
+        let folder = reach.state_dir.display();
+        tracing::error!("{folder}: {error}: nothing can be stored there");
     }
+    capabilities::keep_of_phone(user).map_err(ConfineError::Capabilities)?;
     let ruled = restrict_files(reach)?;
     filter::apply(filter::Role::Phone)?;
     Ok(ruled)
@@ -143,7 +149,10 @@ fn restrict_files(reach: &Reach) -> Result<bool, RulesetError> {
         .add_rules(path_beneath_rules(SYSTEM, read))?
         .add_rules(path_beneath_rules(&reach.read, read))?
         .add_rules(path_beneath_rules(DEVICES, device))?
-        .add_rules(path_beneath_rules(&reach.write, write))?
+        .add_rules(path_beneath_rules(
+            [&reach.state_dir, &reach.scratch],
+            write,
+        ))?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }

@@ -11,7 +11,7 @@ pub mod client;
 mod server;
 
 pub use control::api::{ProtocolError, Request, parse};
-pub(crate) use server::{CtlRequest, Reply, Server, event_lines};
+pub(crate) use server::{CtlRequest, Reply, Server, bind, event_lines};
 
 /// Longest request line in bytes.
 pub const MAX_LINE: usize = 4096;

@@ -29,6 +29,7 @@ mod state_dir;
 mod wait;
 
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -49,6 +50,7 @@ use crate::storage::{Disk, Files, Storage};
 pub use card::CardSource;
 use event::DriverEvent;
 use housekeeping::Housekeeping;
+pub(crate) use housekeeping::SLOT_GOOD;
 pub use network::BindError;
 use network::Network;
 use service::Service;
@@ -83,6 +85,8 @@ pub struct Setup {
     pub display: Option<(Box<dyn Panel>, DisplaySettings)>,
     /// The control socket; `None`: this phone is not driven from outside.
     pub socket: Option<PathBuf>,
+    /// That socket, bound already: a confined phone cannot.
+    pub bound_socket: Option<UnixListener>,
     /// What it knows as an appliance; `None`: it is a phone only.
     pub appliance: Option<Appliance>,
 }
@@ -211,7 +215,7 @@ impl Driver {
             let folder = appliance.paths.folder();
             ring_files::RingFiles::new(folder, &config, own_events.clone())
         });
-        let service = match Service::start(setup.socket, &request_sender) {
+        let service = match Service::start(setup.socket, setup.bound_socket, &request_sender) {
             // Dial tone needs no control socket; another phone on it is another matter.
             Err(error) if on_card && !error.is_in_use() => {
                 tracing::error!("{error}; the phone goes on without it");

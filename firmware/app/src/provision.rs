@@ -13,6 +13,7 @@
 mod download;
 mod emit;
 pub(crate) mod keypad;
+mod offer;
 pub(crate) mod origin;
 pub(crate) mod pace;
 pub(crate) mod reset;

@@ -59,7 +59,7 @@ pub(crate) enum SetupError {
 }
 
 /// In the run directory: the next process begins with the self-test.
-const SELF_TEST: &str = "self-test";
+pub(crate) const SELF_TEST: &str = "self-test";
 /// What stands in it where not the self-test is wanted, but the search for what is wired.
 const WIRING: &str = "wiring";
 
@@ -82,10 +82,11 @@ pub(crate) fn run(paths: &ConfigPaths, broker: Option<Broker>) -> Result<Ending,
             Ending::Quit | Ending::Restart | Ending::Reboot => return Ok(ending),
         };
         let config = crate::provision::load(paths, false)?.config;
-        if broker.is_some() {
+        if let Some(broker) = &broker {
             // It opens devices, which a confined process cannot: the next process does it.
             let wanted = if wiring { WIRING } else { "" };
-            if let Err(error) = std::fs::write(self_test_flag(&config), wanted) {
+            let flag = self_test_flag(&config);
+            if let Err(error) = broker.write_atomic(&flag, wanted.as_bytes()) {
                 tracing::error!("self-test: {error}");
             }
             return Ok(Ending::Restart);
@@ -148,7 +149,20 @@ fn run_once(paths: &ConfigPaths, broker: Option<&Arc<Broker>>) -> Result<Ending,
     let Some(broker) = broker else {
         return Ok(driver::run(setup)?);
     };
-    match confine::enter(&reach) {
+    // Where phone and image meet belongs to root: what the phone does there is done before, or
+    // by the broker.
+    let socket = &setup.config.control.socket;
+    setup.bound_socket = crate::ctl::bind(socket).ok();
+    if let Some(run_dir) = socket.parent()
+        && let Err(error) = broker.name_run_dir(run_dir)
+    {
+        tracing::error!("{}: {error}", run_dir.display());
+    }
+    let user = broker.user();
+    if user.is_none() {
+        tracing::warn!("there is no user offhook: the phone stays what it is, without its rights");
+    }
+    match confine::enter(&reach, user) {
         Ok(true) => {}
         Ok(false) => tracing::warn!("this kernel has no Landlock: files are not confined"),
         // A phone that is less safe than it could be is still a phone.
@@ -242,6 +256,7 @@ pub(crate) fn whole_phone(
         board: Some(board),
         display,
         socket: Some(config.control.socket.clone()),
+        bound_socket: None,
         config_note,
         board_faults,
         appliance: None,

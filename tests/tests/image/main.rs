@@ -25,6 +25,7 @@ mod boot;
 mod bundle_and_reset;
 mod card;
 mod clock;
+mod confined;
 mod gpio;
 mod machine;
 mod network;

@@ -1,10 +1,11 @@
-//! The privileged side: the only thing a confined phone cannot do itself is to write on the card,
-//! which is mounted read-only. A process that was forked off before the phone read its first byte
-//! does it, by three requests.
+//! The privileged side: what a confined phone cannot do itself is to write on the card, which is
+//! mounted read-only, and into the run directory, which is root's. A process that was forked off
+//! before the phone read its first byte does it, by few requests.
 //!
 //! ```text
 //! phone: Files::write_card, factory_reset ── socket pair: request, name, bytes ──▶ broker ─▶ remount, write, remount
 //!                                          ◀── done, or why not ──
+//!        Files::write_atomic, run directory ── another pair ──▶ its second thread (`marks`)
 //! ```
 //!
 //! The card and the state directory are the broker's own knowledge; the phone says which of four
@@ -14,12 +15,14 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::ForkResult;
 
 use super::filter::{self, Role};
+use super::user::User;
+use super::{capabilities, marks};
 use crate::bundle;
 use crate::provision::{self, ConfigPaths, keypad};
 use crate::storage::{Disk, Files};
@@ -38,21 +41,35 @@ const MAX_REASON: u32 = 1024;
 /// Requests: the first byte. Of a write the next says which name.
 const WRITE: u8 = 1;
 const RESET: u8 = 2;
+/// Of the thread beside the card's, in bytes.
+const STACK: usize = 128 * 1024;
 
 /// The phone's end.
 #[derive(Debug)]
-pub(crate) struct Broker(Mutex<UnixStream>);
+pub(crate) struct Broker {
+    card: Mutex<UnixStream>,
+    marks: Mutex<UnixStream>,
+    run_dir: OnceLock<PathBuf>,
+    user: Option<User>,
+}
 
 impl Broker {
     /// Forks the broker off. To be called while this process has one thread.
     pub(crate) fn start(paths: &ConfigPaths) -> io::Result<Self> {
-        let (ours, theirs) = UnixStream::pair()?;
+        let (card, card_end) = UnixStream::pair()?;
+        let (marks, marks_end) = UnixStream::pair()?;
+        let user = User::find();
         // SAFETY: this process has one thread, so that the child's copy of it is whole.
         #[expect(unsafe_code, reason = "see SAFETY above")]
         match unsafe { nix::unistd::fork() }? {
-            ForkResult::Parent { .. } => Ok(Self(Mutex::new(ours))),
+            ForkResult::Parent { .. } => Ok(Self {
+                card: Mutex::new(card),
+                marks: Mutex::new(marks),
+                run_dir: OnceLock::new(),
+                user,
+            }),
             ForkResult::Child => {
-                drop(ours);
+                drop((card, marks));
                 // It ends with the phone, after the write that is under way.
                 for ending in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
                     // SAFETY: no handler of ours runs.
@@ -60,14 +77,32 @@ impl Broker {
                     let _ = unsafe { signal(ending, SigHandler::SigIgn) };
                 }
                 let _ = nix::sys::prctl::set_name(c"offhook-card");
-                let served = serve(theirs, paths);
+                let served = confine_broker().and_then(|()| {
+                    std::thread::Builder::new()
+                        .name("offhook-marks".into())
+                        .stack_size(STACK)
+                        .spawn(move || marks::serve(marks_end, user))?;
+                    serve(card_end, paths)
+                });
                 std::process::exit(i32::from(served.is_err()));
             }
         }
     }
 
+    /// Whose rights the phone keeps, once it is confined; `None`: those of this process.
+    pub(crate) fn user(&self) -> Option<User> {
+        self.user
+    }
+
+    /// Says once, before the phone is confined, where phone and image meet.
+    pub(crate) fn name_run_dir(&self, run_dir: &Path) -> io::Result<()> {
+        marks::name_run_dir(&mut locked(&self.marks), run_dir)?;
+        let _ = self.run_dir.set(run_dir.to_owned());
+        Ok(())
+    }
+
     fn ask(&self, request: &[u8], bytes: &[u8]) -> io::Result<()> {
-        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut socket = locked(&self.card);
         socket.write_all(request)?;
         if request[0] == WRITE {
             let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
@@ -86,7 +121,13 @@ impl Broker {
 
 impl Files for Broker {
     fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        Disk.write_atomic(path, bytes)
+        let name = path.file_name().and_then(|name| name.to_str());
+        match (path.parent(), self.run_dir.get(), name) {
+            (Some(folder), Some(run_dir), Some(name)) if folder == run_dir => {
+                marks::write(&mut locked(&self.marks), name, bytes)
+            }
+            _ => Disk.write_atomic(path, bytes),
+        }
     }
 
     fn write_card(&self, _card: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -103,9 +144,18 @@ impl Files for Broker {
     }
 }
 
+fn locked(socket: &Mutex<UnixStream>) -> MutexGuard<'_, UnixStream> {
+    socket.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// This process, before it has a second thread.
+fn confine_broker() -> io::Result<()> {
+    capabilities::keep_of_broker()?;
+    filter::apply(Role::Broker).map_err(io::Error::other)
+}
+
 /// Serves one phone until it is gone.
 fn serve(mut socket: UnixStream, paths: &ConfigPaths) -> io::Result<()> {
-    filter::apply_with_no_new_privileges(Role::Broker).map_err(io::Error::other)?;
     let mut request = [0; 1];
     loop {
         match socket.read_exact(&mut request) {
@@ -153,7 +203,7 @@ fn reset(paths: &ConfigPaths) -> io::Result<()> {
     Disk.factory_reset(&state_dir, paths.card.as_deref())
 }
 
-fn read_bytes(socket: &mut UnixStream, most: u32) -> io::Result<Vec<u8>> {
+pub(super) fn read_bytes(socket: &mut UnixStream, most: u32) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     socket.read_exact(&mut length)?;
     let length = u32::from_be_bytes(length);

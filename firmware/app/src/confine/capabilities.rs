@@ -1,10 +1,15 @@
-//! The capabilities of this thread: three stay (real-time priority, locked memory, the SIP port
-//! where it is below 1024), and none can be had again.
+//! The capabilities of this thread: of a phone three stay (real-time priority, locked memory, the
+//! SIP port where it is below 1024), of its broker those of a writer of files, and none can be had
+//! again.
 
 use std::io;
 
+use super::user::User;
+
 /// `CAP_NET_BIND_SERVICE`, `CAP_IPC_LOCK`, `CAP_SYS_NICE`
-const NEEDED: u64 = 1 << 10 | 1 << 14 | 1 << 23;
+const PHONE: u64 = 1 << 10 | 1 << 14 | 1 << 23;
+/// `CAP_CHOWN`, `CAP_DAC_OVERRIDE`, `CAP_FOWNER`, `CAP_SYS_ADMIN` (remount)
+const BROKER: u64 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 21;
 /// `_LINUX_CAPABILITY_VERSION_3`
 const VERSION: u32 = 0x2008_0522;
 
@@ -22,13 +27,23 @@ struct Data {
     inheritable: u32,
 }
 
+/// Of a phone: it becomes `user`, where there is one, and gives up all other capabilities.
+pub(super) fn keep_of_phone(user: Option<User>) -> io::Result<()> {
+    keep(PHONE, user)
+}
+
+/// Of a broker, which stays root.
+pub(super) fn keep_of_broker() -> io::Result<()> {
+    keep(BROKER, None)
+}
+
 /// Gives up all others, and new privileges by programs with more.
-pub(super) fn keep_needed() -> io::Result<()> {
+fn keep(needed: u64, user: Option<User>) -> io::Result<()> {
     no_new_privileges()?;
     let have = permitted()?;
     if have & (1 << 8) != 0 {
         // With CAP_SETPCAP: not even a program with capabilities of its own would have others.
-        for capability in (0..64).filter(|capability| NEEDED & (1 << capability) == 0) {
+        for capability in (0..64).filter(|capability| needed & (1 << capability) == 0) {
             // SAFETY: prctl(2) with numbers only.
             #[expect(unsafe_code, reason = "see SAFETY above")]
             let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) };
@@ -38,10 +53,13 @@ pub(super) fn keep_needed() -> io::Result<()> {
             }
         }
     }
-    set(have & NEEDED)
+    if let Some(user) = user {
+        user.become_user()?;
+    }
+    set(have & needed)
 }
 
-pub(super) fn no_new_privileges() -> io::Result<()> {
+fn no_new_privileges() -> io::Result<()> {
     // SAFETY: prctl(2) with numbers only.
     #[expect(unsafe_code, reason = "see SAFETY above")]
     let set = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };

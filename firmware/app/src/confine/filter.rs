@@ -85,18 +85,9 @@ pub(crate) enum FilterError {
     /// It cannot be made.
     #[error(transparent)]
     Build(#[from] BackendError),
-    /// New privileges cannot be given up.
-    #[error("new privileges: {0}")]
-    Privileges(std::io::Error),
     /// The kernel does not take it.
     #[error(transparent)]
     Apply(#[from] seccompiler::Error),
-}
-
-/// [`apply`] for a process that keeps its capabilities.
-pub(crate) fn apply_with_no_new_privileges(role: Role) -> Result<(), FilterError> {
-    super::capabilities::no_new_privileges().map_err(FilterError::Privileges)?;
-    apply(role)
 }
 
 /// Filters this thread and all that it starts.

@@ -3,26 +3,38 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::process::Command;
 
 use super::*;
 
 /// Runs on a confined thread of a machine with a card, a state directory and somebody else's key.
 fn confined<T: Send>(name: &str, attempt: impl FnOnce(&Path) -> T + Send) -> T {
+    confined_as(name, None, attempt)
+}
+
+/// The same, as another user.
+fn confined_as<T: Send>(
+    name: &str,
+    user: Option<User>,
+    attempt: impl FnOnce(&Path) -> T + Send,
+) -> T {
     let folder =
         std::env::temp_dir().join(format!("offhook-confine-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
-    for part in ["card", "state", "run", "other"] {
+    for part in ["card", "state", "run", "tmp", "other"] {
         fs::create_dir_all(folder.join(part)).unwrap();
         fs::write(folder.join(part).join("file"), "secret").unwrap();
     }
     let reach = Reach {
         read: vec![folder.join("card")],
-        write: vec![folder.join("state"), folder.join("run")],
+        state_dir: folder.join("state"),
+        scratch: folder.join("tmp"),
     };
     let result = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            assert!(enter(&reach).unwrap(), "this kernel has no Landlock");
+            assert!(enter(&reach, user).unwrap(), "this kernel has no Landlock");
             attempt(&folder)
         });
         thread.join().unwrap()
@@ -43,7 +55,9 @@ fn a_confined_phone_reads_and_writes_its_own_files_only() {
         assert_eq!(fs::read(folder.join("card/file")).unwrap(), b"secret");
         fs::write(folder.join("state/new"), "kept").unwrap();
         fs::rename(folder.join("state/new"), folder.join("state/file")).unwrap();
-        fs::remove_file(folder.join("run/file")).unwrap();
+        fs::remove_file(folder.join("tmp/file")).unwrap();
+        assert!(is_denied(fs::write(folder.join("run/ctl.sock"), "x")));
+        assert!(is_denied(fs::remove_file(folder.join("run/file"))));
         assert!(is_denied(fs::read(folder.join("other/file"))));
         assert!(is_denied(fs::read("/etc/shadow")));
         assert!(is_denied(fs::write(folder.join("card/file"), "x")));
@@ -58,6 +72,23 @@ fn a_confined_phone_reads_and_writes_its_own_files_only() {
             folder.join("other/file"),
             folder.join("state/link")
         )));
+    });
+}
+
+/// As a display: opened before, written and set as long as the phone runs, and not opened again.
+#[test]
+fn a_confined_phone_keeps_the_devices_it_has_and_opens_no_other() {
+    let path = "/dev/full";
+    let mut device = fs::OpenOptions::new().write(true).open(path).unwrap();
+    confined("devices", move |_| {
+        let written = io::Write::write_all(&mut device, b"x");
+        assert_eq!(written.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+        // SAFETY: FBIOBLANK with a number only, to a device that knows no such request.
+        #[expect(unsafe_code, reason = "see SAFETY above")]
+        let set = unsafe { libc::ioctl(device.as_raw_fd(), 0x4611, 0) };
+        let error = io::Error::last_os_error().raw_os_error();
+        assert_eq!((set, error), (-1, Some(libc::ENOTTY)));
+        assert!(is_denied(fs::File::open(path)));
     });
 }
 
@@ -141,4 +172,73 @@ fn a_confined_phone_has_three_capabilities_at_most() {
         (field("NoNewPrivs:").as_str(), field("Seccomp:").as_str()),
         ("1", "2")
     );
+}
+
+/// Without Landlock: the phone's user, by itself, is kept away from what is root's.
+#[test]
+fn a_phone_of_its_own_user_reads_no_files_of_root() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED: another user: only root becomes one");
+        return;
+    }
+    let user = User {
+        uid: 61_234,
+        gid: 61_235,
+    };
+    let folder = std::env::temp_dir().join(format!("offhook-user-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("state")).unwrap();
+    fs::write(folder.join("state/file"), "own").unwrap();
+    fs::write(folder.join("key"), "root's").unwrap();
+    fs::set_permissions(
+        folder.join("key"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
+    user.own_folder(&folder.join("state")).unwrap();
+    std::thread::scope(|scope| {
+        let attempt = scope.spawn(|| {
+            capabilities::keep_of_phone(Some(user)).unwrap();
+            assert_eq!(fs::read(folder.join("state/file")).unwrap(), b"own");
+            fs::write(folder.join("state/new"), "x").unwrap();
+            assert!(is_denied(fs::read(folder.join("key"))));
+            assert!(is_denied(fs::write(folder.join("other"), "x")));
+            // Nor is any process of root's, this one's other threads included, its to end.
+            let parent = nix::unistd::getppid();
+            let signalled = nix::sys::signal::kill(parent, None).map_err(io::Error::from);
+            assert!(is_denied(signalled));
+        });
+        attempt.join().unwrap();
+    });
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_confined_phone_is_no_longer_root() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED: another user: only root becomes one");
+        return;
+    }
+    let user = User {
+        uid: 61_234,
+        gid: 61_235,
+    };
+    let status = confined_as("is-user", Some(user), |folder| {
+        fs::write(folder.join("state/new"), "kept").unwrap();
+        assert!(is_denied(fs::write("/tmp/../etc/offhook-test", "x")));
+        fs::read_to_string("/proc/thread-self/status").unwrap()
+    });
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace()
+            .skip(1)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(field("Uid:"), "61234 61234 61234 61234");
+    assert_eq!(field("Gid:"), "61235 61235 61235 61235");
+    assert_eq!(field("Groups:"), "");
+    let held = u64::from_str_radix(&field("CapEff:"), 16).unwrap();
+    assert_ne!(held, 0, "the three rights of a phone are gone with root");
+    assert_eq!(held & !(1 << 10 | 1 << 14 | 1 << 23), 0);
 }

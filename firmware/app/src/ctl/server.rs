@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,9 +49,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Binds the socket and serves it in the background.
-    pub(crate) fn start(path: &Path, requests: mpsc::Sender<CtlRequest>) -> io::Result<Self> {
-        let listener = bind(path)?;
+    /// Serves a socket in the background: one that was bound before, or a new one.
+    pub(crate) fn start(
+        path: &Path,
+        bound: Option<StdListener>,
+        requests: mpsc::Sender<CtlRequest>,
+    ) -> io::Result<Self> {
+        let listener = bound.map_or_else(|| bind(path), Ok)?;
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
         tokio::spawn(accept(listener, requests));
         Ok(Self {
             path: path.to_owned(),
@@ -65,7 +72,8 @@ impl Drop for Server {
     }
 }
 
-fn bind(path: &Path) -> io::Result<UnixListener> {
+/// Binds the socket, for its owner alone.
+pub(crate) fn bind(path: &Path) -> io::Result<StdListener> {
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
@@ -102,7 +110,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     // Only the owner may drive the phone: the file is born 0600, there is no moment in which it is
     // not.
     let before = umask(Mode::from_bits_truncate(0o177));
-    let listener = UnixListener::bind(path);
+    let listener = StdListener::bind(path);
     umask(before);
     listener
 }

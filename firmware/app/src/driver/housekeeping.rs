@@ -9,7 +9,7 @@
 //! ```
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use board::{Board, BoardEvent, files};
 use control::Status;
@@ -36,7 +36,9 @@ const STATUS: &str = "status.txt";
 /// The phone writes no longer one.
 const MAX_STATUS: u64 = 256 * 1024;
 /// In the run directory: this slot is good.
-const SLOT_GOOD: &str = "slot-good";
+pub(crate) const SLOT_GOOD: &str = "slot-good";
+/// Between two tries to leave it there.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// In the run directory: what the image says.
 const IMAGE: &str = "image";
 
@@ -48,6 +50,19 @@ fn read_inputs(run_dir: &Path, state_dir: &Path) -> Inputs {
     let before = files::read_in_time(&state_dir.join(inputs::FILE), inputs::MAX_BYTES);
     let before = before.ok().and_then(|text| String::from_utf8(text).ok());
     Inputs::new(run_dir.join(TRIAL).exists(), before)
+}
+
+/// Leaves the mark, beside whatever is being written on the card.
+async fn mark_good(storage: Storage, flag: PathBuf) {
+    loop {
+        let file = flag.clone();
+        let written = storage.run_aside(move |files| files.write_atomic(&file, b""));
+        match written.await {
+            Err(StorageError::Busy) => tokio::time::sleep(TRY_AGAIN).await,
+            Err(error) => return tracing::warn!("{}: {error}", flag.display()),
+            Ok(()) => return,
+        }
+    }
 }
 
 /// The appliance around the phone.
@@ -176,10 +191,10 @@ impl Housekeeping {
             if let Some(text) = self.inputs.keep(&working) {
                 self.store(inputs::FILE, text);
             }
-            let flag = self.run_dir.join(SLOT_GOOD);
-            if let Err(error) = std::fs::write(&flag, "") {
-                tracing::warn!("{}: {error}", flag.display());
-            }
+            tokio::spawn(mark_good(
+                self.storage.clone(),
+                self.run_dir.join(SLOT_GOOD),
+            ));
             tracing::info!("this slot is good: sound, configuration and a minute without a fault");
         }
         verdict.feed

@@ -1,6 +1,7 @@
 //! The control socket's side of the driver: requests come in, events go out.
 
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,14 +36,16 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// Opens the socket; without a path no one drives this phone from outside.
+    /// Opens the socket, where it was not bound before; without a path no one drives this phone
+    /// from outside.
     pub(super) fn start(
         socket: Option<PathBuf>,
+        bound: Option<UnixListener>,
         requests: &mpsc::Sender<CtlRequest>,
     ) -> Result<Self, SocketError> {
         let server = socket
             .map(|path| {
-                Server::start(&path, requests.clone())
+                Server::start(&path, bound, requests.clone())
                     .map_err(|source| SocketError { path, source })
             })
             .transpose()?;

@@ -179,7 +179,7 @@ fn network_env(config: &Config) -> String {
         (
             "DHCP_OPTIONS",
             if options {
-                "66 160".to_owned()
+                "66 160 43".to_owned()
             } else {
                 String::new()
             },
@@ -261,7 +261,7 @@ mod tests {
             Some(
                 "HOST_NAME='offhook'\nINTERFACE='auto'\nVLAN=''\nVLAN_PRIORITY='5'\nIPV4='dhcp'\n\
                  GATEWAY=''\nDNS=''\nIPV6='auto'\n\
-                 IPV6_GATEWAY=''\nDHCP_OPTIONS='66 160'\n"
+                 IPV6_GATEWAY=''\nDHCP_OPTIONS='66 160 43'\n"
             )
         );
     }

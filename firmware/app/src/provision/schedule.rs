@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! [provision] url ─┐
-//! DHCP 160, 66 ────┴─▶ place ─▶ due at start, at `refresh`, every so many hours, soon again after a failure ─▶ Ask
+//! DHCP 160, 66, 43 ┴─▶ place ─▶ due at start, at `refresh`, every so many hours, soon again after a failure ─▶ Ask
 //! ```
 //!
 //! What DHCP says is hearsay: whoever is in the network can say it. It is followed only where the
@@ -132,19 +132,7 @@ impl Schedule {
             return Some(Ok(url.clone()));
         }
         let offered = self.dhcp.as_deref().filter(|_| self.provision.dhcp)?;
-        let option = |name: &str| {
-            let value = offered
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?
-                .trim();
-            (!value.is_empty()).then_some(value)
-        };
-        let url = match (option("option160"), option("option66")) {
-            (Some(url), _) => url.to_owned(),
-            (None, Some(server)) if server.contains("://") => server.to_owned(),
-            (None, Some(server)) => format!("https://{server}/"),
-            (None, None) => return None,
-        };
+        let url = super::offer::url(offered)?;
         let url = if url.ends_with('/') {
             format!("{url}{MAC}.toml")
         } else {

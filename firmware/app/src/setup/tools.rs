@@ -79,6 +79,7 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), SetupError> {
         board: None,
         display: None,
         socket,
+        bound_socket: None,
         config_note: note,
         board_faults: Vec::new(),
         appliance: None,

@@ -8,6 +8,7 @@
     reason = "helpers of a test program: what cannot be is a failed test"
 )]
 
+mod confined;
 mod display;
 mod files;
 mod fleet;

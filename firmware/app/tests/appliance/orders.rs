@@ -56,7 +56,7 @@ fn answer(socket: &UdpSocket, to: SocketAddr, request: &str, status: &str, more:
 }
 
 /// Something to say.
-fn speech() -> &'static str {
+pub(crate) fn speech() -> &'static str {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/speech.wav")
 }
 

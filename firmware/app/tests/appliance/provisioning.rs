@@ -265,6 +265,7 @@ fn a_dhcp_offer_is_followed_only_to_a_verified_server() {
     for evil in [
         "option66=tftp://127.0.0.1/x\n",
         "option43=x\noption66=127.0.0.1:1/../../etc\n",
+        "option43=0103ff0a\n",
     ] {
         fs::write(machine.path("run/dhcp"), evil).unwrap();
         phone.ask(r#"{"cmd":"refresh"}"#);

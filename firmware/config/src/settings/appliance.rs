@@ -57,7 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
          address: twelve lower-case hexadecimal digits."),
     setting(Section::Provision, "dhcp", ValueKind::Bool, WhenUnset::Default("true"), "false",
         |c, v| c.provision.dhcp = v.bool(),
-        "Without `url`, take it from DHCP options 160 and 66."),
+        "Without `url`, take it from DHCP options 160, 66 and 43."),
     setting(Section::Provision, "allow_http", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.provision.allow_http = v.bool(),
         "Allow unencrypted `http`: anyone on the path can then read the passwords and configure \
