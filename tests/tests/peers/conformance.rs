@@ -510,6 +510,8 @@ fn every_scenario_file_is_run() {
     let all = SCENARIOS.iter().chain(SLOW).map(|scenario| scenario.name);
     let mut run: Vec<String> = all
         .chain(SERVERS.iter().copied())
+        // Run by `sipp::a_collector_can_read_what_is_published`.
+        .chain(["uas_publish"])
         .map(str::to_owned)
         .collect();
     run.sort();
