@@ -55,7 +55,7 @@ wait_for() {
 }
 ended() { ! kill -0 "$qemu" 2>/dev/null; }
 wait_reset() { local end=$((SECONDS + limit)); until ended; do [ $SECONDS -lt $end ] || fail "$1 did not come within $limit s"; sleep 1; done; qemu=; ok "$1 ($SECONDS s)"; }
-# open_ears: a sound server with a null sink as the machine's card; what is played goes to $work/ear.
+# open_ears: a sound server with a null sink as the machine's card; what is played is in $work/ear.
 open_ears() {
   local home=$work/pulse end=$((SECONDS + limit)); mkdir -p "$home/run"
   export PULSE_SERVER=unix:$home/native XDG_RUNTIME_DIR=$home/run
