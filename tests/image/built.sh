@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# A built image of virt, booted as what was built (make test-image IMAGE=FILE): no initramfs, no test shell; a key for SSH is written to its card
-# as a person would.
+# A built image of virt, booted as what was built (make test-image IMAGE=FILE): no initramfs, no
+# test shell; a key for SSH is written to its card as a person would.
 #   tests/image/built.sh OFFHOOK-virt-VERSION.img[.xz]
-# With the .raucb of the same name beside it, an update to the other slot as well. Wall clock: an emulated machine boots.
+# With the .raucb of the same name beside it, an update to the other slot as well. Wall clock: an
+# emulated machine boots.
 #   BUILT_LIMIT=SECONDS   how long one step may take (default 180)
+#   BUILT_CUTS=N          power cuts while the update is written (default 3)
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 image=${1:?which image?}
@@ -12,7 +14,7 @@ lib=$root/buildroot/board/offhook/rootfs-overlay/usr/lib/offhook
 . "$lib/layout.sh"
 export MTOOLS_SKIP_CHECK=1 PATH=$PATH:/usr/sbin:/sbin
 work=$(mktemp -d); qemu=
-trap '[ -z "$qemu" ] || kill "$qemu" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'kill $qemu "${ears[@]}" 2>/dev/null; rm -rf "$work"' EXIT
 limit=${BUILT_LIMIT:-180} passed=0
 fail() { echo "FAIL: $*"; [ ! -e "$work/console" ] || tail -30 "$work/console"; echo "$passed passed, 1 failed"; exit 1; }
 ok() { passed=$((passed + 1)); echo "ok: $*"; }
@@ -28,14 +30,16 @@ mcopy -o -i "$p1" "$work/offhook.toml" ::offhook.toml || fail "the card cannot b
 version=$(basename "$image" | sed -n 's/^offhook-virt-\(.*\)\.img.*/\1/p')
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-# power: what its firmware would do, then QEMU; a reset ends it.
+sound=none,id=sound ears=()
+# power [WORD…]: what its firmware would do, then QEMU; a reset ends it. WORDs join the kernel's
+# command line.
 power() {
   slot=$("$root/tests/image/firmware.sh" "$card" "$work/firmware") || fail "the firmware finds nothing to boot"
   local initrd=(); [ ! -e "$work/firmware/initrd" ] || initrd=(-initrd "$work/firmware/initrd")
   qemu-system-aarch64 -M virt -cpu cortex-a53 -smp 1 -m 512 -display none -nodefaults -accel tcg -no-reboot -serial "file:$work/console" \
-    -kernel "$work/firmware/Image" "${initrd[@]}" -append "$(cat "$work/firmware/cmdline.txt")" -drive "if=none,id=card,format=raw,file=$card" \
+    -kernel "$work/firmware/Image" "${initrd[@]}" -append "$(cat "$work/firmware/cmdline.txt") $*" -drive "if=none,id=card,format=raw,file=$card" \
     -device virtio-blk-device,drive=card -device i6300esb -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-device,netdev=net \
-    -audiodev none,id=sound -device intel-hda -device hda-duplex,audiodev=sound,mixer=off >"$work/qemu.log" 2>&1 &
+    -audiodev "$sound" -device intel-hda -device hda-duplex,audiodev=sound,mixer=off >"$work/qemu.log" 2>&1 &
   qemu=$!
 }
 ask() { ssh -q -i "$work/key" -p "$port" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o ConnectTimeout=10 root@127.0.0.1 "$@" </dev/null; }
@@ -44,13 +48,27 @@ wait_for() {
   local what=$1 end=$((SECONDS + limit)); shift
   until "$@" >"$work/answer" 2>&1; do
     [ $SECONDS -lt $end ] || fail "$what did not come within $limit s: $(cat "$work/answer")"
-    kill -0 "$qemu" 2>/dev/null || fail "$what did not come, the machine ended: $(cat "$work/qemu.log")"
+    if ended; then wait "$qemu"; fail "$what did not come, the machine ended with $?: $(cat "$work/qemu.log")"; fi
     sleep 2
   done
   ok "$what ($SECONDS s)"
 }
 ended() { ! kill -0 "$qemu" 2>/dev/null; }
 wait_reset() { local end=$((SECONDS + limit)); until ended; do [ $SECONDS -lt $end ] || fail "$1 did not come within $limit s"; sleep 1; done; qemu=; ok "$1 ($SECONDS s)"; }
+# open_ears: a sound server with a null sink as the machine's card; what is played is in $work/ear.
+open_ears() {
+  local home=$work/pulse end=$((SECONDS + limit)); mkdir -p "$home/run"
+  export PULSE_SERVER=unix:$home/native XDG_RUNTIME_DIR=$home/run
+  printf 'load-module module-%s\n' "native-protocol-unix auth-anonymous=1 socket=$home/native" "null-sink sink_name=ear rate=48000 channels=1" \
+    "null-sink sink_name=mouth rate=48000 channels=1" >"$home/script"
+  HOME=$home pulseaudio -n --daemonize=no --exit-idle-time=-1 --use-pid-file=no -F "$home/script" >"$home/log" 2>&1 & ears=($!)
+  until [ -S "$home/native" ]; do [ $SECONDS -lt $end ] || fail "no sound server: $(cat "$home/log")"; sleep 0.1; done
+  HOME=$home parec --latency-msec=40 --device=ear.monitor --format=s16le --rate=48000 --channels=1 --raw "$work/ear" 2>>"$home/log" & ears+=($!)
+  sound=pa,id=sound,server=$PULSE_SERVER,out.name=ear,in.name=mouth.monitor,out.latency=80000,in.latency=80000
+}
+# heard: whether anything but silence was played; the stand-in's tests ask how loud.
+heard() { tr -d '\000' 2>/dev/null <"$work/ear" | head -c 1 | wc -c | grep -qx 1; }
+cut_power() { kill -9 "$qemu"; wait "$qemu" 2>/dev/null; qemu=; }
 says() { ask "$1" | grep -q -- "$2"; }
 
 power
@@ -77,21 +95,48 @@ ask "kill -9 \$(pidof offhook)"; wait_for "after a crash the phone is idle again
 ask "sync; reboot" || true; wait_reset "a reset when asked"
 text status.txt | grep -q . && ok "status.txt is on the card" || fail "there is no status.txt"
 
+# The handset is off hook from the start; then the power goes.
+open_ears; power offhook.lifted; began=$(date +%s%N)
+until heard; do
+  [ $(($(date +%s%N) - began)) -lt $((limit * 1000000000)) ] || fail "no dial tone within $limit s"
+  if ended; then fail "the machine ended before the dial tone: $(cat "$work/qemu.log")"; fi
+  sleep 0.1
+done
+took=$((($(date +%s%N) - began) / 1000000)); ok "dial tone $((took / 1000)).$((took / 100 % 10)) s after power"
+cut_power; kill "${ears[@]}"; ears=() sound=none,id=sound
+
 bundle=${image%.xz}; bundle=${bundle%.img}.raucb
 if [ ! -s "$bundle" ]; then
   echo "SKIPPED: the update to the other slot: there is no $bundle"
 else
   mcopy -o -i "$p1" "$bundle" ::update.raucb || fail "the update does not fit on the card"
   printf x >"$work/allow"; mcopy -o -i "$p1" "$work/allow" ::allow-downgrade.txt
-  power
-  [ "$slot" = a ] || fail "slot $slot instead of a"
-  wait_for "SSH again" ask true
-  wait_for "what was written before the reset" says "cat /data/mark" kept
-  wait_reset "the update is written, and the machine restarts"
-  power
+  # The power goes while the update is written, some times: slot a starts again, until b is written
+  # whole and on trial.
+  written=
+  for ((cut = 1; cut <= ${BUILT_CUTS:-3}; cut++)); do
+    power
+    if [ "$slot" = b ]; then written=1; break; fi
+    tenths=$((RANDOM % 250 + 50))
+    for ((left = tenths; left > 0; left--)); do
+      if ended; then qemu=; written=1; break 2; fi
+      sleep 0.1
+    done
+    cut_power; ok "power cut $cut, $((tenths / 10)).$((tenths % 10)) s after power ($SECONDS s)"
+  done
+  if [ -z "$written" ]; then
+    power
+    if [ "$slot" = a ]; then
+      wait_for "SSH again" ask true
+      wait_for "what was written before the reset" says "cat /data/mark" kept
+      wait_reset "the update is written, and the machine restarts"
+    fi
+  fi
+  [ -n "$qemu" ] || power
   [ "$slot" = b ] && ok "the trial of slot b" || fail "the firmware takes slot $slot"
   wait_for "SSH in slot b" ask true
   wait_for "slot b runs" says "cat /run/offhook/image" 'slot: b'
+  wait_for "what was written before the first reset" says "cat /data/mark" kept
   wait_for "slot b is good" ask "[ -e /run/offhook/slot-good ]"
   wait_for "slot b is the one that starts" says "cat /boot/offhook/autoboot.txt" "boot_partition=$(slot_boot b)"
 fi

@@ -76,6 +76,30 @@ struct Link {
     /// Switched on and with a carrier.
     running: bool,
     has_address: bool,
+    medium: Medium,
+}
+
+/// What an interface sends by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Medium {
+    Cable,
+    Radio,
+    /// The kernel's own: a dummy, a bridge, a tunnel, one end of a pair.
+    Virtual,
+}
+
+impl Medium {
+    /// By the interface's folder in sysfs.
+    fn of(name: &str) -> Self {
+        let folder = Path::new("/sys/class/net").join(name);
+        if folder.join("wireless").exists() {
+            Self::Radio
+        } else if folder.join("device").exists() {
+            Self::Cable
+        } else {
+            Self::Virtual
+        }
+    }
 }
 
 impl Snapshot {
@@ -135,17 +159,16 @@ fn fault(bind: IpAddr, links: &[Link]) -> LinkFault {
     if let Some(link) = links.iter().find(|link| link.running) {
         return LinkFault::NoAddress(link.name.clone());
     }
-    let wireless = |link: &&Link| {
-        let folder = Path::new("/sys/class/net")
-            .join(&link.name)
-            .join("wireless");
-        folder.exists()
-    };
-    let wired = links.iter().find(|link| !wireless(link));
-    match (wired, links.first()) {
-        (Some(link), _) => LinkFault::CableOut(link.name.clone()),
-        (None, Some(link)) => LinkFault::WifiOff(link.name.clone()),
-        (None, None) => LinkFault::NoInterface,
+    // A virtual interface has a cable only where there is nothing else, as inside a container.
+    let first = |medium| links.iter().find(|link| link.medium == medium);
+    if let Some(link) = first(Medium::Cable) {
+        LinkFault::CableOut(link.name.clone())
+    } else if let Some(link) = first(Medium::Radio) {
+        LinkFault::WifiOff(link.name.clone())
+    } else if let Some(link) = links.first() {
+        LinkFault::CableOut(link.name.clone())
+    } else {
+        LinkFault::NoInterface
     }
 }
 
@@ -175,6 +198,7 @@ fn interfaces(bind: IpAddr) -> (Vec<Route>, Vec<Link>) {
                     name: name.clone(),
                     running,
                     has_address,
+                    medium: Medium::of(name),
                 }),
             }
         }
@@ -273,4 +297,37 @@ pub(crate) fn all() -> Vec<String> {
     found.dedup();
     found.truncate(16);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cable_that_is_out_is_one_that_can_be_plugged_in() {
+        let link = |name: &str, medium| Link {
+            name: name.into(),
+            running: false,
+            has_address: false,
+            medium,
+        };
+        let (dummy, sit) = (
+            link("dummy0", Medium::Virtual),
+            link("sit0", Medium::Virtual),
+        );
+        let (eth, wlan) = (link("eth0", Medium::Cable), link("wlan0", Medium::Radio));
+        let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let cable = |name: &str| LinkFault::CableOut(name.into());
+        assert_eq!(
+            fault(any, &[dummy.clone(), eth.clone(), wlan.clone()]),
+            cable("eth0")
+        );
+        assert_eq!(fault(any, &[wlan.clone(), eth]), cable("eth0"));
+        assert_eq!(
+            fault(any, &[dummy.clone(), wlan]),
+            LinkFault::WifiOff("wlan0".into())
+        );
+        assert_eq!(fault(any, &[dummy, sit]), cable("dummy0"));
+        assert_eq!(fault(any, &[]), LinkFault::NoInterface);
+    }
 }
