@@ -242,7 +242,14 @@ fn routed(family: IpAddr) -> Option<IpAddr> {
     let probe = UdpSocket::bind((family, 0)).ok()?;
     probe.connect(far).ok()?;
     let source = probe.local_addr().ok()?.ip();
-    Some(source).filter(|ip| !ip.is_unspecified() && !ip.is_loopback())
+    Some(source).filter(|ip| reaches_others(*ip))
+}
+
+/// Whether others can answer to this address. A link-local one names no interface in SIP (RFC 3986
+/// has no zone for it there), and the kernel uses it for the second before it has a better one.
+fn reaches_others(ip: IpAddr) -> bool {
+    let is_link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    !ip.is_unspecified() && !ip.is_loopback() && !is_link_local
 }
 
 /// Each address by which this machine reaches a network directly; not the
@@ -302,6 +309,22 @@ pub(crate) fn all() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn others_answer_to_no_address_of_this_link_alone() {
+        for (ip, reaches) in [
+            ("192.0.2.7", true),
+            ("2001:db8::7", true),
+            ("fd00::7", true),
+            ("fe80::7", false),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("0.0.0.0", false),
+            ("::", false),
+        ] {
+            assert_eq!(reaches_others(ip.parse().unwrap()), reaches, "{ip}");
+        }
+    }
 
     #[test]
     fn the_cable_that_is_out_is_one_that_can_be_plugged_in() {
