@@ -112,7 +112,8 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
     }
 }
 
-/// A call with speech both ways; what `work` says of the phone in it, once its buffers have found their size.
+/// A call with speech both ways; what `work` says of the phone in it, once its buffers have found
+/// their size.
 pub(crate) fn in_call<T>(
     folder: &Path,
     options: &PhoneOptions<'_>,

@@ -149,6 +149,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::MetadataExt;
 
     use super::*;
 
@@ -185,7 +186,6 @@ mod tests {
             println!("SKIPPED: a device of another user: only root shares devices");
             return;
         }
-        use std::os::unix::fs::MetadataExt;
         let folder = std::env::temp_dir().join(format!("offhook-share-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();

@@ -114,9 +114,10 @@ impl User {
                 libc::syscall(libc::SYS_setresuid, self.uid, self.uid, self.uid),
             ]
         };
-        match results.iter().all(|result| *result == 0) {
-            true => Ok(()),
-            false => Err(io::Error::last_os_error()),
+        if results.iter().all(|result| *result == 0) {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
         }
     }
 }
