@@ -1,4 +1,4 @@
-//! What two phones tell each other of the sound (RTCP XR, RFC 3611), and what they tell a collector
+//! What two phones show each other of the sound (RTCP XR, RFC 3611), and what they send a collector
 //! (RFC 6035).
 
 use offhook_tests::world::{PhoneId, Setup, World, secs};

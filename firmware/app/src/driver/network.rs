@@ -473,7 +473,7 @@ impl Network {
         });
     }
 
-    /// Tells the listeners who is no stranger.
+    /// Informs the listeners who is no stranger.
     pub(super) fn publish_known(&self, control: &Control) {
         self.known.set(control.known_hosts());
     }

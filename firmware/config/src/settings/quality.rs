@@ -8,7 +8,7 @@ use crate::value::ValueKind;
 pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Quality, "rtcp_xr", ValueKind::Bool, WhenUnset::Default("true"), "false",
         |c, v| c.quality.rtcp_xr = v.bool(),
-        "Both ends of a call tell each other how they receive it, where both know how to (VoIP \
+        "Both ends of a call show each other how they receive it, where both know how to (VoIP \
          metrics of RTCP XR, RFC 3611). `offhook ctl stats` shows the far end's figures."),
     setting(Section::Quality, "collector", ValueKind::Target, WhenUnset::Means("no one"),
         "\"sip:quality@pbx.example\"",

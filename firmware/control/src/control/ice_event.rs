@@ -261,7 +261,7 @@ impl Control {
         }
     }
 
-    /// Tells the far end of an established call which way was chosen, where its description
+    /// Shows the far end of an established call which way was chosen, where its description
     /// names another.
     pub(super) fn confirm_path(&mut self, call: CallId, now: Instant) {
         let record = self.calls.alive(call).filter(|call| call.is_established());

@@ -15,7 +15,7 @@ use crate::history::{CallOutcome, HistoryEntry};
 use crate::known_peers::Trust;
 use crate::phone_book::Contact;
 
-/// What the menu tells of, at one moment.
+/// What the menu shows, at one moment.
 struct View<'a> {
     control: &'a Control,
     now: Instant,

@@ -28,7 +28,7 @@ const STEP_DB: i8 = 3;
 /// Ends of a volume in dB, as the volume keys have them.
 const LEVELS_DB: (i8, i8) = (-30, 12);
 
-/// What the menu tells of.
+/// What the menu shows.
 pub(crate) trait MenuFacts {
     /// What it is written in.
     fn language(&self) -> Language;

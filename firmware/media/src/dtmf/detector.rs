@@ -7,7 +7,7 @@
 //! 4 such in a row ─▶ digit;   3 quiet ones ─▶ over
 //! ```
 //!
-//! A filter over 20 ms cannot tell 1.5 % from 3.5 % at 697 Hz; its phase over time can. Speech
+//! A filter over 20 ms cannot part 1.5 % from 3.5 % at 697 Hz; its phase over time can. Speech
 //! rarely has nine tenths of its power in two steady partials at just these frequencies.
 
 use std::f32::consts::TAU;

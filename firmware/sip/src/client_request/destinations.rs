@@ -19,7 +19,7 @@ const MAX_TARGETS: usize = 8;
 pub(super) const SILENCE: Duration = Duration::from_millis(3500);
 
 /// How long an address may say no more than 100 Trying to an INVITE before the next is tried as
-/// well: a call abroad rings within 11 s in 19 of 20 cases (ITU-T E.721).
+/// well: an international call rings within 11 s in 19 of 20 cases (ITU-T E.721).
 const TRYING: Duration = Duration::from_secs(12);
 /// The same for an emergency call: it stays in its country.
 const TRYING_URGENT: Duration = Duration::from_secs(4);

@@ -1,4 +1,4 @@
-//! HTTP requests of `[actions]` against a real server, also one that means ill. Wall clock: real
+//! HTTP requests of `[actions]` against a real server, also a hostile one. Wall clock: real
 //! sockets.
 
 use testkit::http::{Answer, HttpServer};

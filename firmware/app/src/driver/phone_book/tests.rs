@@ -1,4 +1,4 @@
-//! The phone book of a server that is well, and of servers that are not. Wall clock: real sockets.
+//! The phone book of a server that works, and of servers that do not. Wall clock: real sockets.
 
 use control::phone_book::PhoneBook;
 use testkit::http::{Answer, HttpServer};
