@@ -21,6 +21,8 @@ use config::secrets::{self, StoredSecrets};
 use config::{Error, Errors};
 use zeroize::Zeroizing;
 
+use crate::storage::{CONFIG_FILE, LAST_GOOD, NETWORK};
+
 /// The file in the state directory.
 pub(crate) const FILE: &str = "secrets.toml";
 /// Longest such file.
@@ -62,7 +64,7 @@ pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
     let name = file
         .file_name()
         .and_then(|name| name.to_str())
-        .unwrap_or(crate::provision::FILE);
+        .unwrap_or(CONFIG_FILE);
     crate::storage::write_card(folder, name, moved.text.as_bytes())?;
     Ok(true)
 }
@@ -111,13 +113,7 @@ pub(crate) fn move_key(
 /// Closes the files of secrets that others could read, and says which those were. What cannot be
 /// closed is reported, too.
 pub(crate) fn guard(state_dir: &Path, more: &[PathBuf]) -> Vec<String> {
-    let own = [
-        FILE,
-        crate::provision::LAST_GOOD,
-        crate::provision::NETWORK,
-        crate::identity::FILE,
-    ]
-    .map(|name| state_dir.join(name));
+    let own = [FILE, LAST_GOOD, NETWORK, crate::identity::FILE].map(|name| state_dir.join(name));
     own.iter()
         .chain(more)
         .filter_map(|path| close(path))

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use config::Config;
 use control::readable::OneLineWriter;
 
-use super::{SetupError, log_to_stderr, start_log, whole_phone};
+use super::{log_to_stderr, start_log, whole_phone};
 use crate::driver::{self, CardSource, Setup};
 use crate::panel::PanelError;
 use crate::provision::ConfigPaths;
+use crate::setup_error::SetupError;
 
 /// `offhook sim`.
 pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<(), PanelError> {
@@ -170,7 +171,7 @@ mod tests {
         fs::write(&file, text("fr")).unwrap();
         let (config, note) = load(Some(file.clone())).unwrap();
         assert_eq!((config.phone.country.as_str(), note), ("fr", None));
-        let kept = state.join(crate::provision::LAST_GOOD);
+        let kept = state.join(crate::storage::LAST_GOOD);
         assert_eq!(
             fs::metadata(&kept).unwrap().permissions().mode() & 0o777,
             0o600
