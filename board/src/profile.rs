@@ -20,7 +20,7 @@ use crate::hook::Contact;
 use crate::ringer::RingerKind;
 use crate::rotary::Numbering;
 
-pub use display::{Controller, Display};
+pub use display::{Controller, Display, Rotation};
 pub use overlay::Override;
 
 /// Something in `hardware.toml` that is not right.
