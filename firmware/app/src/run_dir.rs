@@ -1,5 +1,5 @@
-//! Files of the run directory, by which the phone, its next process and the image's scripts leave
-//! word for each other.
+//! Files of the run directory: what the phone reports to its next process and to the image's
+//! scripts.
 
 /// The phone has run well for a while: the slot it was started from may be kept.
 pub(crate) const SLOT_GOOD: &str = "slot-good";

@@ -3,7 +3,7 @@
 use crate::locate::{Hop, HopError};
 use crate::message::{NameAddr, SipUri};
 
-/// The way of a request.
+/// Where it is sent, and what it carries for that.
 #[derive(Debug)]
 pub(crate) struct InitialRoute {
     pub(crate) routes: Vec<NameAddr>,

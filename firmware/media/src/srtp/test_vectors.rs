@@ -39,7 +39,8 @@ pub(super) struct Published {
     pub(super) protected: Vec<u8>,
 }
 
-/// The published packets whose two forms have these names; `None`: a word was said on why not.
+/// The published packets whose two forms have these names; `None`: the test was skipped,
+/// and said why.
 pub(super) fn published(test: &str, clear: &str, protected: &str) -> Option<Vec<Published>> {
     let each = |(id, suite)| {
         let v = vector(test, id)?;
