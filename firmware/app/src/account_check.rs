@@ -237,7 +237,10 @@ async fn try_others(
             Err(_) => false,
         };
         found(if answers {
-            Finding::good(about, &format!("{address} ({by}) takes over: it answers OPTIONS"))
+            Finding::good(
+                about,
+                &format!("{address} ({by}) takes over: it answers OPTIONS"),
+            )
         } else {
             Finding::warning(
                 about,

@@ -237,8 +237,8 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
     Problem::new(at, what, help)
 }
 
-/// Whether what stands here follows the quotation mark that closed a text on its line, and another one
-/// comes behind: it was meant as a part of the text.
+/// Whether what stands here follows the quotation mark that closed a text on its line, and another
+/// one comes behind: it was meant as a part of the text.
 fn is_inside_text(text: &str, at: usize, mark: char) -> bool {
     let (before, behind) = (text.get(..at), text.get(at..));
     let (Some(before), Some(behind)) = (before, behind) else {

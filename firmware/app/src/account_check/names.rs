@@ -8,8 +8,8 @@
 //!                        └ NAPTR (TLS) ─▶ SRV ──▶ A, AAAA ────────▶ targets   (no SRV: A, AAAA)
 //! ```
 //!
-//! The questions are those of the phone (`net::dns::search`), and so are the search domains of a name
-//! without a dot.
+//! The questions are those of the phone (`net::dns::search`), and so are the search domains of a
+//! name without a dot.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -366,9 +366,9 @@ fn registered(
     let text = match others {
         0 => text,
         1 => format!("{text}; 1 other device is registered with this account and rings, too"),
-        2..=MANY_CONTACTS => format!(
-            "{text}; {others} other devices are registered with this account and ring, too"
-        ),
+        2..=MANY_CONTACTS => {
+            format!("{text}; {others} other devices are registered with this account and ring, too")
+        }
         _ => format!("{text}; {others} other phones are registered with this account"),
     };
     if others > MANY_CONTACTS {

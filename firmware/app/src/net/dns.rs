@@ -30,8 +30,8 @@ use tokio::task::JoinSet;
 use super::NetworkEvent;
 use super::{local, mdns};
 use last_good::LastGood;
-use resolver::Resolver;
 pub(crate) use order::services as sip_services;
+use resolver::Resolver;
 pub(crate) use search::{SearchError, is_link_local};
 use system::System;
 

@@ -1,5 +1,5 @@
-//! What other phones and softphones call the settings of an account: whoever copies from their pages
-//! writes these names.
+//! What other phones and softphones call the settings of an account: whoever copies from their
+//! pages writes these names.
 
 /// Such a name, and what to write in its place.
 const ACCOUNT: [(&[&str], &str); 8] = [
@@ -20,7 +20,14 @@ const ACCOUNT: [(&[&str], &str); 8] = [
         "did you mean `user`?",
     ),
     (
-        &["login", "auth_id", "authuser", "authname", "authid", "auth_name"],
+        &[
+            "login",
+            "auth_id",
+            "authuser",
+            "authname",
+            "authid",
+            "auth_name",
+        ],
         "did you mean `auth_user`?",
     ),
     (

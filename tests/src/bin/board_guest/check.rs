@@ -1,4 +1,5 @@
-//! `offhook check --try` on the guest's devices: what the card offers, and whether each line is free.
+//! `offhook check --try` on the guest's devices: what the card offers, and whether each line is
+//! free.
 
 use std::path::Path;
 use std::process::Command;
@@ -68,7 +69,10 @@ pub(crate) fn devices(_chip: &Chip) {
     let (good, findings) = tried(&file);
     assert!(!good, "{findings:?}");
     let line = text(&findings, "board", "fault");
-    assert!(line.contains("GPIO line 0 of chip `offhook-test`: is held by"), "{line}");
+    assert!(
+        line.contains("GPIO line 0 of chip `offhook-test`: is held by"),
+        "{line}"
+    );
     drop(held);
     // A card that is not there.
     write("hw:NoSuchCard");

@@ -32,7 +32,8 @@ fn tcp_server(says: &'static [u8]) -> SocketAddr {
 
 #[test]
 fn a_sign_in_page_is_no_sip_server() {
-    let at = tcp_server(b"HTTP/1.1 302 Found\r\nLocation: http://sign.in/\r\nContent-Length: 0\r\n\r\n");
+    let page = b"HTTP/1.1 302 Found\r\nLocation: http://sign.in/\r\nContent-Length: 0\r\n\r\n";
+    let at = tcp_server(page);
     let at_port = format!("registrar = \"{at}\"\n");
     let found = lines(&account(&format!("{at_port}transport = \"tcp\"\n")));
     let text = found[0].to_string();
@@ -84,7 +85,10 @@ fn a_router_that_rewrites_sip_is_named() {
     assert!(text.contains("switch it off in the router"), "{text}");
     let found = changed(|via| via.replace("z9hG4bK", "z9hG4bKx"));
     let text = found[1].to_string();
-    assert!(text.contains("\"SIP ALG\"") && text.contains("branch"), "{text}");
+    assert!(
+        text.contains("\"SIP ALG\"") && text.contains("branch"),
+        "{text}"
+    );
     // What a server adds is no change.
     let found = changed(|via| format!("{via};received=127.0.0.1"));
     assert!(found.iter().all(|f| f.mark == Mark::Good), "{found:?}");

@@ -254,7 +254,8 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[[account]]\nuser = \"1\"\ndomain = \"http://p\"",
-            "f:3:10: `account.domain`: `http://p` is not a host: a host is written without `http://`",
+            "f:3:10: `account.domain`: `http://p` is not a host: a host is written \
+             without `http://`",
         ),
         (
             "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregistrar = \"p \"",
@@ -295,7 +296,8 @@ fn each_mistake_is_reported_with_span_and_help() {
         ),
         (
             "[[account]]\npassword = \"a\"b\"",
-            "f:2:15: unexpected key or value; a quotation mark inside \"…\" is written \\\", or put",
+            "f:2:15: unexpected key or value; a quotation mark inside \"…\" is written \
+             \\\", or put",
         ),
         (
             "[[account]]\npassword = 'a'b'",
