@@ -315,6 +315,14 @@ fn recipe(
         asker.show(&format!("  {:>2}  {} ({kind})", number + 1, recipe.name));
     }
     asker.show("   0  another PBX or provider");
+    let without: Vec<String> = providers::without_recipe()
+        .into_iter()
+        .map(|one| one.id)
+        .collect();
+    asker.show(&format!(
+        "      {}: there is no recipe; give that name to read why",
+        without.join(", ")
+    ));
     asked(asker, "number or name", false, |answer| {
         match answer.parse::<usize>() {
             Ok(0) => Ok(None),
