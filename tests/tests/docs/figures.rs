@@ -35,7 +35,7 @@ const fn claim(
 
 const POWER_UP: &str = "firmware/app/src/appliance/power_up.rs";
 
-const CLAIMS: [Claim; 21] = [
+const CLAIMS: [Claim; 22] = [
     claim(
         "codes.md",
         "Within a second and a half a digit says more",
@@ -146,6 +146,12 @@ const CLAIMS: [Claim; 21] = [
     ),
     claim(
         "wiring.md",
+        "one beep (and the display, where there is one)",
+        "firmware/app/src/selftest/wiring.rs",
+        "Instruction::Rest => 1,",
+    ),
+    claim(
+        "wiring.md",
         "two beeps \"lift it\"",
         "firmware/app/src/selftest/wiring.rs",
         "Instruction::Rest => 1, Instruction::Lift => 2, Instruction::PutDown => 3,",
@@ -224,6 +230,10 @@ fn every_figure_in_the_guide_is_the_programs() {
     let mut count = 0;
     for (path, text) in &pages {
         let page = path.file_name().unwrap().to_str().unwrap();
+        // Generated from the recipes, whose figures are their providers'.
+        if page == "providers.md" {
+            continue;
+        }
         for figure in figures(&prose(text)) {
             let of_page = CLAIMS.iter().filter(|claim| path.ends_with(claim.page));
             let is_claimed = of_page.clone().any(|claim| {
