@@ -327,12 +327,12 @@ impl Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RingerError {
     /// The profile has no `[ringer]`.
-    #[error("the board's profile names no ringer lines; add [ringer] to its hardware.toml")]
+    #[error("the board's profile names no ringer lines; write them under [hardware.ringer]")]
     NoLines,
     /// It has one line only.
     #[error(
         "a bell needs two lines and the board's profile names one; write ringer = \"buzzer\", or \
-         name both lines in its hardware.toml"
+         name both lines under [hardware.ringer]"
     )]
     OneLine,
 }
