@@ -281,3 +281,29 @@ fn common_name(name: &x509_parser::x509::X509Name<'_>) -> String {
         .and_then(|part| part.as_str().ok());
     common.map_or_else(|| name.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+    use super::*;
+
+    fn named(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    }
+
+    #[test]
+    fn a_chain_is_said_signer_by_signer() {
+        let key = || KeyPair::generate().unwrap();
+        let root = CertifiedIssuer::self_signed(named("Root"), key()).unwrap();
+        let middle = CertifiedIssuer::signed_by(named("Middle"), key(), &root).unwrap();
+        let own = named("pbx").signed_by(&key(), &middle).unwrap();
+        let chain = [own.der(), middle.der(), root.der()].map(Clone::clone);
+        assert_eq!(signers(&chain), "Middle, and that by Root");
+        assert_eq!(signers(&chain[..1]), "Middle");
+        assert_eq!(signers(&chain[2..]), "Root");
+    }
+}

@@ -10,8 +10,8 @@ use hickory_proto::rr::{Name, RData, Record};
 use super::*;
 
 /// The only finding.
-fn one(found: Vec<Finding>) -> Finding {
-    let [finding] = &found[..] else {
+fn one(found: &[Finding]) -> Finding {
+    let [finding] = found else {
         panic!("{found:?}");
     };
     finding.clone()
@@ -137,7 +137,7 @@ async fn the_server_that_takes_over_is_asked_too() {
             found.push(finding);
         })
         .await;
-        one(found)
+        one(&found)
     };
     let finding = ask(&mut tls, alive).await;
     assert_eq!(finding.mark, Mark::Good);
@@ -206,7 +206,7 @@ async fn found_by_name(account: &Account) -> (Vec<SocketAddr>, String) {
     let targets = names::find("desk", &name, &system, &mut |finding| found.push(finding)).await;
     let targets = targets.unwrap_or_else(|| panic!("{found:?}"));
     let addresses = targets.into_iter().map(|target| target.address);
-    (addresses.collect(), one(found).to_string())
+    (addresses.collect(), one(&found).to_string())
 }
 
 /// The questions of the check are those of the phone.
