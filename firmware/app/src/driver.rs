@@ -510,6 +510,7 @@ impl Driver {
         tracing::info!("shutting down");
         self.shutdown_by = Some(now + SHUTDOWN);
         self.housekeeping.forgive_trial();
+        self.network.leave_link();
         self.control.shut_down(now);
     }
 
