@@ -88,6 +88,10 @@ struct Month {
     established: u64,
     reachable: [u64; 2],
     looks: u64,
+    /// What came between: servers that died, other addresses, a neighbour's packets.
+    outages: u64,
+    moves: u64,
+    hostile: u64,
 }
 
 impl Month {
@@ -126,6 +130,9 @@ impl Month {
             established: 0,
             reachable: [0, 0],
             looks: 0,
+            outages: 0,
+            moves: 0,
+            hostile: 0,
         }
     }
 
@@ -223,6 +230,7 @@ impl Month {
             // Up for eight hours, down for eight minutes, on average.
             let ends = if self.up[server] { 5760 } else { 96 };
             if self.below(ends) == 0 {
+                self.outages += u64::from(self.up[server]);
                 self.up[server] = !self.up[server];
                 self.changed = self.now;
             }
@@ -232,6 +240,7 @@ impl Month {
             let host = self.below(200) + 1;
             let address = at(&format!("10.0.{}.{host}:5060", phone + 1));
             self.phones[phone].address = address;
+            self.moves += 1;
             let now = self.start + self.now;
             self.phones[phone]
                 .agent
@@ -240,6 +249,7 @@ impl Month {
             self.drain(phone);
         }
         for _ in 0..self.below(4) {
+            self.hostile += 1;
             let to = self.phones[self.below(2) as usize].address;
             let from = at(&format!("10.0.9.{}:5060", self.below(250) + 1));
             let serial = self.below(1 << 40);
@@ -349,6 +359,11 @@ fn thirty_days_of_calls_outages_and_hostile_traffic() {
         share(month.reachable[1])
     );
     assert!(placed >= CALLS && could > CALLS * 9 / 10);
+    println!(
+        "{} outages, {} other addresses, {} packets of a neighbour",
+        month.outages, month.moves, month.hostile
+    );
+    assert!(month.outages >= 100 && month.moves >= 60 && month.hostile >= 500_000);
     for reached in month.reachable {
         assert!(share(reached) >= 0.999, "{}", share(reached));
     }
