@@ -88,7 +88,10 @@ struct Month {
     established: u64,
     reachable: [u64; 2],
     looks: u64,
-    /// What came between: servers that died, other addresses, a neighbour's packets.
+    /// Both servers are gone until then.
+    dark_until: Time,
+    /// What came between: hours without any server, servers that died, other addresses, a neighbour's packets.
+    dark: u64,
     outages: u64,
     moves: u64,
     hostile: u64,
@@ -130,6 +133,8 @@ impl Month {
             established: 0,
             reachable: [0, 0],
             looks: 0,
+            dark_until: Time::ZERO,
+            dark: 0,
             outages: 0,
             moves: 0,
             hostile: 0,
@@ -226,7 +231,19 @@ impl Month {
 
     /// Servers die and come back, phones get other addresses, a neighbour sends what it likes.
     fn disturb(&mut self) {
+        // Every two days the whole house is without its servers for an hour.
+        let is_dark = self.now < self.dark_until;
+        if !is_dark && self.below(34_560) == 0 {
+            self.dark_until = self.now + Duration::from_secs(3600);
+            self.dark += 1;
+            (self.up, self.changed) = ([false, false], self.now);
+        } else if is_dark && self.now + LOOK >= self.dark_until {
+            (self.up, self.changed) = ([true, true], self.now);
+        }
         for server in 0..2 {
+            if self.now < self.dark_until {
+                break;
+            }
             // Up for eight hours, down for eight minutes, on average.
             let ends = if self.up[server] { 5760 } else { 96 };
             if self.below(ends) == 0 {
@@ -360,10 +377,11 @@ fn thirty_days_of_calls_outages_and_hostile_traffic() {
     );
     assert!(placed >= CALLS && could > CALLS * 9 / 10);
     println!(
-        "{} outages, {} other addresses, {} packets of a neighbour",
-        month.outages, month.moves, month.hostile
+        "{} hours without a server, {} outages, {} other addresses, {} packets of a neighbour",
+        month.dark, month.outages, month.moves, month.hostile
     );
-    assert!(month.outages >= 100 && month.moves >= 60 && month.hostile >= 500_000);
+    assert!(month.dark >= 8 && month.outages >= 100);
+    assert!(month.moves >= 60 && month.hostile >= 500_000);
     for reached in month.reachable {
         assert!(share(reached) >= 0.999, "{}", share(reached));
     }
