@@ -175,6 +175,16 @@ impl DeskPhone {
         self.process.stall(time);
     }
 
+    /// How long its threads have run on a processor.
+    pub fn cpu_time(&self) -> Duration {
+        self.process.cpu_time()
+    }
+
+    /// Ends it as `systemctl stop` does; its exit code, or `None` when it had to be killed.
+    pub fn terminate(&mut self) -> Option<i32> {
+        self.process.terminate(Duration::from_secs(10))
+    }
+
     /// What the ear heard up to now, as a file of its own: taken before hanging up, so that the
     /// call is at its end.
     pub fn ear_now(&self) -> PathBuf {

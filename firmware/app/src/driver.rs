@@ -509,6 +509,7 @@ impl Driver {
         tracing::info!("shutting down");
         self.shutdown_by = Some(now + SHUTDOWN);
         self.housekeeping.forgive_trial();
+        self.network.leave_link();
         self.control.shut_down(now);
     }
 

@@ -84,6 +84,8 @@ pub(crate) struct DialPlan {
     map: Option<DigitMap>,
     /// Maps of accounts that have one of their own, with their prefixes.
     of_accounts: Vec<AccountMap>,
+    /// Every account's prefix.
+    prefixes: Vec<String>,
     /// The account that a key chose for the next number.
     chosen: Option<AccountId>,
     emergency: Vec<String>,
@@ -91,6 +93,8 @@ pub(crate) struct DialPlan {
     codes: Vec<(String, StarCode)>,
     /// Codes before a number that show or withhold the caller's identity for one call.
     identity_codes: &'static [&'static str],
+    /// Codes of the network are dialled, whatever the digit map says of them.
+    service_codes: bool,
     country: Country,
 }
 
@@ -105,6 +109,12 @@ impl DialPlan {
                 .ok()
                 .map(|map| with_service_codes(map, config)),
             of_accounts: account_maps(config),
+            prefixes: config
+                .accounts
+                .iter()
+                .filter_map(|account| account.prefix.clone())
+                .filter(|prefix| !prefix.is_empty())
+                .collect(),
             chosen: None,
             emergency: own
                 .iter()
@@ -114,6 +124,7 @@ impl DialPlan {
             speed_dial: config.dial.speed_dial.clone(),
             codes: codes(config),
             identity_codes: config::country::identity_codes(country),
+            service_codes: config.dial.service_codes,
             country,
         }
     }
@@ -130,7 +141,7 @@ impl DialPlan {
             .chosen
             .and_then(|account| self.of_accounts.iter().find(|own| own.account == account));
         if let Some(own) = chosen {
-            return Some(matches(&own.map, digits));
+            return Some(self.match_in(&own.map, digits));
         }
         let own = self.of_accounts.iter().filter(|own| !own.prefix.is_empty());
         let fitting = own.clone().filter(|own| digits.starts_with(&own.prefix));
@@ -142,11 +153,11 @@ impl DialPlan {
                     second_dial_tone: false,
                 });
             }
-            let mut result = matches(&own.map, rest);
+            let mut result = self.match_in(&own.map, rest);
             result.matched = result.matched.after(&own.prefix);
             return Some(result);
         }
-        let result = self.map.as_ref().map(|map| matches(map, digits));
+        let result = self.map.as_ref().map(|map| self.match_in(map, digits));
         let mut beginning = own.filter(|own| own.prefix.starts_with(digits));
         let refused = result
             .as_ref()
@@ -158,6 +169,61 @@ impl DialPlan {
             });
         }
         result
+    }
+
+    /// What a digit map says of these digits. A number after a code that shows or withholds the
+    /// caller's identity counts as it would without: it is barred, or complete with its last digit.
+    fn match_in(&self, map: &DigitMap, digits: &str) -> MatchResult {
+        let whole = matches(map, digits);
+        let (code, number) = self.after_identity_code(digits);
+        if code.is_empty() || number.is_empty() {
+            return whole;
+        }
+        let alone = matches(map, number);
+        match alone.matched {
+            Match::Barred => alone,
+            Match::Complete(_) | Match::CouldBeLonger { .. }
+                if self.service_codes && whole.matched != Match::Barred =>
+            {
+                MatchResult {
+                    matched: alone.matched.after(code),
+                    ..alone
+                }
+            }
+            Match::Complete(_)
+            | Match::CouldBeLonger { .. }
+            | Match::Partial
+            | Match::Impossible => whole,
+        }
+    }
+
+    /// The code for the caller's identity these digits begin with (empty: none), and the number
+    /// after it.
+    fn after_identity_code<'d>(&self, digits: &'d str) -> (&'d str, &'d str) {
+        let codes = self.identity_codes.iter();
+        let found = codes.filter(|code| digits.starts_with(**code));
+        let length = found.map(|code| code.len()).max().unwrap_or(0);
+        digits.split_at(length)
+    }
+
+    /// These digits, and what is left of them without a code for the caller's identity (some
+    /// withhold theirs by habit), without an account's prefix (some dial for an outside line by
+    /// habit), without both.
+    fn without_prefixes<'d>(&'d self, digits: &'d str) -> impl Iterator<Item = &'d str> {
+        let (_, number) = self.after_identity_code(digits);
+        let each = move |number: &'d str| {
+            let prefixes = self.prefixes.iter();
+            let rests = prefixes.filter_map(move |prefix| number.strip_prefix(prefix.as_str()));
+            [number].into_iter().chain(rests)
+        };
+        let all = [digits, number].into_iter().flat_map(each);
+        all.filter(|rest| !rest.is_empty())
+    }
+
+    /// The emergency number these digits mean, whatever is before it.
+    fn emergency_in<'d>(&'d self, digits: &'d str) -> Option<&'d str> {
+        let mut all = self.without_prefixes(digits);
+        all.find(|number| self.is_emergency(number))
     }
 
     /// Stores a speed dial number under these keys, or removes it.
@@ -184,7 +250,12 @@ impl DialPlan {
     /// by hand only, and what the digit map bars is barred.
     pub(crate) fn bars_request(&self, number: &str) -> Option<BarredNumber> {
         let plain = plain(number);
-        if self.is_emergency(&plain) {
+        let matched = self.match_digits(&plain).map(|result| result.matched);
+        let made = match &matched {
+            Some(Match::Complete(number) | Match::CouldBeLonger { number, .. }) => number.as_str(),
+            Some(Match::Partial | Match::Barred | Match::Impossible) | None => "",
+        };
+        if self.emergency_in(&plain).is_some() || self.is_emergency(made) {
             return Some(BarredNumber::Emergency(plain));
         }
         self.bars(number)
@@ -204,7 +275,8 @@ impl DialPlan {
             return Some(BarredNumber::DigitMap(plain));
         }
         let map = self.map.as_ref()?;
-        let ways = ways_to_dial(&plain, self.country);
+        let (_, number) = self.after_identity_code(&plain);
+        let ways = ways_to_dial(number, self.country);
         let barred = |way: &String| matches(map, way).matched == Match::Barred;
         ways.iter()
             .any(barred)
@@ -274,18 +346,15 @@ impl DialPlan {
 
     /// Decides on digits (at least one).
     pub(crate) fn decide(&self, digits: &str) -> Decision {
-        if self.is_emergency(digits) {
-            return Decision::Dial(Dialled::Number(digits.to_owned()));
-        }
-        // Whoever withholds the number by habit reaches the emergency service all the same.
-        let mut codes = self.identity_codes.iter();
-        if let Some(number) = codes.find_map(|code| digits.strip_prefix(code))
-            && self.is_emergency(number)
-        {
+        if let Some(number) = self.emergency_in(digits) {
             return Decision::Dial(Dialled::Number(number.to_owned()));
         }
         let longer = |number: &str| number.len() > digits.len() && number.starts_with(digits);
-        let hold = self.emergency.iter().any(|number| longer(number))
+        let begins = |begun: &str| {
+            let mut all = self.emergency.iter();
+            all.any(|number| number.len() > begun.len() && number.starts_with(begun))
+        };
+        let hold = self.without_prefixes(digits).any(begins)
             || self.speed_dial.iter().any(|(keyed, _)| longer(keyed))
             || self.codes.iter().any(|(code, _)| longer(code));
         if let Some((code, rest)) = self.star_code(digits) {
@@ -314,6 +383,12 @@ impl DialPlan {
             };
         }
         match matched {
+            // The digit map makes an emergency number of them, as of `9911` for an outside line.
+            Match::Complete(number) | Match::CouldBeLonger { number, .. }
+                if self.is_emergency(&number) =>
+            {
+                dial(number)
+            }
             Match::Complete(number) if hold => wait(Timer::Short, Some(number)),
             Match::Complete(number) => dial(number),
             Match::CouldBeLonger { number, timer } => wait(timer, Some(number)),

@@ -351,7 +351,7 @@ impl UserAgent {
         env.addresses = addresses;
         env.handle_network_back();
         self.on_registrations(now, |registration, env| {
-            registration.handle_local_address(changed, env)
+            registration.handle_local_address(changed, env, now)
         });
         if changed {
             self.on_moved(None, now);
@@ -364,7 +364,9 @@ impl UserAgent {
     pub fn handle_network_change(&mut self, now: Instant) {
         if !self.shutting_down {
             self.shared.env.handle_network_back();
-            self.on_registrations(now, Registration::handle_network_change);
+            self.on_registrations(now, |registration, env| {
+                registration.handle_network_change(env, now)
+            });
         }
         self.finish_turn(now);
     }

@@ -53,7 +53,12 @@ pub struct LocalAddresses {
 impl LocalAddresses {
     /// The SIP port and the networks the phone is in, in any order.
     pub fn new(port: u16, routes: impl IntoIterator<Item = Route>) -> Self {
-        let mut routes: Vec<Route> = routes.into_iter().take(MAX_ROUTES).collect();
+        // Of a machine with very many addresses much is left out, but not the way to everyone else.
+        let (mut kept, others): (Vec<Route>, Vec<Route>) =
+            routes.into_iter().partition(|route| route.prefix == 0);
+        kept.extend(others);
+        kept.truncate(MAX_ROUTES);
+        let mut routes = kept;
         // The first that matches is the most specific.
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix));
         Self {
@@ -150,10 +155,17 @@ impl LocalAddresses {
         }
         for name in ["Contact", "From"] {
             if let Ok(addresses) = headers.addresses(name) {
-                let renamed: Vec<NameAddr> = addresses
-                    .into_iter()
-                    .map(|address| self.renamed(address, here))
-                    .collect();
+                let several = addresses.len() > 1;
+                let renamed = |address: NameAddr| {
+                    // One that another takes the place of is named as it was registered: by an
+                    // address perhaps that we still have.
+                    if several && address.params.get("expires") == Some("0") {
+                        address
+                    } else {
+                        self.renamed(address, here)
+                    }
+                };
+                let renamed: Vec<NameAddr> = addresses.into_iter().map(renamed).collect();
                 replace(headers, name, &renamed);
             }
         }
@@ -361,6 +373,40 @@ mod tests {
             std::str::from_utf8(&body).unwrap(),
             text.replace("IP4 192.168.1.20", "IP6 2001:db8::20")
         );
+    }
+
+    #[test]
+    fn a_contact_that_is_replaced_keeps_its_address() {
+        let cable = route("0.0.0.0", 0, "10.1.0.20");
+        let addresses = LocalAddresses::new(5060, [cable, route("10.2.0.20", 24, "10.2.0.20")]);
+        let mut headers = Headers::default();
+        headers.push("Contact", "<sip:u@10.2.0.20:5060>;expires=0");
+        headers.push("Contact", "<sip:u@10.2.0.20:5060>;expires=60");
+        let server = "192.0.2.1".parse().unwrap();
+        addresses.name(&mut headers, &mut Zeroizing::default(), server);
+        let contacts: Vec<_> = headers.values("Contact").collect();
+        let expected = [
+            "<sip:u@10.2.0.20:5060>;expires=0",
+            "<sip:u@10.1.0.20:5060>;expires=60",
+        ];
+        assert_eq!(contacts, expected);
+    }
+
+    #[test]
+    fn a_thousand_addresses_hide_no_default_route() {
+        let many = (0..1000_u32).map(|n| {
+            let source = IpAddr::from([10, 200, (n / 250) as u8, (n % 250) as u8 + 1]);
+            Route {
+                network: source,
+                prefix: 32,
+                source,
+            }
+        });
+        let default = route("0.0.0.0", 0, "192.168.1.20");
+        let addresses = LocalAddresses::new(5060, many.chain([default]));
+        assert_eq!(toward(&addresses, "203.0.113.9"), "192.168.1.20:5060");
+        assert_eq!(addresses.primary().to_string(), "192.168.1.20:5060");
+        assert_eq!(addresses.routes.len(), MAX_ROUTES);
     }
 
     #[test]

@@ -48,6 +48,7 @@ use flow_state::FlowState;
 use grant::{Grant, seen_by};
 use history::RegistrationHistory;
 use lifetime::Lifetime;
+use network::ChangePace;
 use redirection::Redirection;
 use refusal::refusal_text;
 use restoration::Restoration;
@@ -89,6 +90,7 @@ pub(crate) struct Registration {
     flow_lost: bool,
     restoration: Restoration,
     redirection: Redirection,
+    changes: ChangePace,
 }
 
 impl Registration {
@@ -120,6 +122,7 @@ impl Registration {
             flow_lost: false,
             restoration: Restoration::default(),
             redirection: Redirection::default(),
+            changes: ChangePace::default(),
         }
     }
 
@@ -229,11 +232,16 @@ impl Registration {
         if !self.wanted {
             return Vec::new();
         }
+        self.forget_failures();
+        self.send(env)
+    }
+
+    /// What went before says nothing about the next REGISTER.
+    fn forget_failures(&mut self) {
         self.back_off.failures = 0;
         self.lifetime.handle_agreed();
         self.contact.handle_agreed();
         self.end_redirection();
-        self.send(env)
     }
 
     /// Takes the binding away, for good.
@@ -344,11 +352,18 @@ impl Registration {
             }
             return Vec::new();
         };
-        if self.flow.handle_seen(seen_by(answer)) && self.request.is_none() {
+        let seen = seen_by(answer);
+        let moved = self.flow.handle_seen(seen, &mut env.tokens, now);
+        if moved && self.request.is_none() {
             tracing::info!("the server sees this phone at another address; registering again");
             return self.register(env);
         }
         Vec::new()
+    }
+
+    /// A router gave another registration of this phone another address.
+    pub(crate) fn handle_other_moved(&mut self, env: &mut Env, now: Instant) {
+        self.flow.handle_other_moved(&mut env.tokens, now);
     }
 
     /// A server answered its REGISTER.
@@ -471,6 +486,7 @@ impl Registration {
         let source = env.address_toward_server(server, transport);
         self.contact
             .handle_source(env.address_for(transport), source);
+        self.contact.handle_granted(transport);
         let here = env.external(self.account, source);
         if let Some(account) = env.config.accounts.get(self.account) {
             let (tokens, alternatives) = (&mut env.tokens, self.failover.has_alternatives());
@@ -485,7 +501,7 @@ impl Registration {
             .is_some_and(|account| account.external_address.is_some());
         let corrects = transport != Transport::Tcp && !self.flow.is_bound() && !fixed;
         let seen = grant.seen.filter(|_| corrects);
-        if seen.is_some_and(|seen| self.contact.correct(seen, transport)) {
+        if seen.is_some_and(|seen| self.contact.correct(seen)) {
             return self.send(env);
         }
         self.contact.handle_agreed();

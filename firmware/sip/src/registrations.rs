@@ -8,12 +8,12 @@ use crate::action::{OutgoingRequest, Purpose};
 use crate::admission::ByAccount;
 use crate::api::AgentConfig;
 use crate::client_request::{Account, Delivery};
-use crate::env::Env;
+use crate::env::{Env, server_uri};
 use crate::event_body::{ContactState, RegInfo};
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::ConnectionId;
 use crate::locate::Hop;
-use crate::message::{Host, Request, Response};
+use crate::message::{Host, Request, Response, Uri};
 use crate::registration::Registration;
 use crate::servers::{ServerChoice, Servers, identity, server_hop};
 
@@ -66,12 +66,13 @@ impl Registrations {
         all.any(|registration| registration.servers().has_address(ip))
     }
 
-    /// Whether this is a REGISTER that its server led elsewhere.
-    pub(crate) fn redirects(&self, purpose: Purpose) -> bool {
+    /// Whether this is a REGISTER that another registrar gets where this one is silent.
+    pub(crate) fn goes_elsewhere(&self, purpose: Purpose) -> bool {
         let Purpose::Register(account) = purpose else {
             return false;
         };
-        self.get(account).is_some_and(Registration::is_redirected)
+        let registration = self.get(account);
+        registration.is_some_and(|it| it.is_redirected() || it.has_stand_in())
     }
 
     /// The addresses of all accounts' servers.
@@ -135,9 +136,18 @@ impl Registrations {
             };
         }
         let ip = flow.remote().ip();
+        let to = request.headers.to().ok().map(|to| to.uri);
+        let called_user = to.as_ref().and_then(Uri::user);
         let called = |account: &usize| {
-            let to = request.headers.to().ok().and_then(|to| to.uri.user());
-            config_of(*account).is_some_and(|a| a.user == user || Some(&a.user) == to.as_ref())
+            config_of(*account)
+                .is_some_and(|a| a.user == user || Some(&a.user) == called_user.as_ref())
+        };
+        // One server may have the same extension in several domains.
+        let addressed = |account: &usize| {
+            let own = config_of(*account).and_then(|a| server_uri(&a.domain));
+            let named = [Some(&request.uri), to.as_ref()].into_iter().flatten();
+            let mut hosts = named.filter_map(|uri| Some(uri.as_sip()?.host()));
+            called(account) && own.is_some_and(|own| hosts.any(|host| host.matches(own.host())))
         };
         let accounts = || {
             let all = self.all.iter().enumerate();
@@ -145,7 +155,9 @@ impl Registrations {
                 .map(|(account, _)| account)
                 .filter(|account| fits(*account))
         };
-        match accounts().find(called).or_else(|| accounts().next()) {
+        let found = accounts().find(addressed);
+        let found = found.or_else(|| accounts().find(called));
+        match found.or_else(|| accounts().next()) {
             // Direct calls from the server's own host name neither account.
             Some(account) if direct && !called(&account) => ByAccount::FromServer,
             Some(account) => ByAccount::Yes(account),

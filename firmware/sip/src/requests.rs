@@ -180,7 +180,8 @@ impl Requests {
         delivery.urgent = urgency.map(|urgency| urgency.each);
         // Where the server was redirected to, others may have been named, and the account's own
         // server is asked again after it.
-        delivery.silence = if purpose.asks_presence() || shared.registrations.redirects(purpose) {
+        let elsewhere = shared.registrations.goes_elsewhere(purpose);
+        delivery.silence = if purpose.asks_presence() || elsewhere {
             Some(ASKED_SILENCE)
         } else {
             urgency.and_then(|urgency| urgency.last)

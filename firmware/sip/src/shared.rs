@@ -21,7 +21,7 @@ use crate::keepalive::KeepaliveStep;
 use crate::known_hosts::HostStanding;
 use crate::media_security::MediaSecurity;
 use crate::message::Via;
-use crate::registration::{Registration, RegistrationAction};
+use crate::registration::Registration;
 use crate::registrations::Registrations;
 use crate::stream::PING;
 use crate::timer::Deadlines;
@@ -80,7 +80,7 @@ impl Shared {
             events: VecDeque::new(),
         };
         for account in 0..shared.registrations.len() {
-            shared.registration_turn(account, |_, _| Vec::new());
+            shared.registration_turn(account, |_, _| ());
         }
         shared
     }
@@ -92,16 +92,16 @@ impl Shared {
     }
 
     /// One turn of one registration: what it wants done; `None`: there is none.
-    pub(crate) fn registration_turn(
+    pub(crate) fn registration_turn<T>(
         &mut self,
         account: usize,
-        turn: impl FnOnce(&mut Registration, &mut Env) -> Vec<RegistrationAction>,
-    ) -> Option<Vec<RegistrationAction>> {
+        turn: impl FnOnce(&mut Registration, &mut Env) -> T,
+    ) -> Option<T> {
         let registration = self.registrations.get_mut(account)?;
-        let actions = turn(registration, &mut self.env);
+        let result = turn(registration, &mut self.env);
         let deadline = registration.deadline();
         self.deadlines.set(Waiter::Registration(account), deadline);
-        Some(actions)
+        Some(result)
     }
 
     /// A request was accepted: the connection it came along, if any, may stay open.

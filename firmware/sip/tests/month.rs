@@ -88,6 +88,13 @@ struct Month {
     established: u64,
     reachable: [u64; 2],
     looks: u64,
+    /// Both servers are gone until then.
+    dark_until: Time,
+    /// What came between: hours without any server, servers that died, other addresses, a neighbour's packets.
+    dark: u64,
+    outages: u64,
+    moves: u64,
+    hostile: u64,
 }
 
 impl Month {
@@ -126,6 +133,11 @@ impl Month {
             established: 0,
             reachable: [0, 0],
             looks: 0,
+            dark_until: Time::ZERO,
+            dark: 0,
+            outages: 0,
+            moves: 0,
+            hostile: 0,
         }
     }
 
@@ -219,10 +231,23 @@ impl Month {
 
     /// Servers die and come back, phones get other addresses, a neighbour sends what it likes.
     fn disturb(&mut self) {
+        // Every two days the whole house is without its servers for an hour.
+        let is_dark = self.now < self.dark_until;
+        if !is_dark && self.below(34_560) == 0 {
+            self.dark_until = self.now + Duration::from_secs(3600);
+            self.dark += 1;
+            (self.up, self.changed) = ([false, false], self.now);
+        } else if is_dark && self.now + LOOK >= self.dark_until {
+            (self.up, self.changed) = ([true, true], self.now);
+        }
         for server in 0..2 {
+            if self.now < self.dark_until {
+                break;
+            }
             // Up for eight hours, down for eight minutes, on average.
             let ends = if self.up[server] { 5760 } else { 96 };
             if self.below(ends) == 0 {
+                self.outages += u64::from(self.up[server]);
                 self.up[server] = !self.up[server];
                 self.changed = self.now;
             }
@@ -232,6 +257,7 @@ impl Month {
             let host = self.below(200) + 1;
             let address = at(&format!("10.0.{}.{host}:5060", phone + 1));
             self.phones[phone].address = address;
+            self.moves += 1;
             let now = self.start + self.now;
             self.phones[phone]
                 .agent
@@ -240,6 +266,7 @@ impl Month {
             self.drain(phone);
         }
         for _ in 0..self.below(4) {
+            self.hostile += 1;
             let to = self.phones[self.below(2) as usize].address;
             let from = at(&format!("10.0.9.{}:5060", self.below(250) + 1));
             let serial = self.below(1 << 40);
@@ -349,6 +376,12 @@ fn thirty_days_of_calls_outages_and_hostile_traffic() {
         share(month.reachable[1])
     );
     assert!(placed >= CALLS && could > CALLS * 9 / 10);
+    println!(
+        "{} hours without a server, {} outages, {} other addresses, {} packets of a neighbour",
+        month.dark, month.outages, month.moves, month.hostile
+    );
+    assert!(month.dark >= 8 && month.outages >= 100);
+    assert!(month.moves >= 60 && month.hostile >= 500_000);
     for reached in month.reachable {
         assert!(share(reached) >= 0.999, "{}", share(reached));
     }

@@ -421,3 +421,134 @@ fn link_up_ends_the_wait_for_the_next_attempt() {
     world.with(0, sip::UserAgent::handle_network_change);
     world.request(&Method::Register);
 }
+
+/// Routers that forget a UDP mapping sooner than the 30 s of most, and give the next one another
+/// port: the phone finds out how often it must speak, and the way stays.
+#[test]
+fn a_router_that_forgets_within_seconds_is_kept_awake() {
+    for remembers_s in [8.0, 16.0, 30.0] {
+        let mut world = with(line());
+        let (mut port, mut last, mut heard) = (40_000_u16, 0.0, 0);
+        let mut moved_at = 0.0;
+        let mut bound = String::new();
+        while world.now - world.start < Duration::from_secs(1800) {
+            world.run_ms(100);
+            for (at, _) in &world.log[heard..] {
+                if at - last > remembers_s {
+                    port += 1;
+                    moved_at = *at;
+                }
+                last = *at;
+            }
+            heard = world.log.len();
+            while let Some((_, _, message)) = world.inbox.pop_front() {
+                let sip::message::Message::Request(request) = message else {
+                    continue;
+                };
+                let seen = seen_from(&request, &format!("203.0.113.5:{port}"));
+                let mut headers = Vec::new();
+                if request.method == Method::Register {
+                    bound = request
+                        .headers
+                        .contacts()
+                        .unwrap()
+                        .pop()
+                        .unwrap()
+                        .uri
+                        .to_string();
+                    headers.push(("Contact", format!("<{bound}>;expires=600")));
+                }
+                let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+                world.answer(&seen, 200, Some("k"), REGISTRAR, &headers, None);
+            }
+        }
+        // Within ten minutes it knows; from then on the server's way to it is always there.
+        assert!(
+            moved_at <= 600.0,
+            "{remembers_s}: still moved after {moved_at} s"
+        );
+        assert!(
+            bound.contains(&format!("203.0.113.5:{port}")),
+            "{bound} {port}"
+        );
+        let times: Vec<f64> = world.log.iter().map(|(at, _)| *at).collect();
+        let late = times.windows(2).filter(|pair| pair[0] > 600.0);
+        let gap = late.map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+        assert!(
+            gap <= remembers_s,
+            "{remembers_s}: nothing left for {gap} s"
+        );
+        // Not more than is needed: a line end each six seconds.
+        assert!(times.len() <= 500, "{remembers_s}: {} packets", times.len());
+    }
+}
+
+/// With RFC 5626 and a GRUU nothing but the flow changes when the router gives another port: the
+/// binding is the same by its name, and so is the address that calls name.
+#[test]
+fn a_named_flow_survives_each_other_mapping() {
+    let mut world = with(AccountConfig {
+        gruu: true,
+        ..line()
+    });
+    let (mut port, mut contacts, mut registers) = (40_000_u16, Vec::new(), 0);
+    for round in 0..12 {
+        port += 1;
+        let outside = format!("203.0.113.5:{port}");
+        let end = world.now + Duration::from_secs(100);
+        let before = registers;
+        while world.now < end {
+            world.run_ms(50);
+            while let Some((_, _, message)) = world.inbox.pop_front() {
+                let sip::message::Message::Request(request) = message else {
+                    continue;
+                };
+                let seen = seen_from(&request, &outside);
+                let mut headers = vec![("Require", "outbound".to_owned())];
+                if request.method == Method::Register {
+                    registers += 1;
+                    assert_eq!(request.headers.values("Contact").count(), 1, "{round}");
+                    let contact = request.headers.get("Contact").unwrap();
+                    assert!(contact.contains("reg-id=1") && contact.contains(INSTANCE));
+                    let uri = request.headers.contacts().unwrap().pop().unwrap().uri;
+                    let gruu = "pub-gruu=\"sip:101@192.0.2.9;gr=urn:uuid:1\"";
+                    headers.push(("Contact", format!("<{uri}>;expires=600;{gruu}")));
+                    contacts.push(uri.to_string());
+                }
+                let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+                world.answer(&seen, 200, Some("k"), REGISTRAR, &headers, None);
+            }
+        }
+        assert!(
+            registers > before,
+            "the new way of round {round} is not registered"
+        );
+        assert!(registers <= before + 3, "{registers} after round {round}");
+        let by = Some(AccountId(0));
+        let call = world.with(0, |phone, now| phone.invite(by, "555", media(20_000), now));
+        let invite = world.request(&Method::Invite);
+        let contact = invite.headers.sip_contact().unwrap().uri.to_string();
+        assert!(contact.contains("gr=urn:uuid:1"), "{contact}");
+        world.answer(&invite, 486, Some("b"), REGISTRAR, &[], None);
+        world.request(&Method::Ack);
+        world.with(0, |phone, now| phone.end(call.unwrap(), now));
+        // A call from the server to the contact it has.
+        world.events(0);
+        let first = contacts[0].clone();
+        let id = format!("in-{round}");
+        let invite = world::Ask {
+            branch: &format!("z9hG4bK{round}"),
+            call_id: &id,
+            ..world::Ask::invite()
+        };
+        let text = invite.text().replacen("sip:alice@192.0.2.1", &first, 1);
+        world.send(REGISTRAR, 0, text);
+        world.run_ms(50);
+        let call = world.incoming(0);
+        world.with(0, |phone, now| phone.end(call, now));
+        world.run_ms(50);
+        world.inbox.clear();
+    }
+    contacts.dedup();
+    assert_eq!(contacts.len(), 1, "{contacts:?}");
+}

@@ -240,3 +240,89 @@ fn a_redirection_without_contact_is_a_refusal() {
     assert_eq!(site.registers(), ["192.0.2.11"]);
     assert!(!site.is_registered());
 }
+
+#[test]
+fn the_registrar_it_was_sent_to_stands_in_for_a_dead_first_one() {
+    for ails in [None, Some(Does::Refuses(500)), Some(Does::Refuses(503))] {
+        let other = to(&["sip:101@198.51.100.12"]);
+        let asks = Does::Asks("example.com");
+        let mut site = Site::new(&[(OWN, other.clone()), (OTHER, asks)]);
+        site.run(2);
+        assert!(site.is_registered());
+        match ails {
+            Some(ails) => site.servers.insert(OWN, ails),
+            None => site.servers.remove(OWN),
+        };
+        // For many refreshes, without a gap: each asks the own one first, four seconds at most.
+        let mut gaps = 0;
+        for _ in 0..20 {
+            site.seen.clear();
+            site.run(300);
+            let bound = site
+                .world
+                .events(0)
+                .into_iter()
+                .filter_map(|event| match event {
+                    Event::Registration { until, .. } => Some(until.is_some()),
+                    _ => None,
+                });
+            gaps += bound.filter(|bound| !bound).count();
+            let to_other = site.seen.iter().find(|(_, to, _)| to == OTHER);
+            let to_own = site.seen.iter().find(|(_, to, _)| to == OWN);
+            if let (Some((at, ..)), Some((first, ..))) = (to_other, to_own)
+                && at > first
+            {
+                assert!(at - first <= 4.0, "{first} {at}");
+            }
+        }
+        assert_eq!(gaps, 0, "it was not registered for a while");
+        // Calls go there.
+        site.seen.clear();
+        let (agent, now) = (&mut site.world.phones[0].agent, site.world.now);
+        let media = media(20_000);
+        agent.invite(Some(AccountId(0)), "555", media, now).unwrap();
+        site.run(1);
+        assert!(is_established(&site.world.events(0)));
+        // The own one is back, and sends it elsewhere.
+        site.servers.insert(OWN, to(&["sip:203.0.113.13"]));
+        site.servers.insert(THIRD, Does::Takes);
+        site.run(600);
+        assert_eq!(
+            site.registers().last().map(String::as_str),
+            Some("203.0.113.13")
+        );
+        // And that one stands in from then on.
+        site.servers.remove(OWN);
+        site.seen.clear();
+        site.run(600);
+        let registers = site.registers();
+        assert!(
+            registers.iter().any(|to| to == "203.0.113.13"),
+            "{registers:?}"
+        );
+        assert!(
+            registers.iter().all(|to| to != "198.51.100.12"),
+            "{registers:?}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_never_redirected_has_no_stand_in_and_a_dead_pair_is_a_failure() {
+    let other = to(&["sip:101@198.51.100.12"]);
+    let mut site = Site::new(&[(OWN, other), (OTHER, Does::Takes)]);
+    site.run(2);
+    assert!(site.is_registered());
+    site.servers.clear();
+    site.run(1300);
+    assert!(!site.is_registered());
+    // Back-off, not a ring: two servers, each asked once a round, rounds up to 50 s apart.
+    let late = site.world.now - site.world.start;
+    site.seen.clear();
+    site.run(600);
+    let rounds = site.registers().len();
+    assert!(
+        rounds <= 2 * 3 * 24,
+        "{rounds} REGISTERs in 600 s after {late:?}"
+    );
+}

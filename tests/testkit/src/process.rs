@@ -115,6 +115,17 @@ impl ChildProcess {
         kill(self.pid(), Signal::SIGCONT).unwrap();
     }
 
+    /// How long its threads have run on a processor.
+    pub fn cpu_time(&self) -> Duration {
+        let tasks = format!("/proc/{}/task", self.pid());
+        let threads = std::fs::read_dir(tasks).into_iter().flatten().flatten();
+        let run_ns = |thread: std::fs::DirEntry| {
+            let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            text.split_ascii_whitespace().next()?.parse::<u64>().ok()
+        };
+        Duration::from_nanos(threads.filter_map(run_ns).sum())
+    }
+
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()

@@ -4,6 +4,9 @@
 //!
 //! Wall clock: processes on real sockets; the limits are what an owner would accept.
 
+mod names;
+mod storms;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -18,6 +21,8 @@ struct Register {
     at: Instant,
     from: SocketAddr,
     contact: String,
+    /// A contact it takes away.
+    stale: Option<String>,
     via: String,
 }
 
@@ -96,18 +101,21 @@ fn serve(socket: &UdpSocket, seen: &Mutex<Vec<Register>>) {
                 .unwrap_or_default()
                 .to_owned()
         };
-        let (via, contact) = (one("Via"), one("Contact"));
+        let mut contacts = header(text, "Contact");
+        let contact = contacts.pop().unwrap_or_default().to_owned();
+        let (via, stale) = (one("Via"), contacts.pop().map(str::to_owned));
         seen.lock().unwrap().push(Register {
             at: Instant::now(),
             from,
             contact: contact.clone(),
+            stale,
             via: via.clone(),
         });
         let via = via.replace(";rport", &format!(";rport={}", from.port()));
         let reply = format!(
             "SIP/2.0 200 OK\r\nVia: {via};received={}\r\nFrom: {}\r\nTo: {};tag=r\r\n\
              Call-ID: {}\r\nCSeq: {}\r\n\
-             Contact: {contact};expires=60\r\nContent-Length: 0\r\n\r\n",
+             Contact: {contact}\r\nContent-Length: 0\r\n\r\n",
             from.ip(),
             one("From"),
             one("To"),
@@ -376,64 +384,4 @@ fn an_offer_of_a_family_that_is_not_there_is_refused() {
     let warning = header(&answer, "Warning")[0];
     assert!(warning.starts_with("301 "), "{warning}");
     assert_eq!(phone.state(), "idle");
-}
-
-#[test]
-fn two_phones_call_each_other_by_name() {
-    let Some((desk, kitchen)) = two("two_phones_call_each_other_by_name") else {
-        return;
-    };
-    desk.cable("eth0", &kitchen, "eth0");
-    desk.ip("addr add 10.1.0.20/24 dev eth0");
-    kitchen.ip("addr add 10.1.0.30/24 dev eth0");
-    let dir = TestDir::new("mdns");
-    let start = |name: &str, namespace: &Namespace, network, speed| {
-        DeskPhone::start(
-            &dir,
-            name,
-            Setup {
-                bind: "::".into(),
-                auto_answer: false,
-                command: Some(namespace.command(binary())),
-                network,
-                speed,
-                ..Setup::default()
-            },
-        )
-    };
-    let there = start("kitchen", &kitchen, "host_name = \"kitchen\"\n", vec![]);
-    let speed = vec![(
-        "1".to_owned(),
-        format!("sip:kitchen.local:{}", there.sip_port),
-    )];
-    let here = start("hall", &desk, "host_name = \"hall\"\n", speed);
-    // The name is probed for in the first second.
-    std::thread::sleep(Duration::from_secs(2));
-    here.lift();
-    here.wait_state("dial_tone");
-    here.press("1#");
-    there.wait_state("ringing");
-    there.lift();
-    here.wait_state("talking");
-    here.hang_up();
-    there.wait_state("congestion");
-    there.hang_up();
-
-    // A name no one has is said as such.
-    let unknown = start(
-        "lost",
-        &desk,
-        "host_name = \"lost\"\n",
-        vec![("1".to_owned(), "sip:attic.local".to_owned())],
-    );
-    unknown.lift();
-    unknown.wait_state("dial_tone");
-    unknown.press("1#");
-    unknown.wait_state("congestion");
-    let status = unknown.status();
-    let cause = status["last_call"]["cause"].as_str().unwrap_or_default();
-    assert!(
-        cause.contains("attic.local") && cause.contains("mDNS"),
-        "{status:#}"
-    );
 }

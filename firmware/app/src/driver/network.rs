@@ -478,6 +478,11 @@ impl Network {
         self.known.set(control.known_hosts());
     }
 
+    /// The phone is about to end: its name on the link is given up.
+    pub(super) fn leave_link(&mut self) {
+        self.mdns = None;
+    }
+
     /// Whether the system's clock was set since the last call.
     pub(super) fn check_clock(&mut self, control: &mut Control, now: Instant) {
         let (system, trust) = self.tls.clock().read();

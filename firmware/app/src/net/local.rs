@@ -16,6 +16,9 @@ use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
 use sip::{Families, LocalAddresses, Route};
 
+/// Most networks that something is sent to each of: a desk phone has a handful.
+const MAX_LINKS: usize = 16;
+
 /// The network as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot {
@@ -252,19 +255,41 @@ fn reaches_others(ip: IpAddr) -> bool {
     !ip.is_unspecified() && !ip.is_loopback() && !is_link_local
 }
 
-/// Each address by which this machine reaches a network directly; not the
-/// loopback.
-pub(crate) fn interface_addresses() -> Vec<IpAddr> {
-    let (routes, _) = interfaces(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-    let sources = routes.into_iter().map(|route| route.source);
-    sources.filter(|source| !source.is_loopback()).collect()
-}
+/// The networks this machine was in when they were read: reading them costs a system call for each
+/// interface, too much for every datagram.
+#[derive(Debug)]
+pub(crate) struct Networks(Vec<Route>);
 
-/// Whether an address is of a network this machine is in.
-pub(crate) fn is_on_link(address: IpAddr) -> bool {
-    let (routes, _) = interfaces(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-    let address = address.to_canonical();
-    routes.iter().any(|route| route.contains(address))
+impl Networks {
+    /// As they are now.
+    pub(crate) fn read() -> Self {
+        Self(interfaces(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).0)
+    }
+
+    /// Our addresses there; not the loopback.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        let sources = self.0.iter().map(|route| route.source);
+        sources.filter(|source| !source.is_loopback()).collect()
+    }
+
+    /// One of our addresses of each of them; not the loopback.
+    pub(crate) fn one_each(&self) -> Vec<IpAddr> {
+        let mut found: Vec<&Route> = Vec::new();
+        for route in self.0.iter().filter(|route| !route.source.is_loopback()) {
+            let same =
+                |other: &&Route| other.prefix == route.prefix && other.contains(route.source);
+            if found.len() < MAX_LINKS && !found.iter().any(same) {
+                found.push(route);
+            }
+        }
+        found.into_iter().map(|route| route.source).collect()
+    }
+
+    /// Whether an address is of one of them.
+    pub(crate) fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|route| route.contains(address))
+    }
 }
 
 /// The families packets can be sent by, where `network.bind` permits them. A family without a

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 pub(crate) use ask::ask;
 use responder::{Destination, Responder};
 
-use super::local;
+use super::local::Networks;
 
 /// The group and port of RFC 6762.
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
@@ -35,7 +35,8 @@ const DATAGRAMS_A_TURN: usize = 32;
 /// Where the port cannot be had, it is tried again after that.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Answers for a name until the process ends. `changed` says that the network is another one.
+/// Answers for a name until the sender of `changed` is dropped, which says that the network is
+/// another one; then it says goodbye.
 pub(crate) fn start(host_name: String, seed: u64, changed: watch::Receiver<()>) {
     tokio::spawn(run(host_name, seed, changed));
 }
@@ -68,13 +69,15 @@ enum Ended {
 }
 
 async fn serve(host_name: &str, seed: u64, changed: &mut watch::Receiver<()>) -> io::Result<Ended> {
-    let interfaces = local::interface_addresses();
-    let socket = group_socket(&interfaces)?;
+    // They are read again when the network changes, which begins this again.
+    let networks = Networks::read();
+    let (interfaces, links) = (networks.addresses(), networks.one_each());
+    let socket = group_socket(&links)?;
     let mut responder = Responder::new(host_name, seed, Instant::now());
     let mut datagram = vec![0; MAX_DATAGRAM];
     loop {
         while let Some((destination, bytes)) = responder.poll_transmit(&interfaces) {
-            send(&socket, &interfaces, destination, &bytes);
+            send(&socket, &links, destination, &bytes);
         }
         let due = responder.poll_timeout();
         tokio::select! {
@@ -83,7 +86,7 @@ async fn serve(host_name: &str, seed: u64, changed: &mut watch::Receiver<()>) ->
                 for _ in 0..DATAGRAMS_A_TURN {
                     let Ok((length, from)) = socket.try_recv_from(&mut datagram) else { break };
                     // Section 11: only this link counts.
-                    if local::is_on_link(from.ip()) {
+                    if networks.contain(from.ip()) {
                         let now = Instant::now();
                         responder.handle_datagram(from, &datagram[..length], &interfaces, now);
                     }
@@ -91,14 +94,21 @@ async fn serve(host_name: &str, seed: u64, changed: &mut watch::Receiver<()>) ->
             }
             () = until(due) => responder.handle_timeout(Instant::now()),
             gone = changed.changed() => {
-                return Ok(if gone.is_err() { Ended::Quit } else { Ended::NetworkChanged });
+                if gone.is_ok() {
+                    return Ok(Ended::NetworkChanged);
+                }
+                responder.leave();
+                while let Some((destination, bytes)) = responder.poll_transmit(&interfaces) {
+                    send(&socket, &links, destination, &bytes);
+                }
+                return Ok(Ended::Quit);
             }
         }
     }
 }
 
 /// A socket on the port of mDNS, shared with whatever else of this machine answers there.
-fn group_socket(interfaces: &[IpAddr]) -> io::Result<UdpSocket> {
+fn group_socket(links: &[IpAddr]) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -111,7 +121,7 @@ fn group_socket(interfaces: &[IpAddr]) -> io::Result<UdpSocket> {
         io::ErrorKind::NetworkUnreachable,
         "no network",
     ));
-    for address in interfaces {
+    for address in links {
         if let IpAddr::V4(address) = address {
             let done = socket.join_multicast_v4(&GROUP, address);
             if joined.is_err() {
@@ -123,14 +133,14 @@ fn group_socket(interfaces: &[IpAddr]) -> io::Result<UdpSocket> {
     UdpSocket::from_std(StdUdpSocket::from(socket))
 }
 
-fn send(socket: &UdpSocket, interfaces: &[IpAddr], destination: Destination, bytes: &[u8]) {
+fn send(socket: &UdpSocket, links: &[IpAddr], destination: Destination, bytes: &[u8]) {
     match destination {
         Destination::Unicast(to) => {
             // An answer that is lost is asked for again.
             let _ = socket.try_send_to(bytes, to);
         }
         Destination::Group => {
-            for address in interfaces {
+            for address in links {
                 if let IpAddr::V4(address) = address {
                     let by = socket2::SockRef::from(socket);
                     let to = SocketAddr::V4(SocketAddrV4::new(GROUP, PORT));

@@ -15,7 +15,8 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{NetworkEvent, local};
+use super::NetworkEvent;
+use super::local::Networks;
 
 /// Longest datagram that is looked at: what a link carries.
 const MAX_DATAGRAM: usize = 1500;
@@ -99,7 +100,7 @@ fn join(socket: &socket2::SockRef<'_>, group: SocketAddr) -> io::Result<()> {
     match group.ip() {
         IpAddr::V4(ip) => {
             let mut joined = socket.join_multicast_v4(&ip, &Ipv4Addr::UNSPECIFIED);
-            for address in local::interface_addresses() {
+            for address in Networks::read().one_each() {
                 if let IpAddr::V4(address) = address {
                     let here = socket.join_multicast_v4(&ip, &address);
                     joined = joined.or(here);

@@ -2,14 +2,15 @@
 //! (rtnetlink(7)), name servers by inotify(7).
 //!
 //! What a message says is not read: whatever it is, the network is looked at again, once for all
-//! that comes within [`PAUSE`]. So there is nothing to parse, and a message that was lost
-//! (`ENOBUFS`) costs nothing.
+//! that comes within [`PAUSE`], and ever more seldom while it never rests (a route that flaps, a
+//! thousand addresses that come and go). So there is nothing to parse, and a message that was lost
+//! (`ENOBUFS`) costs nothing. What neighbours do (ARP, ND) is not asked for.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::socket::{
@@ -24,6 +25,10 @@ use super::dns::system::System;
 
 /// Changes come in groups (link, address, route): one look for all of them.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause, while changes keep coming.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// The network rests when nothing came for so many times the last pause.
+const REST: u32 = 2;
 /// Messages taken in one turn.
 const MESSAGES_A_TURN: usize = 256;
 /// The file name servers are in.
@@ -178,11 +183,30 @@ fn watched<S: AsRawFd>(source: S) -> io::Result<AsyncFd<S>> {
     AsyncFd::with_interest(source, Interest::READABLE)
 }
 
+/// How long is waited for what else changes before the network is looked at.
+#[derive(Debug)]
+struct Pace(Duration);
+
+impl Pace {
+    /// The next pause; `rested`: how long nothing came since the last look.
+    fn next(&mut self, rested: Duration) -> Duration {
+        self.0 = if rested > self.0 * REST {
+            PAUSE
+        } else {
+            (self.0 * 2).min(LONGEST_PAUSE)
+        };
+        self.0
+    }
+}
+
 async fn report_links(source: AsyncFd<Netlink>, events: mpsc::Sender<NetworkEvent>) {
+    let mut pace = Pace(PAUSE);
+    let mut looked: Option<Instant> = None;
     loop {
         let Ok(mut guard) = source.readable().await else {
             return;
         };
+        let pause = looked.map_or(PAUSE, |at| pace.next(at.elapsed()));
         for _ in 0..MESSAGES_A_TURN {
             match guard.try_io(|source| source.get_ref().take()) {
                 Ok(_) => {}
@@ -191,8 +215,9 @@ async fn report_links(source: AsyncFd<Netlink>, events: mpsc::Sender<NetworkEven
             }
         }
         drop(guard);
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         drain(&source);
+        looked = Some(Instant::now());
         if events
             .send(NetworkEvent::Changed(Change::Link))
             .await
@@ -211,5 +236,23 @@ fn drain(source: &AsyncFd<Netlink>) {
         {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_that_never_rests_is_looked_at_ever_more_seldom() {
+        let mut pace = Pace(PAUSE);
+        let (mut looks, mut passed) = (0, Duration::ZERO);
+        while passed < Duration::from_secs(60) {
+            passed += pace.next(Duration::from_millis(1));
+            looks += 1;
+        }
+        assert!(looks <= 35, "{looks} looks in a minute");
+        assert_eq!(pace.next(Duration::from_secs(5)), PAUSE, "it has rested");
+        assert!(pace.next(Duration::from_millis(150)) > PAUSE);
     }
 }

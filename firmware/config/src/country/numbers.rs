@@ -65,11 +65,20 @@ pub(super) const fn has_service_codes(country: Country) -> bool {
     !matches!(country, Country::Us | Country::Jp)
 }
 
-/// Prefixes after which a number follows whose caller identity is shown or withheld.
+/// Prefixes after which a number follows whose caller identity is shown or withheld: those of ETSI,
+/// and what the country's networks had before or have besides.
 pub(super) const fn identity_codes(country: Country) -> &'static [&'static str] {
     match country {
-        Country::Us => &["*67", "*82"],
+        // The second form of each is for dials without a star.
+        Country::Us => &["*67", "*82", "1167", "1182"],
         Country::Jp => &["184", "186"],
+        Country::Au => &["*31#", "#31#", "1831", "1832"],
+        Country::Dk | Country::Nl | Country::No => &["*31#", "#31#", "*31*"],
+        Country::Es => &["*31#", "#31#", "067"],
+        Country::Fr => &["*31#", "#31#", "3651"],
+        Country::It => &["*31#", "#31#", "*67#"],
+        Country::Nz => &["*31#", "#31#", "0197", "0196"],
+        Country::Uk => &["*31#", "#31#", "141", "1470"],
         _ if has_service_codes(country) => &["*31#", "#31#"],
         _ => &[],
     }
@@ -156,9 +165,10 @@ pub(super) fn service_codes(country: Country) -> Option<String> {
         return None;
     }
     let mut map = String::from("*#06#");
-    // Activate, deactivate, ask, register, erase; then the service, and what it needs.
+    // Activate, deactivate, ask, register, erase; then the service, and what it needs. 03 is the
+    // change of the password for barring (3GPP TS 22.030 section 6.5.4).
     for operation in ["*", "#", "*#", "**", "##"] {
-        for service in ["[2-7]x", "1xx", "3[03-6]x", "00x"] {
+        for service in ["[2-7]x", "1xx", "3[03-6]x", "00x", "03"] {
             let _ = write!(map, "|{operation}{service}#|{operation}{service}*[x*].#");
         }
     }

@@ -178,6 +178,185 @@ fn service_codes_are_dialled_whole() {
     assert!(tried > 300, "{tried}");
 }
 
+/// Codes before a number, of the country's networks: whatever the number is, they change neither
+/// when it goes nor whether it may.
+#[test]
+fn a_number_after_a_code_for_the_callers_identity_counts_as_without() {
+    for (country, codes, number) in [
+        ("us", &["*67", "*82", "1167", "1182"][..], "2125550100"),
+        ("jp", &["184", "186"][..], "09012345678"),
+        ("au", &["1831", "1832", "#31#", "*31#"][..], "0298765432"),
+        ("uk", &["141", "1470", "*31#"][..], "02079460000"),
+        ("fr", &["3651", "#31#"][..], "0123456789"),
+        ("es", &["067", "*31#"][..], "912345678"),
+        ("nl", &["*31*", "*31#"][..], "0201234567"),
+        ("dk", &["*31*"][..], "32345678"),
+        ("no", &["*31*"][..], "22345678"),
+        ("de", &["*31#", "#31#"][..], ""),
+        ("it", &["*67#", "*31#"][..], ""),
+        ("nz", &["0197", "0196"][..], ""),
+    ] {
+        let standard = plan(&format!("[phone]\ncountry = \"{country}\""));
+        let emergency = &standard.emergency[0];
+        let barred = plan(&format!(
+            "[phone]\ncountry = \"{country}\"\n[dial]\ndigit_map = \"x.T|*[x*].T|0900x.!\""
+        ));
+        for code in codes {
+            let keyed = format!("{code}{number}");
+            if !number.is_empty() {
+                let shorter = standard.decide(&keyed[..keyed.len() - 1]);
+                assert!(
+                    matches!(shorter, Decision::Wait { .. }),
+                    "{keyed}: {shorter:?}"
+                );
+                let decided = standard.decide(&keyed);
+                // The phone's own code for the same thing does it itself.
+                let by_code = Decision::Dial(code_of(&standard, &keyed, number));
+                assert!(
+                    decided == dial(&keyed) || decided == by_code,
+                    "{country} {keyed}: {decided:?}"
+                );
+            }
+            // An emergency call is made as one, whatever was dialled before its number by habit.
+            let keyed = format!("{code}{emergency}");
+            for end in code.len() + 1..keyed.len() {
+                let begun = standard.decide(&keyed[..end]);
+                assert!(matches!(begun, Decision::Wait { .. }), "{keyed}: {begun:?}");
+            }
+            assert_eq!(standard.decide(&keyed), dial(emergency), "{country} {code}");
+            // What is barred is barred after it, too.
+            let keyed = format!("{code}0900123");
+            assert!(barred.bars(&keyed).is_some(), "{country} {keyed}");
+            assert!(
+                matches!(barred.decide(&keyed), Decision::Refuse(_)),
+                "{country} {keyed}"
+            );
+        }
+    }
+}
+
+/// What the phone's own star code makes of these keys; the number itself where it has none.
+fn code_of(plan: &DialPlan, keyed: &str, number: &str) -> Dialled {
+    match plan.star_code(keyed) {
+        Some((code, _)) => Dialled::Code(code, number.to_owned()),
+        None => Dialled::Number(number.to_owned()),
+    }
+}
+
+#[test]
+fn an_emergency_call_goes_at_once_with_a_digit_for_an_outside_line() {
+    let account = |prefix: &str, map: &str| {
+        format!(
+            "[[account]]\nuser = \"1\"\ndomain = \"a\"\n[[account]]\nuser = \"2\"\n\
+             domain = \"b\"\nprefix = \"{prefix}\"\ndigit_map = \"{map}\"\n"
+        )
+    };
+    for (country, dialling, keyed, emergency) in [
+        (
+            "us",
+            "[dial]\ndigit_map = \"[2-8]xx|<9:>x.T\"".to_owned(),
+            "9911",
+            "911",
+        ),
+        (
+            "us",
+            "[dial]\ndigit_map = \"[2-8]xx|<9:>,x.T\"".to_owned(),
+            "9911",
+            "911",
+        ),
+        (
+            "de",
+            "[dial]\ndigit_map = \"[2-8]xx|<0:>x.T\"".to_owned(),
+            "0112",
+            "112",
+        ),
+        ("us", account("9", "x.T"), "9911", "911"),
+        ("us", account("9", "[2-8]xx"), "9911", "911"),
+        ("uk", account("#1", "x.T"), "#1999", "999"),
+        ("uk", account("0", "x.T"), "1410999", "999"),
+    ] {
+        let plan = plan(&format!("[phone]\ncountry = \"{country}\"\n{dialling}"));
+        for end in 1..keyed.len() {
+            let begun = plan.decide(&keyed[..end]);
+            assert!(
+                matches!(begun, Decision::Wait { .. }),
+                "{keyed}: {begun:?} after {end}"
+            );
+        }
+        assert_eq!(plan.decide(keyed), dial(emergency), "{country} {dialling}");
+        assert!(plan.bars_request(keyed).is_some(), "{keyed} by request");
+    }
+}
+
+/// Service codes as they are printed in the manuals of networks and PBXs: each reaches the server
+/// as it was keyed, and never another number.
+#[test]
+fn service_codes_of_many_networks_are_never_another_number() {
+    let country = |code: &str| plan(&format!("[phone]\ncountry = \"{code}\""));
+    for code in ["de", "uk", "fr", "it", "se", "au", "za", "in", "pl"] {
+        let plan = country(code);
+        for keys in [
+            "*#06#",
+            "**21*0301234#",
+            "*21*0301234#",
+            "*21#",
+            "#21#",
+            "##21#",
+            "*#21#",
+            "##002#",
+            "**004*0301234#",
+            "##004#",
+            "*#61#",
+            "**61*0301234**25#",
+            "**62*0301234*11#",
+            "**67*0301234#",
+            "*#67#",
+            "*43#",
+            "#43#",
+            "*#43#",
+            "*#31#",
+            "*#30#",
+            "*#76#",
+            "*33*1234#",
+            "#33*1234#",
+            "*35*0000#",
+            "*#331#",
+            "*330*1234#",
+            "*03*330*1234*5678*5678#",
+            "**03*330*1234*5678*5678#",
+            "*100#",
+            "*101#",
+            "*#100#",
+            "*123*4#",
+            "#100#",
+            "*111*1#",
+        ] {
+            for end in 1..keys.len() {
+                let begun = plan.decide(&keys[..end]);
+                assert!(
+                    matches!(begun, Decision::Wait { .. }),
+                    "{code} {keys}: {begun:?}"
+                );
+                assert!(plan.accepts(&keys[..=end]), "{code} {keys} at {end}");
+            }
+            let decided = plan.decide(keys);
+            let at_once = decided == dial(keys);
+            // The beginning of a longer code waits, and is whole then.
+            let waits = matches!(&decided, Decision::Wait { timer: Timer::Short, dialled, .. }
+                if *dialled == Some(Dialled::Number(keys.to_owned())));
+            assert!(at_once || waits, "{code} {keys}: {decided:?}");
+        }
+    }
+    // Star codes of PBXs that the phone has none of its own for: whole, by the timer or `#`.
+    for code in ["de", "us", "jp"] {
+        let plan = country(code);
+        for keys in ["*8", "*20", "*97", "*98", "*600", "*1234", "*21*0301234"] {
+            let decided = plan.send_now(keys);
+            assert_eq!(decided, dial(keys), "{code} {keys}");
+        }
+    }
+}
+
 #[test]
 fn numbers_of_known_length_go_at_once() {
     for (country, number) in [

@@ -167,6 +167,13 @@ impl UserAgent {
                 RegistrationAction::MappingChanged => {
                     tracing::info!("the router gave this phone another address; calls say so");
                     self.on_moved(Some(account), now);
+                    // Whatever the router forgot, it forgot for all of them.
+                    let all = 0..self.shared.registrations.len();
+                    for other in all.filter(|other| *other != account) {
+                        self.shared.registration_turn(other, |registration, env| {
+                            registration.handle_other_moved(env, now);
+                        });
+                    }
                     let account = AccountId(account);
                     let event = Event::MappingChanged { account };
                     self.shared.events.push_back(event);

@@ -17,10 +17,8 @@ pub(super) struct Contact {
     /// Our address as the registrar sees it.
     public: SocketAddr,
     corrections: u8,
-    /// A contact to be taken away with the next REGISTER.
-    stale: Option<SipUri>,
-    /// The one that the last REGISTER took away.
-    sent: Option<SipUri>,
+    /// What the registrar has, as far as is known: what it granted last.
+    granted: Option<SipUri>,
 }
 
 impl Contact {
@@ -30,8 +28,7 @@ impl Contact {
             user,
             public,
             corrections: 0,
-            stale: None,
-            sent: None,
+            granted: None,
         }
     }
 
@@ -43,15 +40,16 @@ impl Contact {
         with_transport(SipUri::at(self.public).with_user(&self.user), transport)
     }
 
-    /// The contact before the last correction or change, once.
-    pub(super) fn take_stale(&mut self) -> Option<SipUri> {
-        self.sent = self.stale.take();
-        self.sent.clone()
+    /// A contact the registrar still has, to be taken away: however often ours changed since, it is
+    /// the one that was granted.
+    pub(super) fn stale(&self, transport: Transport) -> Option<SipUri> {
+        let granted = self.granted.as_ref();
+        granted.filter(|it| **it != self.uri(transport)).cloned()
     }
 
-    /// The last REGISTER was not for the registrar that it went to.
-    pub(super) fn handle_not_taken(&mut self) {
-        self.stale = self.stale.take().or(self.sent.take());
+    /// The registrar has this contact now.
+    pub(super) fn handle_granted(&mut self, transport: Transport) {
+        self.granted = Some(self.uri(transport));
     }
 
     /// A contact that named no certain address of ours (`unknown`) named this one when it left.
@@ -66,27 +64,18 @@ impl Contact {
         self.corrections = 0;
     }
 
-    /// Our own address is another one. `bound`: the registrar has the one before.
-    pub(super) fn handle_local_address(
-        &mut self,
-        here: SocketAddr,
-        transport: Transport,
-        bound: bool,
-    ) {
-        if bound && self.public != here {
-            self.stale = Some(self.uri(transport));
-        }
+    /// Our own address is another one.
+    pub(super) fn handle_local_address(&mut self, here: SocketAddr) {
         self.public = here;
     }
 
     /// The registrar sees this phone at `seen`. Whether the contact was corrected, and is to be
     /// registered again.
-    pub(super) fn correct(&mut self, seen: SocketAddr, transport: Transport) -> bool {
+    pub(super) fn correct(&mut self, seen: SocketAddr) -> bool {
         if seen == self.public || self.corrections >= MAX_CORRECTIONS {
             return false;
         }
         self.corrections += 1;
-        self.stale = Some(self.uri(transport));
         self.public = seen;
         true
     }
@@ -100,28 +89,42 @@ mod tests {
         SocketAddr::from(([192, 0, 2, 1], port))
     }
 
+    fn stale(contact: &Contact) -> Option<String> {
+        contact.stale(Transport::Udp).map(|uri| uri.to_string())
+    }
+
     #[test]
     fn a_nat_with_changing_ports_is_followed_twice() {
         let mut contact = Contact::new("user".to_owned(), at(5060));
-        assert!(!contact.correct(at(5060), Transport::Udp));
-        assert_eq!(contact.take_stale(), None);
-        assert!(contact.correct(at(1), Transport::Udp));
-        let stale = contact.take_stale().map(|uri| uri.to_string());
-        assert_eq!(stale.as_deref(), Some("sip:user@192.0.2.1:5060"));
-        assert!(contact.correct(at(2), Transport::Udp));
-        assert!(!contact.correct(at(3), Transport::Udp));
+        contact.handle_granted(Transport::Udp);
+        assert!(!contact.correct(at(5060)));
+        assert_eq!(stale(&contact), None);
+        assert!(contact.correct(at(1)));
+        assert_eq!(stale(&contact).as_deref(), Some("sip:user@192.0.2.1:5060"));
+        contact.handle_granted(Transport::Udp);
+        assert!(contact.correct(at(2)));
+        assert!(!contact.correct(at(3)));
         contact.handle_agreed();
-        assert!(contact.correct(at(4), Transport::Udp));
+        assert!(contact.correct(at(4)));
     }
 
     #[test]
     fn the_old_contact_goes_only_where_the_registrar_has_it() {
         let mut contact = Contact::new("user".to_owned(), at(5060));
-        contact.handle_local_address(at(5070), Transport::Udp, false);
-        assert_eq!(contact.take_stale(), None);
-        contact.handle_local_address(at(5070), Transport::Udp, true);
-        assert_eq!(contact.take_stale(), None);
-        contact.handle_local_address(at(5080), Transport::Udp, true);
-        assert!(contact.take_stale().is_some());
+        contact.handle_local_address(at(5070));
+        assert_eq!(stale(&contact), None, "never granted");
+        contact.handle_granted(Transport::Udp);
+        assert_eq!(stale(&contact), None);
+        // The network flaps, and no REGISTER gets through: what was granted is what is there.
+        for port in [5080, 5090, 5100] {
+            contact.handle_local_address(at(port));
+            assert_eq!(
+                stale(&contact).as_deref(),
+                Some("sip:user@192.0.2.1:5070"),
+                "{port}"
+            );
+        }
+        contact.handle_local_address(at(5070));
+        assert_eq!(stale(&contact), None, "as before");
     }
 }

@@ -127,14 +127,33 @@ impl FlowState {
 
     /// The server answered an OPTIONS and sees us at this address. Whether that is another than
     /// before: the way back is not what it was.
-    pub(crate) fn handle_seen(&mut self, seen: Option<SocketAddr>) -> bool {
+    pub(crate) fn handle_seen(
+        &mut self,
+        seen: Option<SocketAddr>,
+        tokens: &mut Tokens,
+        now: Instant,
+    ) -> bool {
         self.options = OptionsAnswers::Given;
-        seen.is_some() && self.seen.is_some() && seen != self.seen
+        let moved = seen.is_some() && self.seen.is_some() && seen != self.seen;
+        if moved {
+            self.keepalive.handle_moved(tokens, now);
+        }
+        moved
+    }
+
+    /// The phone is in another network.
+    pub(crate) fn handle_other_network(&mut self) {
+        self.keepalive.handle_other_network();
     }
 
     /// Whether the server sees us at another address than before, and did not at the last call.
     pub(crate) fn take_moved(&mut self) -> bool {
         std::mem::take(&mut self.moved)
+    }
+
+    /// The way of another registration of this phone changed.
+    pub(crate) fn handle_other_moved(&mut self, tokens: &mut Tokens, now: Instant) {
+        self.keepalive.ask_soon(tokens, now);
     }
 
     /// When to call [`FlowState::handle_timeout`].
@@ -168,7 +187,7 @@ mod tests {
         assert!(!flow.handle_silence());
         // Another one may answer them.
         flow.handle_server(server(2));
-        flow.handle_seen(None);
+        flow.handle_seen(None, &mut Tokens::new([1; 32]), crate::timer::epoch());
         assert!(flow.handle_silence());
         flow.handle_server(server(2));
         assert!(flow.handle_silence(), "one was lost");

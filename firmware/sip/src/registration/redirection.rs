@@ -4,7 +4,11 @@
 //! 3xx ─▶ contacts, best first ─┬ 2xx ────▶ registered there; the next refresh asks the first again
 //!                              ├ else ───▶ the next contact; after the last one the registration has failed
 //!                              └ 3xx ────▶ its contacts come first, five redirections at most, no contact twice
+//! silence, 5xx of the own server ─▶ the registrar it sent the phone to last, where that granted it
 //! ```
+//!
+//! So a server that only distributes its phones may be gone for as long as it likes: they stay
+//! where it sent them. What it said is kept until it says otherwise or the phone restarts.
 //!
 //! A contact that leads an account of TLS to another transport is left out. Whom the password is
 //! shown there is decided by [`Servers`](super::Servers).
@@ -30,6 +34,8 @@ pub(super) struct Redirection {
     waiting: Vec<Redirected>,
     tried: Vec<Hop>,
     followed: u8,
+    /// The registrar that the own server sent this phone to last and that registered it.
+    granted: Option<Redirected>,
 }
 
 /// One registrar that another named.
@@ -48,7 +54,29 @@ impl Redirection {
 
     /// The account's own server is asked again.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            granted: self.granted.take(),
+            ..Self::default()
+        };
+    }
+
+    /// The registrar that is asked has registered the phone.
+    fn handle_granted(&mut self) {
+        self.granted.clone_from(&self.current);
+    }
+
+    /// Whether another registrar may be asked where the account's own does not answer.
+    fn has_stand_in(&self) -> bool {
+        self.current.is_none() && self.granted.is_some()
+    }
+
+    /// The account's own server does not answer. Whether another is to be asked.
+    fn stand_in(&mut self) -> bool {
+        let last = self.granted.clone();
+        self.current = last.filter(|last| !self.tried.contains(&last.hop));
+        self.tried
+            .extend(self.current.as_ref().map(|current| current.hop.clone()));
+        self.current.is_some()
     }
 
     /// A registrar answered with 3xx. Whether another is to be asked.
@@ -94,6 +122,11 @@ impl Registration {
         self.redirection.current().is_some()
     }
 
+    /// Whether another registrar stands in where the account's own does not answer.
+    pub(crate) fn has_stand_in(&self) -> bool {
+        self.redirection.has_stand_in()
+    }
+
     /// The account's own server asks for the password: the realm it is given in elsewhere, too.
     pub(crate) fn handle_challenge(&mut self, response: &Response) {
         if !self.is_redirected()
@@ -123,18 +156,25 @@ impl Registration {
                     self.redirection.next(),
                     format!("{code} {}", response.reason()),
                 ),
+                code @ 500..=599 => (
+                    self.redirection.stand_in(),
+                    format!("{code} {}", response.reason()),
+                ),
                 _ => return false,
             },
-            RegisterOutcome::Failed(code, reason) if self.is_redirected() => {
-                (self.redirection.next(), format!("{code} {reason}"))
+            RegisterOutcome::Failed(code, reason) => {
+                let follows = if self.is_redirected() {
+                    self.redirection.next()
+                } else {
+                    self.redirection.stand_in()
+                };
+                (follows, format!("{code} {reason}"))
             }
-            RegisterOutcome::Failed(..) => return false,
         };
         let Some(next) = self.redirection.current().filter(|_| follows) else {
             return false;
         };
         self.servers.allow_redirected(Some(next.hop.host.clone()));
-        self.contact.handle_not_taken();
         let server = self.answered.take().map(|answered| answered.target);
         self.history.push(RegistrationAttempt {
             at: now,
@@ -154,6 +194,7 @@ impl Registration {
         if let Some(host) = &host {
             self.servers.learn_redirected(server.address.ip(), host);
         }
+        self.redirection.handle_granted();
         host.is_some()
     }
 

@@ -124,7 +124,11 @@ impl Registration {
         };
         self.cseq += 1;
         self.next_at = None;
-        let stale = self.contact.take_stale();
+        // Where nothing is bound there is nothing to be taken away, but by the last REGISTER.
+        let stale = self
+            .contact
+            .stale(account.transport)
+            .filter(|_| self.bound_until.is_some() || !self.wanted);
         let request = Register {
             uri,
             aor,

@@ -97,6 +97,32 @@ fn a_request_is_for_the_account_of_its_contact_its_server_or_none() {
 }
 
 #[test]
+fn the_same_extension_in_two_domains_is_called_by_the_domain() {
+    let domains = ["a.example", "b.example"];
+    let accounts = domains.map(|domain| account("101", domain, "secret"));
+    let mut shared = Shared::new(with_accounts(accounts.into()), crate::timer::epoch());
+    let found = Target {
+        transport: Transport::Udp,
+        address: format!("{}:5060", SERVERS[0]).parse().unwrap(),
+    };
+    for (account, domain) in domains.iter().enumerate() {
+        let host = server_uri(domain).unwrap().host().clone();
+        let all = &mut shared.registrations;
+        all.handle_targets(account, &host, &[found]);
+    }
+    for (account, domain) in domains.iter().enumerate() {
+        let mut by_to = invite("sip:101@192.0.2.1", "x");
+        by_to.headers.set("To", format!("<sip:101@{domain}>"));
+        for request in [invite(&format!("sip:101@{domain}"), "x"), by_to] {
+            let config = &shared.env.config;
+            let all = &shared.registrations;
+            let by = all.by_account(udp(SERVERS[0]), &request, config, false);
+            assert_eq!(by, ByAccount::Yes(account), "{domain}");
+        }
+    }
+}
+
+#[test]
 fn hosts_are_servers_of_an_account_or_of_none() {
     let shared = two();
     let ip = |text: &str| text.parse().unwrap();

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{GROUP, MAX_DATAGRAM, PORT};
 use crate::net::dns::question::{Answer, AskError, Kind, Question, Record};
-use crate::net::local;
+use crate::net::local::Networks;
 
 /// When the question is sent; multicast is not repeated by Wi-Fi.
 const SENT_AT: [Duration; 3] = [
@@ -48,16 +48,18 @@ pub(crate) async fn ask(question: Question) -> Result<Answer, AskError> {
     let Ok(socket) = socket() else {
         return Err(none());
     };
+    let networks = Networks::read();
+    let links = networks.one_each();
     let started = Instant::now();
     let mut buffer = vec![0; MAX_DATAGRAM];
     for (index, at) in SENT_AT.iter().enumerate() {
         sleep_until(started + *at).await;
-        send(&socket, &bytes);
+        send(&socket, &links, &bytes);
         let until = SENT_AT.get(index + 1).copied().unwrap_or(LIMIT);
         while let Ok(Ok((length, from))) =
             timeout_at(started + until, socket.recv_from(&mut buffer)).await
         {
-            if local::is_on_link(from.ip())
+            if networks.contain(from.ip())
                 && let Some(answer) = read(&question, &buffer[..length])
             {
                 return Ok(answer);
@@ -75,12 +77,12 @@ fn socket() -> io::Result<UdpSocket> {
     UdpSocket::from_std(StdUdpSocket::from(socket))
 }
 
-fn send(socket: &UdpSocket, bytes: &[u8]) {
+fn send(socket: &UdpSocket, links: &[IpAddr], bytes: &[u8]) {
     let by = socket2::SockRef::from(socket);
     let to = SocketAddr::from((GROUP, PORT));
-    for address in local::interface_addresses() {
+    for address in links {
         if let IpAddr::V4(address) = address
-            && by.set_multicast_if_v4(&address).is_ok()
+            && by.set_multicast_if_v4(address).is_ok()
         {
             // It is sent again.
             let _ = by.send_to(bytes, &to.into());
@@ -103,6 +105,10 @@ fn read(question: &Question, bytes: &[u8]) -> Option<Answer> {
         {
             continue;
         }
+        // A goodbye (section 10.1) is no answer.
+        if record.ttl == 0 {
+            continue;
+        }
         let address = match (question.kind, &record.data) {
             (Kind::A, RData::A(a)) => IpAddr::V4(a.0),
             (Kind::Aaaa, RData::AAAA(a)) => IpAddr::V6(a.0),
@@ -112,4 +118,34 @@ fn read(question: &Question, bytes: &[u8]) -> Option<Answer> {
         records.push(Record::Address(address));
     }
     (!records.is_empty()).then_some(Answer { records, ttl })
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::Record as DnsRecord;
+    use hickory_proto::rr::rdata::A;
+
+    use super::*;
+
+    #[test]
+    fn a_goodbye_and_the_names_of_others_are_no_answer() {
+        let question = Question {
+            name: "kitchen.local".into(),
+            kind: Kind::A,
+        };
+        for (name, ttl, wanted) in [
+            ("Kitchen.LOCAL.", 120, Some(10)),
+            ("kitchen.local.", 5, Some(5)),
+            ("kitchen.local.", 0, None),
+            ("hall.local.", 120, None),
+        ] {
+            let mut message = Message::new(0, MessageType::Response, OpCode::Query);
+            let name = Name::from_ascii(name).unwrap();
+            let data = RData::A(A([192, 168, 1, 30].into()));
+            message.add_answer(DnsRecord::from_rdata(name, ttl, data));
+            let answer = read(&question, &message.to_vec().unwrap());
+            let ttl_s = answer.map(|answer| answer.ttl.as_secs());
+            assert_eq!(ttl_s, wanted);
+        }
+    }
 }

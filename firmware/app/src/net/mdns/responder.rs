@@ -1,6 +1,15 @@
 //! What the phone says on its link about its name, without I/O: it probes for the name, announces
-//! it, answers for it, and takes another one where somebody else has it (RFC 6762 sections 6, 8,
-//! 9).
+//! it, answers for it, takes another one where somebody else has it, and takes its leave (RFC 6762
+//! sections 6 to 10).
+//!
+//! ```text
+//! probe ×3 ─┬ no one answers ─▶ announce ×2 ─▶ answer ─┬ another claims it ─▶ probe again
+//!           ├ somebody has it ─▶ the next name         └ the phone ends ────▶ goodbye
+//!           └ somebody else probes, and comes first ─▶ probe again after a second
+//! ```
+//!
+//! Whatever a neighbour sends, the work is bounded: names change slowly after many conflicts, an
+//! answer to all leaves once a second, answers to one are counted.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -29,6 +38,21 @@ const MANY_CONFLICTS: u32 = 15;
 const MAX_QUEUE: usize = 16;
 /// Between two multicasts of the same answer (section 6).
 const MIN_MULTICAST_INTERVAL: Duration = Duration::from_secs(1);
+/// The same where it answers a probe for our name.
+const MIN_DEFENCE_INTERVAL: Duration = Duration::from_millis(250);
+/// Most answers to single askers within a second.
+const MAX_ANSWERS: u32 = 50;
+/// Before a name is probed for again after another phone came first (section 8.2).
+const LOST_TIE: Duration = Duration::from_secs(1);
+/// How often in a row another may come first, before it has the name.
+const MAX_LOST_TIES: u8 = 3;
+/// After so many conflicts that no household has so many phones, the configured name is tried
+/// again after that long.
+const REGAIN: Duration = Duration::from_secs(600);
+/// Most addresses that are announced.
+const MAX_ADDRESSES: usize = 16;
+/// Longest label of a name (RFC 1035 section 2.3.4).
+const MAX_LABEL: usize = 63;
 
 /// Where a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +69,8 @@ enum State {
     Probing(u8, Instant),
     /// So many announcements were sent.
     Announcing(u8, Instant),
-    /// The name is ours.
-    Running,
+    /// The name is ours; where it was taken by force, the configured one is tried again then.
+    Running(Option<Instant>),
 }
 
 /// What is to be sent; the addresses are filled in when it leaves.
@@ -58,6 +82,8 @@ enum Outgoing {
     Legacy(SocketAddr, u16, Vec<Query>),
     /// To an asker who wants it for itself.
     Direct(SocketAddr),
+    /// The name is no longer ours (section 10.1).
+    Goodbye,
 }
 
 /// The state of the name.
@@ -68,8 +94,12 @@ pub(super) struct Responder {
     /// Names taken by others so far.
     conflicts: u32,
     state: State,
+    /// How often in a row another phone that probed for the same name came first.
+    lost_ties: u8,
     queue: VecDeque<Outgoing>,
     last_multicast: Option<Instant>,
+    /// Since when answers to single askers are counted, and how many there were.
+    answers: (Instant, u32),
 }
 
 impl Responder {
@@ -80,17 +110,22 @@ impl Responder {
             host_name: host_name.to_ascii_lowercase(),
             conflicts: 0,
             state: State::Probing(0, now + wait),
+            lost_ties: 0,
             queue: VecDeque::new(),
             last_multicast: None,
+            answers: (now, 0),
         }
     }
 
     /// `kitchen`, or `kitchen-2` where somebody else is kitchen.
     pub(super) fn label(&self) -> String {
-        match self.conflicts {
-            0 => self.host_name.clone(),
-            conflicts => format!("{}-{}", self.host_name, conflicts + 1),
-        }
+        let suffix = match self.conflicts {
+            0 => String::new(),
+            conflicts => format!("-{}", conflicts.saturating_add(1)),
+        };
+        let whole = self.host_name.chars();
+        let room = MAX_LABEL.saturating_sub(suffix.len());
+        whole.take(room).chain(suffix.chars()).collect()
     }
 
     fn name(&self) -> Option<Name> {
@@ -100,7 +135,7 @@ impl Responder {
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Probing(_, at) | State::Announcing(_, at) => Some(at),
-            State::Running => None,
+            State::Running(regain) => regain,
         }
     }
 
@@ -117,12 +152,29 @@ impl Responder {
             State::Announcing(sent, at) if at <= now && sent < ANNOUNCEMENTS => {
                 self.announce(sent, now);
             }
-            State::Announcing(_, at) if at <= now => self.state = State::Running,
-            State::Probing(..) | State::Announcing(..) | State::Running => {}
+            State::Announcing(_, at) if at <= now => {
+                let forced = self.conflicts > MANY_CONFLICTS;
+                self.state = State::Running(forced.then(|| now + REGAIN));
+            }
+            State::Running(Some(at)) if at <= now => {
+                self.conflicts = 0;
+                self.state = State::Probing(0, now);
+            }
+            State::Probing(..) | State::Announcing(..) | State::Running(_) => {}
+        }
+    }
+
+    /// The phone leaves the link: whoever knows its name is to forget it.
+    pub(super) fn leave(&mut self) {
+        self.queue.clear();
+        match self.state {
+            State::Announcing(..) | State::Running(_) => self.queue(Outgoing::Goodbye),
+            State::Probing(..) => {}
         }
     }
 
     fn announce(&mut self, sent: u8, now: Instant) {
+        self.lost_ties = 0;
         self.queue(Outgoing::Announcement);
         self.last_multicast = Some(now);
         self.state = State::Announcing(sent + 1, now + ANNOUNCE);
@@ -155,14 +207,16 @@ impl Responder {
                         RData::AAAA(a) => IpAddr::V6(a.0),
                         _ => return false,
                     };
-                    // What we said ourselves comes back; a link-local address of ours is not
-                    // known here.
-                    same(&record.name, &name)
+                    // Who says goodbye claims nothing. What we said ourselves comes back; a
+                    // link-local address of ours is not known here.
+                    record.ttl > 0
+                        && record.dns_class == DNSClass::IN
+                        && same(&record.name, &name)
                         && !ours.contains(&address)
                         && !ours.contains(&from.ip())
                 };
                 if records.any(other) {
-                    self.conflict(now);
+                    self.handle_claim(now);
                 }
             }
             MessageType::Query => self.handle_query(from, &message, &name, ours, now),
@@ -177,52 +231,98 @@ impl Responder {
         ours: &[IpAddr],
         now: Instant,
     ) {
-        let asked = |query: &&Query| {
-            let kind = matches!(
-                query.query_type,
-                RecordType::A | RecordType::AAAA | RecordType::ANY
-            );
-            kind && same(&query.name, name)
-        };
-        let asked: Vec<Query> = message.queries.iter().filter(asked).cloned().collect();
+        let mut asked: Vec<Query> = Vec::new();
+        for query in &message.queries {
+            let kind = query.query_type;
+            let fits = matches!(kind, RecordType::A | RecordType::AAAA | RecordType::ANY)
+                && matches!(query.query_class, DNSClass::IN | DNSClass::ANY)
+                && same(&query.name, name);
+            if fits && asked.iter().all(|other| other.query_type != kind) {
+                asked.push(query.clone());
+            }
+        }
         if asked.is_empty() {
             return;
         }
+        // Who probes says what it would answer with.
+        let is_probe = !message.authorities.is_empty();
         if matches!(self.state, State::Probing(..)) {
-            // Section 8.2: two probe at once; the one with the lower address gives way.
-            let theirs = message.authorities.iter().filter_map(|record| {
-                match (same(&record.name, name), &record.data) {
-                    (true, RData::A(a)) => Some(IpAddr::V4(a.0)),
-                    (_, _) => None,
-                }
-            });
-            let theirs = theirs.max();
-            let our_best = ours.iter().filter(|ip| ip.is_ipv4()).max().copied();
-            if theirs.is_some() && !ours.contains(&from.ip()) && our_best < theirs {
-                self.conflict(now);
+            if !ours.contains(&from.ip()) && loses_tie(&message.authorities, name, ours) {
+                self.handle_lost_tie(now);
             }
             return;
         }
         if from.port() != PORT {
-            return self.queue(Outgoing::Legacy(from, message.metadata.id, asked));
+            if self.may_answer(now) {
+                self.queue(Outgoing::Legacy(from, message.metadata.id, asked));
+            }
+            return;
         }
-        let direct = asked.iter().all(|query| query.mdns_unicast_response);
-        let recently = self
-            .last_multicast
-            .is_some_and(|at| now.saturating_duration_since(at) < MIN_MULTICAST_INTERVAL);
-        // A probe for our name is answered whenever it comes.
-        if direct {
-            self.queue(Outgoing::Direct(from));
-        } else if !recently || !message.authorities.is_empty() {
+        if !is_probe && knows(message, name, ours, &asked) {
+            return;
+        }
+        if asked.iter().all(|query| query.mdns_unicast_response) {
+            if self.may_answer(now) {
+                self.queue(Outgoing::Direct(from));
+            }
+            return;
+        }
+        let interval = if is_probe {
+            MIN_DEFENCE_INTERVAL
+        } else {
+            MIN_MULTICAST_INTERVAL
+        };
+        let last = self.last_multicast;
+        if last.is_none_or(|at| now.saturating_duration_since(at) >= interval) {
             self.last_multicast = Some(now);
             self.queue(Outgoing::Announcement);
         }
     }
 
+    /// Whether one more answer may go to one asker; counts it.
+    fn may_answer(&mut self, now: Instant) -> bool {
+        let (since, count) = self.answers;
+        let over = now.saturating_duration_since(since) >= Duration::from_secs(1);
+        self.answers = if over { (now, 1) } else { (since, count + 1) };
+        self.answers.1 <= MAX_ANSWERS
+    }
+
+    /// Somebody else says that our name is its own.
+    fn handle_claim(&mut self, now: Instant) {
+        match self.state {
+            // Section 9: we had it; whether another has it too is found out by probing again.
+            State::Announcing(..) | State::Running(_) => {
+                tracing::debug!("another device says that it is {}.local", self.label());
+                self.queue.clear();
+                self.state = State::Probing(0, now + PROBE);
+            }
+            // It is not asked for yet: a claim that comes twice, or ahead, decides nothing.
+            State::Probing(0, _) => {}
+            State::Probing(..) => self.rename(now),
+        }
+    }
+
+    /// Somebody else probes for the same name, and comes first.
+    fn handle_lost_tie(&mut self, now: Instant) {
+        match self.state {
+            // Our own probe comes later, and so does the tie.
+            State::Probing(0, _) => {}
+            _ if self.lost_ties >= MAX_LOST_TIES => self.rename(now),
+            _ => {
+                self.lost_ties += 1;
+                self.queue.clear();
+                self.state = State::Probing(0, now + LOST_TIE);
+            }
+        }
+    }
+
     /// Somebody else has our name.
-    fn conflict(&mut self, now: Instant) {
-        tracing::info!("another device is {}.local", self.label());
+    fn rename(&mut self, now: Instant) {
+        if self.conflicts <= MANY_CONFLICTS {
+            tracing::info!("another device is {}.local", self.label());
+        }
         self.conflicts = self.conflicts.saturating_add(1);
+        self.lost_ties = 0;
         let wait = if self.conflicts > MANY_CONFLICTS {
             SLOW
         } else {
@@ -251,6 +351,10 @@ impl Responder {
                 }
                 Outgoing::Announcement => {
                     message.add_answers(records(&name, ours, TTL_S, true));
+                    Destination::Group
+                }
+                Outgoing::Goodbye => {
+                    message.add_answers(records(&name, ours, 0, true));
                     Destination::Group
                 }
                 Outgoing::Direct(to) => {
@@ -302,7 +406,46 @@ fn records(name: &Name, ours: &[IpAddr], ttl: u32, flush: bool) -> Vec<Record> {
         record.mdns_cache_flush = flush;
         record
     };
-    ours.iter().map(record).collect()
+    ours.iter().take(MAX_ADDRESSES).map(record).collect()
+}
+
+/// What counts of a record where two lists of them are compared (section 8.2): its type, then its
+/// data. Data of other types than ours decides nothing.
+fn order(record: &Record) -> (u16, Vec<u8>) {
+    let data = match record.data {
+        RData::A(a) => a.0.octets().to_vec(),
+        RData::AAAA(a) => a.0.octets().to_vec(),
+        _ => Vec::new(),
+    };
+    (record.record_type().into(), data)
+}
+
+/// Whether another that probes for our name with these records comes first.
+fn loses_tie(theirs: &[Record], name: &Name, ours: &[IpAddr]) -> bool {
+    let in_order = |records: &mut dyn Iterator<Item = (u16, Vec<u8>)>| {
+        let mut all: Vec<_> = records.collect();
+        all.sort();
+        all
+    };
+    let named = |record: &&Record| same(&record.name, name) && record.dns_class == DNSClass::IN;
+    let theirs = in_order(&mut theirs.iter().filter(named).map(order));
+    let ours = in_order(&mut records(name, ours, TTL_S, false).iter().map(order));
+    theirs > ours
+}
+
+/// Whether the asker knows already what we would answer (section 7.1).
+fn knows(message: &Message, name: &Name, ours: &[IpAddr], asked: &[Query]) -> bool {
+    let fits = |record: &Record| {
+        let mut kinds = asked.iter().map(|query| query.query_type);
+        kinds.any(|kind| kind == RecordType::ANY || kind == record.record_type())
+    };
+    let mut answer = records(name, ours, TTL_S, false).into_iter().filter(fits);
+    answer.all(|ours| {
+        let is_known = |theirs: &Record| {
+            same(&theirs.name, name) && theirs.data == ours.data && theirs.ttl >= TTL_S / 2
+        };
+        message.answers.iter().any(is_known)
+    })
 }
 
 #[cfg(test)]
