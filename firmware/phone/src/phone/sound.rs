@@ -16,8 +16,8 @@ use crate::output::Output;
 use crate::state::State;
 use crate::volume::{Levels, VolumeOf};
 
-/// A volume is kept so long after the last press, and what home automation sets: keys that are pressed again and again do not wear
-/// the card out.
+/// A volume is kept so long after the last press, and do not disturb after the last order: who
+/// presses or orders again and again does not wear the card out.
 const KEEP_AFTER: Duration = Duration::from_secs(3);
 
 impl Phone {
