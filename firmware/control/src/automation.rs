@@ -97,7 +97,7 @@ impl Automation {
         }
     }
 
-    /// No one is told anything.
+    /// Nothing is ever reported.
     pub(crate) fn is_off(&self) -> bool {
         self.actions.is_off() && self.mqtt.is_none()
     }

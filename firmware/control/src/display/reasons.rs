@@ -1,4 +1,4 @@
-//! Why a call did not come about, as it stands on the display: in the language of the phone. Log and
+//! Why a call did not come about, as it stands on the display: in the phone's language. Log and
 //! status say the same in English, at length.
 
 use phone::{BarredNumber, DialError, EndCause, RouteError};

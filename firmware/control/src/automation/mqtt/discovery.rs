@@ -1,4 +1,4 @@
-//! What Home Assistant is shown of the phone (MQTT discovery): one retained message an entity, which
+//! What Home Assistant is shown of the phone (MQTT discovery): one retained message an entity, that
 //! says where its state is and where orders to it go.
 //!
 //! What the owner does not list in `mqtt.orders` is shown, and cannot be switched.
