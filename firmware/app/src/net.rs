@@ -7,6 +7,7 @@
 //! fetch  files over https, whole or not at all
 //! local  which of our addresses far ends are spoken to from; why there is none
 //! mdns   the phone's name on its link, and the names of others there
+//! mqtt   the connection to the broker of home automation
 //! paging multicast groups whose announcements are heard
 //! watch  what the kernel reports of links, addresses, routes and name servers
 //! ports  pairs of media sockets out of network.rtp_ports
@@ -19,6 +20,7 @@ pub(crate) mod dns;
 pub(crate) mod fetch;
 pub(crate) mod local;
 pub(crate) mod mdns;
+pub(crate) mod mqtt;
 pub(crate) mod paging;
 pub(crate) mod ports;
 pub(crate) mod slots;
@@ -58,6 +60,8 @@ pub(crate) enum NetworkEvent {
         from: SocketAddr,
         bytes: Vec<u8>,
     },
+    /// Something came of the connection to the MQTT broker.
+    Mqtt(control::MqttEvent),
     /// The certificates to trust were read, or not.
     Anchors(Result<tls::Anchors, tls::AnchorsError>),
     /// A link, an address, a route or the name servers changed.

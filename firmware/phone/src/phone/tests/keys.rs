@@ -152,6 +152,10 @@ fn a_flash_goes_to_the_network_once_the_call_is_connected_again() {
     let at = |wanted: &Output| desk.said.iter().position(|output| output == wanted);
     let connected = at(&Output::Connect(vec![call]));
     let flashed = at(&Output::FlashToNetwork(call));
-    assert!(connected.is_some() && connected < flashed, "{:?}", desk.said);
+    assert!(
+        connected.is_some() && connected < flashed,
+        "{:?}",
+        desk.said
+    );
     assert_eq!(desk.state(), State::Talking);
 }
