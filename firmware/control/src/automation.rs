@@ -2,8 +2,8 @@
 //! at what changed.
 //!
 //! ```text
-//! Situation ─▶ moments (what began) ─┬─▶ Actions ─▶ Output::Fetch     (HTTP, `[actions]`)
-//!                                    └─▶ Mqtt ────▶ Output::Publish   (`[mqtt]`)
+//! Situation ─▶ moments (what began) ─┬─▶ Actions ─▶ Report::Fetch     (HTTP, `[actions]`)
+//!                                    └─▶ Mqtt ────▶ Report::Publish   (`[mqtt]`)
 //! ```
 
 pub(crate) mod actions;
@@ -11,9 +11,17 @@ pub mod mqtt;
 
 use phone::{State, Volumes};
 
-use crate::control::Output;
 use actions::Actions;
-use mqtt::Mqtt;
+use mqtt::{Mqtt, Publication};
+
+/// Something to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// This address is fetched.
+    Fetch(String),
+    /// The broker gets this.
+    Publish(Publication),
+}
 
 /// What the phone is like, as far as home automation goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,16 +119,16 @@ impl Automation {
     }
 
     /// What is to be sent because of what changed.
-    pub(crate) fn observe(&mut self, now: Situation, far_end: FarEnd<'_>) -> Vec<Output> {
+    pub(crate) fn observe(&mut self, now: Situation, far_end: FarEnd<'_>) -> Vec<Report> {
         let before = std::mem::replace(&mut self.before, now);
         let moments = now.moments(before);
         let urls = self.actions.urls(&moments, far_end);
-        let mut outputs: Vec<Output> = urls.into_iter().map(Output::Fetch).collect();
+        let mut reports: Vec<Report> = urls.into_iter().map(Report::Fetch).collect();
         if let Some(mqtt) = &mut self.mqtt {
             let publications = mqtt.observe(now, &moments, far_end);
-            outputs.extend(publications.into_iter().map(Output::Publish));
+            reports.extend(publications.into_iter().map(Report::Publish));
         }
-        outputs
+        reports
     }
 
     /// The address that opens the door.

@@ -6,7 +6,7 @@ use phone::Input;
 
 use super::{Control, Output};
 use crate::automation::mqtt::{MqttEvent, Order, OrderError};
-use crate::automation::{Automation, FarEnd, Situation};
+use crate::automation::{Automation, FarEnd, Report, Situation};
 use crate::note::Note;
 use crate::readable::displayable;
 
@@ -53,8 +53,11 @@ impl Control {
             number: &number,
             name: &name,
         };
-        for output in self.automation.observe(situation, far_end) {
-            self.outbox.push(output);
+        for report in self.automation.observe(situation, far_end) {
+            self.outbox.push(match report {
+                Report::Fetch(url) => Output::Fetch(url),
+                Report::Publish(publication) => Output::Publish(publication),
+            });
         }
     }
 

@@ -313,7 +313,7 @@ async fn no_bytes_of_a_broker_do_harm() {
             .wrapping_add(1);
         (random >> 33) as usize % below
     };
-    for _ in 0..4000 {
+    for _ in 0..600 {
         let mut bytes = right.clone();
         for _ in 0..1 + draw(4) {
             if bytes.is_empty() {
