@@ -1,5 +1,5 @@
-//! The broker of home automation in a story: what it has of a phone, and what it orders. And what is
-//! seen on the network between phones.
+//! The broker of home automation in a story: what it has of a phone, and what it orders. And what
+//! is seen on the network between phones.
 
 use control::MqttEvent;
 use offhook_tests::world::PhoneId;
@@ -39,8 +39,8 @@ impl Story {
             }
             ["never", "learns", text] => {
                 let published = self.world[id].published.values();
-                let told = published.filter(|payload| payload.contains(text)).count();
-                assert_eq!(told, 0, "{line}");
+                let known = published.filter(|payload| payload.contains(text)).count();
+                assert_eq!(known, 0, "{line}");
             }
             _ => panic!("not understood: {line}"),
         }

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! The protocol is `rust_mqtt`'s (docs/decisions/0023), whose client cannot move between threads;
-//! and so nothing a broker sends costs the control thread time. One that floods waits: it is read no
-//! faster than [`PACE`] allows.
+//! and so nothing a broker sends costs the control thread time. One that floods waits: it is read
+//! no faster than [`PACE`] allows.
 
 mod error;
 mod link;

@@ -71,10 +71,10 @@ impl Security {
             Some(config) => {
                 let name = ServerName::try_from(host.to_owned()).map_err(|_| Failure::Name)?;
                 let connector = tokio_rustls::TlsConnector::from(config);
-                let shaken = timeout(HANDSHAKE, connector.connect(name, tcp))
+                let opened = timeout(HANDSHAKE, connector.connect(name, tcp))
                     .await
                     .map_err(|_| Failure::NoHandshake)?;
-                let stream = shaken.map_err(|error| Failure::of_handshake(&error))?;
+                let stream = opened.map_err(|error| Failure::of_handshake(&error))?;
                 Ok(Link::new(stream))
             }
         }

@@ -209,7 +209,7 @@ async fn what_is_wrong_is_said_in_one_sentence() {
 }
 
 #[tokio::test]
-async fn a_lost_broker_is_called_again_and_gets_all_anew() {
+async fn a_lost_broker_is_called_again_and_gets_everything() {
     let (listener, at) = listener().await;
     let (events, mut reported) = mpsc::channel(64);
     let sender = start(settings(&at, ""), events);
