@@ -17,3 +17,12 @@ l hangs up
 l calls 102
 r rings
 r sees anonymous
+l hangs up
+r is idle
+l lifts
+l presses *82
+l hears confirmation
+l hangs up
+l calls 102
+r rings
+r sees 101

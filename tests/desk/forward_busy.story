@@ -11,3 +11,18 @@ s presses 101
 s hears busy
 s hangs up
 l and r talk
+# Taken back, the caller hears busy.
+l hangs up
+r hangs up
+l is idle
+r is idle
+l lifts
+l presses *91
+l hears confirmation
+l hangs up
+l calls 102 and talks
+s lifts
+s presses 101
+s hears busy
+s hangs up
+l and r talk

@@ -13,3 +13,16 @@ s rings
 l is idle
 s lifts
 r and s talk
+s hangs up
+r hangs up
+r is idle
+l lifts
+l presses *93
+l hears confirmation
+l hangs up
+r calls 101
+l rings
+12 s pass
+l rings
+l lifts
+l and r talk

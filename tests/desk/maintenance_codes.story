@@ -21,3 +21,8 @@ l hangs up
 l lifts
 l presses *99*7379#
 l hears congestion
+l hangs up
+l lifts
+l presses *59#
+l hears confirmation
+l does history-to-card

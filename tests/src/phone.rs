@@ -16,7 +16,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use control::api::{ActionError, UserAction};
-use control::{BoardEvent, Control, Credentials, Identity, KnownPeers, MediaAddresses, Output};
+use control::{
+    BoardEvent, Control, Credentials, Identity, KnownPeers, MediaAddresses, MqttEvent, Output,
+};
 use media::{Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, StreamId};
 use phone::{Lamp, LampState};
 use serde_json::Value;
@@ -103,6 +105,8 @@ pub struct SimPhone {
     pub look_ups: u32,
     /// The addresses it wanted fetched.
     pub fetched: Vec<String>,
+    /// What the broker of home automation keeps, by topic, and the events that came to it.
+    pub published: BTreeMap<String, String>,
     /// How often it was to restart.
     pub restarts: u32,
     /// What its appliance was to do.
@@ -172,6 +176,7 @@ impl SimPhone {
             counters: PhoneCounters::default(),
             look_ups: 0,
             fetched: Vec::new(),
+            published: BTreeMap::new(),
             restarts: 0,
             maintained: Vec::new(),
             lineless: config.accounts.is_empty(),
@@ -264,6 +269,12 @@ impl SimPhone {
         let done = self.control.handle_action(action, self.base + now);
         self.execute(network, now);
         done.map(drop)
+    }
+
+    /// Something comes of the connection to its broker.
+    pub fn mqtt(&mut self, event: MqttEvent, network: &mut Network, now: Time) {
+        self.control.handle_mqtt(event, self.base + now);
+        self.execute(network, now);
     }
 
     /// A datagram came to one of its sockets.
@@ -492,6 +503,7 @@ impl SimPhone {
                 }
                 Output::LookUpConfiguration => self.look_ups += 1,
                 Output::Fetch(url) => self.fetched.push(url),
+                Output::Publish(sent) => drop(self.published.insert(sent.topic, sent.payload)),
                 Output::Lookup(lookup) => {
                     let targets = self.resolve(&lookup);
                     self.lookups

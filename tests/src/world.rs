@@ -28,8 +28,8 @@ use std::ops::{Index, IndexMut};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use control::BoardEvent;
 use control::api::{ActionError, UserAction};
+use control::{BoardEvent, MqttEvent};
 use phone::State;
 use testkit::Rng;
 use testkit::network::{Datagram, Network, Time};
@@ -468,6 +468,12 @@ impl World {
     pub fn request(&mut self, id: PhoneId, action: &UserAction) -> Result<(), ActionError> {
         let now = self.now;
         self.phones[id.0].request(action, &mut self.network, now)
+    }
+
+    /// Something comes of a phone's connection to its broker.
+    pub fn mqtt(&mut self, id: PhoneId, event: MqttEvent) {
+        let now = self.now;
+        self.phones[id.0].mqtt(event, &mut self.network, now);
     }
 
     /// Informs a phone that so many packets have come under its call's key.

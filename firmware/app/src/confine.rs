@@ -98,7 +98,7 @@ impl Reach {
     /// What this configuration needs.
     pub(crate) fn of(paths: &ConfigPaths, config: &config::Config) -> Self {
         let tls = &config.tls;
-        let named = [&tls.ca, &tls.certificate, &tls.key];
+        let named = [&tls.ca, &tls.certificate, &tls.key, &config.mqtt.ca];
         let named = named.into_iter().flatten().cloned();
         let read = [paths.folder(), config.board.profile_dir.clone()];
         Self {

@@ -183,7 +183,7 @@ impl Driver {
         let (own_events, own) = mpsc::channel(8);
         let (request_sender, requests) = mpsc::channel(32);
         let credentials = state_dir::credentials(&config);
-        let network_side = Network::new(
+        let mut network_side = Network::new(
             &config,
             credentials.clone(),
             network_events,
@@ -205,6 +205,8 @@ impl Driver {
         let appliance = setup.appliance.as_ref();
         let card = appliance.and_then(|appliance| appliance.paths.card.clone());
         let authority = appliance.and_then(|appliance| appliance.paths.authority(&config));
+        let trust = crate::net::fetch::Trust::load(authority.as_deref());
+        network_side.start_mqtt(&config, &trust);
         if let Some(url) = config.dial.phone_book.clone() {
             let trust = crate::net::fetch::Trust::load(authority.as_deref());
             let allow_http = config.provision.allow_http;
@@ -235,9 +237,7 @@ impl Driver {
             board_faults: setup.board_faults,
             ending: Ending::Quit,
             rings,
-            actions: actions::ActionRequests::new(crate::net::fetch::Trust::load(
-                authority.as_deref(),
-            )),
+            actions: actions::ActionRequests::new(trust),
             shutdown_by: None,
             ticks: 0,
             settings_written: false,
@@ -509,6 +509,7 @@ impl Driver {
         tracing::info!("shutting down");
         self.shutdown_by = Some(now + SHUTDOWN);
         self.housekeeping.forgive_trial();
+        self.network.leave_mqtt();
         self.network.leave_link();
         self.control.shut_down(now);
     }

@@ -8,6 +8,7 @@
 //! local  which of our addresses far ends are spoken to from; why there is none
 //! mdns   the phone's name on its link, and the names of others there
 //! media_sockets  pairs of RTP and RTCP sockets, read and written on the audio thread
+//! mqtt   the connection to the broker of home automation
 //! paging multicast groups whose announcements are heard
 //! watch  what the kernel reports of links, addresses, routes and name servers
 //! ports  free pairs of them out of network.rtp_ports
@@ -21,6 +22,7 @@ pub(crate) mod fetch;
 pub(crate) mod local;
 pub(crate) mod mdns;
 pub(crate) mod media_sockets;
+pub(crate) mod mqtt;
 pub(crate) mod paging;
 pub(crate) mod ports;
 pub(crate) mod slots;
@@ -60,6 +62,8 @@ pub(crate) enum NetworkEvent {
         from: SocketAddr,
         bytes: Vec<u8>,
     },
+    /// Something came of the connection to the MQTT broker.
+    Mqtt(control::MqttEvent),
     /// The certificates to trust were read, or not.
     Anchors(Result<tls::Anchors, tls::AnchorsError>),
     /// A link, an address, a route or the name servers changed.

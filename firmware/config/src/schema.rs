@@ -14,6 +14,7 @@ mod board;
 mod direct;
 mod encryption;
 mod hardware;
+mod mqtt;
 mod paging;
 
 pub use actions::Actions;
@@ -23,6 +24,7 @@ pub use board::{Audio, Board, EchoCancelling, RingerChoice};
 pub use direct::DirectCaller;
 pub use encryption::Encryption;
 pub use hardware::Hardware;
+pub use mqtt::{Mqtt, MqttOrder};
 pub use paging::Paging;
 
 use std::net::IpAddr;
@@ -85,6 +87,8 @@ pub struct Config {
     pub actions: Actions,
     /// `[paging]`
     pub paging: Paging,
+    /// `[mqtt]`
+    pub mqtt: Mqtt,
 }
 
 /// `[phone]`: who and where this telephone is.

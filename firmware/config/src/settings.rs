@@ -24,6 +24,7 @@ mod audio;
 mod board;
 mod codes;
 mod hardware;
+mod mqtt;
 mod network;
 mod paging;
 mod phone;
@@ -66,6 +67,7 @@ pub(crate) enum Section {
     Codes,
     Actions,
     Paging,
+    Mqtt,
 }
 
 /// Every section in the order of the example, with its path and what it is about.
@@ -213,6 +215,12 @@ pub(crate) const SECTIONS: &[(Section, &str, &str)] = &[
          network can speak to the room. Without a group the phone listens to none. A page never \
          opens the microphone.",
     ),
+    (
+        Section::Mqtt,
+        "mqtt",
+        "State to an MQTT broker, for home automation, and orders from there as far as `orders` \
+         lists them. Off without a `broker`. The phone connects to it; it listens to no one.",
+    ),
 ];
 
 /// A name that an earlier release used and this one still reads, with a warning.
@@ -314,6 +322,7 @@ impl Setting {
                 (Section::System, "ssh_keys")
                     | (Section::Provision, "allow_http")
                     | (Section::Tls, "verify" | "listen")
+                    | (Section::Mqtt, "tls")
                     | (Section::TlsPin | Section::Security, _)
             )
     }
@@ -370,6 +379,7 @@ const TABLES: &[&[Setting]] = &[
     codes::SETTINGS,
     actions::SETTINGS,
     paging::SETTINGS,
+    mqtt::SETTINGS,
 ];
 
 /// Every key.

@@ -55,6 +55,8 @@ pub(crate) enum ValueKind {
     Choice(&'static [&'static str]),
     /// An order of some of these words, each once, at least one.
     Preference(&'static [&'static str]),
+    /// Some of these words, each once, or none.
+    Subset(&'static [&'static str]),
     /// First and last RTP port.
     PortRange,
     /// A digit map.
@@ -191,7 +193,8 @@ impl ValueKind {
             },
             Self::PortRange => port_range(value)
                 .map_err(|what| wrong(what.unwrap_or_else(|| shape().remove(0).what))),
-            Self::Preference(words) => preference(value, words, self),
+            Self::Preference(words) => preference(value, words, 1, self),
+            Self::Subset(words) => preference(value, words, 0, self),
             Self::Numbers(most) => numbers(value, most, self),
             Self::SpeedDial(most) => speed_dial(value, most, self),
             Self::Rings(most) => rings(value, most, self),
@@ -355,6 +358,7 @@ impl ValueKind {
             | Self::AfterMs(_)
             | Self::PortRange
             | Self::Preference(_)
+            | Self::Subset(_)
             | Self::Numbers(_)
             | Self::SpeedDial(_)
             | Self::Words(..)
@@ -379,7 +383,7 @@ impl ValueKind {
             Self::Bool => "true or false",
             Self::AfterMs(_) => "true, false or milliseconds",
             Self::Choice(_) => "one of the words allowed",
-            Self::Preference(_) => "a list of names",
+            Self::Preference(_) | Self::Subset(_) => "a list of names",
             Self::PortRange => "a pair of ports",
             Self::DigitMap => "a digit map",
             Self::Numbers(_) => "a list of numbers",
@@ -445,6 +449,12 @@ impl ValueKind {
                 "write a list of some of {}, each once, best first",
                 quoted(words)
             ),
+            Self::Subset(words) => {
+                format!(
+                    "write a list of some of {}, each once, or []",
+                    quoted(words)
+                )
+            }
             Self::PortRange => format!(
                 "write first and last port, like [20000, 20099]: the first even, the last odd, \
                  from 1024 on, at least {FEWEST_RTP_PORTS} ports (two a call)"

@@ -21,8 +21,8 @@ use rand_core::{Rng, SeedableRng};
 use types::{Lamp, LampState};
 
 use crate::accounts::Accounts;
-use crate::actions::Actions;
 use crate::agent_config::agent_config;
+use crate::automation::Automation;
 use crate::calls::Calls;
 use crate::credentials::Credentials;
 use crate::display::DisplayState;
@@ -41,6 +41,7 @@ use crate::stream_factory::StreamFactory;
 use crate::wall_clock::WallClock;
 use contacts::Contacts;
 
+mod automation;
 mod contacts;
 mod dtls_event;
 mod event_packages;
@@ -64,8 +65,7 @@ use event_packages::EventPackages;
 use media_sockets::{PreparedSockets, Waiting};
 use messages::TextMessages;
 
-/// Rounds of carrying values in one turn; more than any real turn needs, so that a mistake cannot
-/// hang the phone.
+/// Rounds of one turn; more than any needs, so that a mistake cannot hang the phone.
 const MAX_ROUNDS: usize = 1000;
 
 /// Longer than any call.
@@ -130,7 +130,7 @@ pub struct Control {
     known: KnownPeers,
     history: History,
     contacts: Contacts,
-    actions: Actions,
+    automation: Automation,
     /// The wall-clock time of some instant as NTP 32.32.
     wall_clock: (Instant, u64),
     calls: Calls,
@@ -217,7 +217,7 @@ impl Control {
             known: identity.known,
             history: identity.history,
             contacts: Contacts::new(config),
-            actions: contacts::actions(config, &phone),
+            automation: automation::new(config, &phone),
             wall_clock: (now, identity.ntp),
             calls: Calls::default(),
             accounts: Accounts::new(config),
@@ -587,7 +587,7 @@ impl Control {
         self.look_up_when_idle();
         self.prepare_sockets(now);
         self.emit_call_changes();
-        self.run_actions();
+        self.run_automation();
         self.outbox
             .emit_changes(self.phone.state(), self.phone.tone());
     }

@@ -10,6 +10,7 @@
 //! only one who chose "call" in the menu, and sees whom, calls by lifting.
 
 mod menu;
+mod reasons;
 mod words;
 
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use types::Key;
 
 pub(crate) use menu::{Menu, MenuAction, MenuFacts, clock};
+pub(crate) use reasons::Failure;
 pub(crate) use words::{Word, date};
 
 /// Keys meant for a menu that a call has just closed mean nothing for so long: `#` would refuse the
@@ -65,7 +67,7 @@ pub(crate) struct DisplayState {
     /// Calls missed since the handset was lifted last, or the history was looked at.
     pub(crate) missed: u32,
     /// Why the last thing dialled came to nothing.
-    pub(crate) failure: Option<String>,
+    pub(crate) failure: Option<Failure>,
 }
 
 impl DisplayState {

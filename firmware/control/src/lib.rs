@@ -57,9 +57,9 @@
 //! ```
 
 mod accounts;
-mod actions;
 mod agent_config;
 pub mod api;
+mod automation;
 mod call;
 mod calls;
 mod control;
@@ -90,6 +90,7 @@ pub mod tones;
 mod transmit;
 mod wall_clock;
 
+pub use crate::automation::mqtt::{self, MqttEvent, MqttTopics, Publication};
 pub use crate::display::{Brightness, DisplaySettings};
 pub use control::{Control, Identity, Output, Tables};
 pub use credentials::Credentials;
@@ -100,8 +101,8 @@ pub use media_addresses::MediaAddresses;
 pub use quality::{QualityReport, QualitySecond, QualitySummary};
 pub use status::{
     AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
-    IoCounters, MailboxStatus, MessageStatus, MetricsStatus, PeerStatus, RtpStatus, SoundStatus,
-    Stats, Status, TableStats, UNVERIFIED_TLS, WatchedStatus,
+    IoCounters, MailboxStatus, MessageStatus, MetricsStatus, MqttStatus, PeerStatus, RtpStatus,
+    SoundStatus, Stats, Status, TableStats, UNVERIFIED_TLS, WatchedStatus,
 };
 pub use transmit::Transmit;
 pub use types::BoardEvent;

@@ -60,6 +60,14 @@ pub(crate) enum Note {
     MessageFailed { to: String, why: String },
     /// An announcement to a paging group is heard.
     Page { group: u8, from: String },
+    /// Something was ordered over MQTT, and is done.
+    MqttOrder { what: String },
+    /// The same, and it is not done.
+    MqttRefused { topic: String, why: String },
+    /// The connection with the MQTT broker is there.
+    MqttConnected { broker: String },
+    /// It is not.
+    MqttLost { why: String },
     /// A call cannot be placed.
     NotPlaced { call: u32, reason: String },
 }
@@ -91,6 +99,10 @@ impl Note {
             Self::MessageSent { .. } => "message_sent",
             Self::MessageFailed { .. } => "message_failed",
             Self::Page { .. } => "page",
+            Self::MqttOrder { .. } => "mqtt_order",
+            Self::MqttRefused { .. } => "mqtt_refused",
+            Self::MqttConnected { .. } => "mqtt_connected",
+            Self::MqttLost { .. } => "mqtt_lost",
             Self::NotPlaced { .. } => "not_placed",
         }
     }
@@ -166,6 +178,12 @@ impl fmt::Display for Note {
                 write!(f, "the message to {to} was not taken: {why}")
             }
             Self::Page { group, from } => write!(f, "page to group {group} from {from}"),
+            Self::MqttOrder { what } => write!(f, "ordered over MQTT: {what}"),
+            Self::MqttRefused { topic, why } => {
+                write!(f, "an order over MQTT ({topic}) is refused: {why}")
+            }
+            Self::MqttConnected { broker } => write!(f, "MQTT: connected with {broker}"),
+            Self::MqttLost { why } => write!(f, "MQTT: {why}"),
             Self::NotPlaced { call, reason } => write!(f, "call {call} failed: {reason}"),
         }
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use media::StreamId;
 use types::{Lamp, LampState};
 
+use crate::automation::mqtt::Publication;
 use crate::event::Event;
 use crate::transmit::Transmit;
 
@@ -73,6 +74,8 @@ pub enum Output {
     LookUpConfiguration,
     /// Fetch this address (HTTP GET) and throw the answer away.
     Fetch(String),
+    /// Send this to the MQTT broker.
+    Publish(Publication),
     /// An event for whoever listens.
     Event(Event),
 }

@@ -51,6 +51,9 @@ pub struct Status {
     /// Why nothing leads out of this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// The MQTT broker, where one is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<MqttStatus>,
     /// What is dangerous in the way this phone is configured; shown as long as it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -111,6 +114,17 @@ pub struct AccountStatus {
     pub messages: Option<MailboxStatus>,
     /// The last attempts to register, oldest first; at most 20.
     pub attempts: Vec<AttemptStatus>,
+}
+
+/// The MQTT broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MqttStatus {
+    /// Its address, as in `mqtt.broker`.
+    pub broker: String,
+    /// The phone is connected with it.
+    pub connected: bool,
+    /// Why not, and what to do.
+    pub error: Option<String>,
 }
 
 /// What waits in a mailbox.

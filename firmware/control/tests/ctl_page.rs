@@ -414,6 +414,11 @@ fn every_field_of_status_is_documented() {
         fingerprint: Some("AB".into()),
         hardware: vec!["[hook]: no such line".into()],
         network: Some("the cable is out".into()),
+        mqtt: Some(control::MqttStatus {
+            broker: "192.168.1.5".into(),
+            connected: false,
+            error: Some("refused".into()),
+        }),
         warnings: vec!["tls.verify".into()],
         version: "1",
     };

@@ -46,6 +46,12 @@ pub enum Input {
     /// This number or address is dialled at once (`ctl dial`), as if it had been keyed; the handset
     /// must be lifted and dial tone be heard.
     Dial(String),
+    /// Do not disturb is on or off, by an order of home automation: kept when it has rested for a
+    /// while.
+    Dnd(bool),
+    /// The bell is to ring without a call; whoever lifts the handset is connected with this number,
+    /// where there is one. What [`crate::Phone::check_ring_order`] refuses is not done.
+    RingOrder(Option<String>),
     /// The handset is put down for good (`ctl hang-up`; a flash has a command of its own): final at
     /// once, without waiting for the flash window. A hook switch says [`Input::Hook`]`(false)`.
     HangUp,

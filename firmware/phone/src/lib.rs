@@ -83,7 +83,9 @@ pub use input::{
     AccountId, Alert, CallId, CallUpdate, Caller, Encryption, EndCause, Input, PickUp,
 };
 pub use maintenance::Maintenance;
-pub use note::{BarredNumber, DialError, Note, Refusal, RouteError, TransferRefusal};
+pub use note::{
+    BarredNumber, DialError, Note, Refusal, RingOrderError, RouteError, TransferRefusal,
+};
 pub use output::{CallOptions, Destination, Output, RingStyle, Tone};
 pub use phone::{LastCaller, Phone};
 pub use set_up::{NetworkAnswer, Prompt, Question, SetUpAnswers};

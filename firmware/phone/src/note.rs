@@ -220,6 +220,29 @@ pub enum DialError {
     TooManyCalls(String),
 }
 
+/// Why the bell is not rung by an order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RingOrderError {
+    /// What is to be called is no number.
+    #[error("what is to be called is no number of at most 32 digits")]
+    NoNumber,
+    /// It is a star code, which sets something or places a call of its own.
+    #[error("{0} is a star code")]
+    StarCode(String),
+    /// The number is not to be called.
+    #[error(transparent)]
+    Barred(#[from] BarredNumber),
+    /// The handset is lifted, or a call goes on.
+    #[error("the phone is in use")]
+    InUse,
+    /// It is switched on.
+    #[error("do not disturb is on")]
+    DoNotDisturb,
+    /// It is that time of day.
+    #[error("these are quiet hours")]
+    QuietHours,
+}
+
 /// Why there is no way to call a number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {

@@ -45,6 +45,7 @@ mod flash;
 mod forward;
 mod hook;
 mod keys;
+mod order;
 mod present;
 mod remote;
 mod sound;
@@ -184,6 +185,8 @@ pub struct Phone {
     announced: Option<Instant>,
     /// Until when the bell reminds of a call on hold.
     reminder: Option<Instant>,
+    /// The bell rings because it is ordered to. `Some` in `Idle` only.
+    ordered: Option<order::RingOrder>,
     /// When a changed volume is kept.
     remember_at: Option<Instant>,
     /// The far end of such a call hears nothing until the handset is lifted.
@@ -234,6 +237,7 @@ impl Phone {
             missed: false,
             silenced: false,
             reminder: None,
+            ordered: None,
             remember_at: None,
             state: State::Idle,
             off_hook: false,
@@ -336,6 +340,8 @@ impl Phone {
             Input::Rotary(key) => self.rotary(key, now),
             Input::Flash => self.flash(now),
             Input::Dial(number) => self.dial_now(&number, now),
+            Input::Dnd(on) => self.order_dnd(on, now),
+            Input::RingOrder(number) => self.ring_order(number, now),
             Input::Refuse if self.state == State::Ringing => self.refuse_ringing(now),
             Input::Refuse => self.refuse_waiting(),
             Input::AnswerWaiting => self.answer_waiting(),
@@ -360,6 +366,7 @@ impl Phone {
             Input::Replacing { call, old, from } => self.on_replacing(call, old, &from),
             Input::Call(call, update) => self.on_call_update(call, update, now),
         }
+        self.drop_silenced_order();
         self.warn(now);
         self.present();
     }
@@ -385,6 +392,7 @@ impl Phone {
             self.warning,
             self.announced,
             self.reminder,
+            self.ordered.as_ref().map(|order| order.until),
             self.remember_at,
             self.menu.map(flash::FlashMenu::until),
             self.next_forward().map(|(at, _)| at),
@@ -418,6 +426,8 @@ impl Phone {
                 self.announced = None;
             } else if due(self.reminder) {
                 self.reminder = None;
+            } else if due(self.ordered.as_ref().map(|order| order.until)) {
+                self.ordered = None;
             } else if due(self.remember_at) {
                 self.remember();
             } else if due(self.menu.map(flash::FlashMenu::until)) {
@@ -502,6 +512,7 @@ impl Phone {
         self.door_keys.clear();
         self.menu = None;
         self.reminder = None;
+        self.ordered = None;
         self.speech.clear();
         if !state.has_call() {
             self.active = None;

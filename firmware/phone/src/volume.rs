@@ -61,6 +61,9 @@ pub struct Volumes {
 }
 
 impl Volumes {
+    /// The least and the most that is added, in dB, and one press of a key.
+    pub const LIMITS_DB: (i8, i8, i8) = (LEAST_DB, MOST_DB, STEP_DB);
+
     /// One of them.
     pub const fn of(self, of: VolumeOf) -> i8 {
         match of {

@@ -15,6 +15,9 @@
 //! | `the ear of l has -13 dBm0` | how loud it is there, within 1 dB; `is silent` |
 //! | `l is heard by r`, `l is not heard by r` | whether r hears what l says |
 //! | `l fetches http://…` | a URL of `[actions]` that is requested |
+//! | `the broker of l connects` | MQTT, where `[mqtt]` names a broker; `is lost` |
+//! | `the broker of l has ringing ON` | what a topic of the phone says within 5 s; `nothing` |
+//! | `the broker of l orders dnd ON` | by that topic; `keeps` instead: the order is retained |
 //! | `l does reboot` | what its appliance was to do, and nothing else since |
 //! | `l keeps "dnd":true` | what is kept over restarts |
 //! | `l says your-number 1 0 1` | the phone's voice, from now on (`de:point`: German) |
@@ -26,6 +29,7 @@
 //! | `l and r talk` | speech both ways, of two or three |
 //! | `l is idle` | the phone's state |
 //! | `lamp line of l is on` | a lamp |
+//! | `event 16 goes to r` | a telephone-event (RFC 4733) on its way to a phone |
 //! | `the server gets INVITE sip:…` | a request that left a phone, as it begins |
 //! | `the server refuses redirections` | a 302 of a called phone becomes 403 for the caller |
 //! | `l remembers missed 102` | the newest call of the history, in the file that is kept, too |
@@ -42,6 +46,9 @@
     reason = "a story that cannot be read or does not come true is a failed test, and names its \
               line"
 )]
+
+mod broker;
+mod complete;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -129,6 +136,10 @@ impl Story {
                 let begin = line.strip_prefix("the server gets ").unwrap_or_default();
                 self.sent(begin);
             }
+            ["event", event, "goes", "to", phone] => {
+                let event = event.parse().unwrap_or_else(|_| panic!("{line}"));
+                self.event_sent(id(phone), event, line);
+            }
             ["the", "ear", "of", phone, "has", level, "dBm0"] => {
                 let level = level.parse().unwrap_or_else(|_| panic!("{line}"));
                 self.loudness(id(phone), level, line);
@@ -148,6 +159,7 @@ impl Story {
                     "bundle" => Maintenance::Bundle,
                     "reboot" => Maintenance::Reboot,
                     "factory-reset" => Maintenance::FactoryReset,
+                    "history-to-card" => Maintenance::HistoryToCard,
                     _ => panic!("not understood: {line}"),
                 };
                 let done = std::mem::take(&mut self.world[id(phone)].maintained);
@@ -170,6 +182,7 @@ impl Story {
                     world[id].fetched.iter().any(|f| f == url)
                 });
             }
+            ["the", "broker", "of", phone, ..] => self.broker(id(phone), &words[4..], line),
             [phone, "keeps", text] => {
                 let files = &self.world[id(phone)].files;
                 let kept = files
@@ -516,11 +529,13 @@ stories! {
     ctl_verbs
     digit_map_bars
     display_calls
+    display_german
     display_menu
     display_menu_in_the_way
     display_settings
     do_not_disturb
     feature_keys
+    flash_event
     flash_to_network
     forward_always
     forward_busy
@@ -530,6 +545,9 @@ stories! {
     hands_free
     history
     hold_reminder
+    home_automation
+    home_automation_orders
+    home_automation_refuses
     intercom_code
     intercom_named
     maintenance_codes

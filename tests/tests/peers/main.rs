@@ -46,6 +46,7 @@ mod ice;
 mod links;
 mod linphone;
 mod loss_of_peer;
+mod mqtt;
 mod nat;
 mod registrar;
 mod roaming;

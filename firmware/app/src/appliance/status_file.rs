@@ -100,6 +100,14 @@ pub(crate) fn text(facts: &Facts<'_>) -> String {
     if facts.status.lines.is_empty() {
         out.push_str("  none: calls between phones need no account\n");
     }
+    if let Some(mqtt) = &facts.status.mqtt {
+        let state = match (&mqtt.error, mqtt.connected) {
+            (_, true) => "connected".to_owned(),
+            (Some(error), false) => format!("not connected: {error}"),
+            (None, false) => "not connected yet".to_owned(),
+        };
+        let _ = writeln!(out, "\nMQTT broker: {}: {state}", mqtt.broker);
+    }
     out.push_str("\nAddresses:\n");
     for address in facts.addresses {
         let _ = writeln!(out, "  {address}");

@@ -37,6 +37,7 @@ impl Driver {
                 Output::WriteSettings(text) => self.housekeeping.write_settings(text),
                 Output::Maintenance(what) => self.maintain(what),
                 Output::Fetch(url) => self.actions.fetch(url),
+                Output::Publish(publication) => self.network.publish(publication),
                 Output::LookUpConfiguration => self.housekeeping.refresh(Instant::now()),
                 Output::Ring(cadence) => {
                     if let Some(board) = self.board.as_mut() {

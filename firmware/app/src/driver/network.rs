@@ -25,13 +25,14 @@ use super::{state_dir, wait};
 use crate::bundle::trace::Trace;
 use crate::net::address::canonical;
 use crate::net::dns::{Dns, Machine, last_good};
+use crate::net::fetch::Trust;
 use crate::net::local::Snapshot;
 use crate::net::slots::Known;
 use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
 use crate::net::turn_link::TurnLink;
 use crate::net::watch::{self, Change};
-use crate::net::{NetworkEvent, mdns, paging, tcp, tls, udp};
+use crate::net::{NetworkEvent, mdns, mqtt, paging, tcp, tls, udp};
 use crate::storage::Storage;
 
 /// Tried where the configured port cannot be had: SIP's own, then any.
@@ -76,6 +77,8 @@ pub(super) struct Network {
     dns: Dns,
     /// Says to the task of mDNS that the network is another one; none: it does not run.
     mdns: Option<tokio::sync::watch::Sender<()>>,
+    /// What goes to the MQTT broker; none: no broker is named, or the phone ends.
+    mqtt: Option<mqtt::Sender>,
     /// The file of the addresses DNS gave last.
     last_good: PathBuf,
     clock: Watch,
@@ -141,6 +144,7 @@ impl Network {
                 events.clone(),
             ),
             last_good,
+            mqtt: None,
             mdns: network.mdns.then(|| {
                 let (sender, changed) = tokio::sync::watch::channel(());
                 let seed = u64::from(getrandom::u32().unwrap_or(0));
@@ -365,6 +369,7 @@ impl Network {
             NetworkEvent::Page { group, from, bytes } => {
                 control.handle_page(group, from, &bytes, now);
             }
+            NetworkEvent::Mqtt(event) => control.handle_mqtt(event, now),
             NetworkEvent::Anchors(anchors) => self.handle_anchors(anchors, control),
             NetworkEvent::Found { id, targets, fault } => match fault {
                 Some(fault) if targets.is_empty() => {
@@ -378,6 +383,25 @@ impl Network {
             NetworkEvent::Changed(change) => self.handle_change(change, control, now),
             NetworkEvent::LastGood(text) => self.keep_last_good(text),
         }
+    }
+
+    /// Connects with the MQTT broker, where one is named. `trust`: whom else its certificate is
+    /// judged by.
+    pub(super) fn start_mqtt(&mut self, config: &config::Config, trust: &Trust) {
+        let settings = mqtt::Settings::of(config, trust);
+        self.mqtt = settings.map(|settings| mqtt::start(settings, self.events.clone()));
+    }
+
+    /// Sends this to the MQTT broker, when it is there.
+    pub(super) fn publish(&self, publication: control::Publication) {
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.send(publication);
+        }
+    }
+
+    /// The phone ends: the MQTT broker is informed.
+    pub(super) fn leave_mqtt(&mut self) {
+        self.mqtt = None;
     }
 
     /// Sends a SIP message.

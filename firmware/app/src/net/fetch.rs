@@ -32,6 +32,9 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::dns::question::{Kind, Question, Record};
+use super::mdns;
+
 /// How long a server may take for one step.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 /// In each such time a body must bring at least [`MIN_BYTES`], or end.
@@ -266,7 +269,7 @@ async fn get(
         .map_err(|_| connect("no answer".to_owned()))?
         .map_err(|error| connect(error.to_string()))?;
     if url.secure {
-        let config = Arc::clone(trust.0.as_ref().map_err(AuthorityError::clone)?);
+        let config = trust.config()?;
         let name =
             ServerName::try_from(bare.to_owned()).map_err(|error| connect(error.to_string()))?;
         let tls = timeout(
@@ -288,6 +291,19 @@ async fn get(
 /// The addresses of a name, as the machine resolves it, on a thread of its own: a dead resolver
 /// holds nothing else.
 async fn addresses_of(host: &str) -> io::Result<Vec<IpAddr>> {
+    let question = Question::new(host, Kind::A);
+    if question.name.ends_with(".local") {
+        // A name of this link (RFC 6762): what the machine resolves names by may not know them.
+        let answer = mdns::ask(question).await.map_err(io::Error::other)?;
+        let addresses = answer
+            .records
+            .into_iter()
+            .filter_map(|record| match record {
+                Record::Address(address) => Some(address),
+                _ => None,
+            });
+        return Ok(addresses.collect());
+    }
     let (reply, found) = oneshot::channel();
     let name = host.to_owned();
     std::thread::Builder::new()
@@ -303,7 +319,7 @@ async fn addresses_of(host: &str) -> io::Result<Vec<IpAddr>> {
 }
 
 /// A connection to the first address of a host that takes one.
-async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
+pub(crate) async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses = match host.parse::<IpAddr>() {
         Ok(address) => vec![address],
         Err(_) => addresses_of(host).await?,
@@ -457,6 +473,11 @@ impl Trust {
     /// with them counts only where a server is asked over https.
     pub(crate) fn load(ca: Option<&Path>) -> Self {
         Self(client_config(ca).map(Arc::new))
+    }
+
+    /// By which a client of TLS judges servers.
+    pub(crate) fn config(&self) -> Result<Arc<rustls::ClientConfig>, AuthorityError> {
+        self.0.clone()
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) use files::AnchorSource;
 use files::{FileError, Own, certificates};
 pub(crate) use verify::Anchors;
 use verify::{Clients, Servers, Signatures, Wanted};
-pub(crate) use verify::{Fingerprint, fingerprint};
+pub(crate) use verify::{Fingerprint, fingerprint, pin_refused};
 
 /// Servers whose settings (and sessions to be resumed) are kept.
 const MAX_CONFIGS: usize = 32;
@@ -303,6 +303,21 @@ impl Tls {
     fn own(&self) -> Result<Option<Own>, TlsError> {
         self.own.clone().map_err(TlsError::File)
     }
+}
+
+/// What a client of TLS needs for a server that shows this certificate and no other.
+pub(crate) fn pinned(fingerprint: Fingerprint) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Servers {
+        wanted: Wanted::Pinned(fingerprint),
+        signatures: Signatures(Arc::clone(&provider)),
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        // "dangerous" is to bring a verifier of one's own.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(builder.with_no_client_auth())
 }
 
 /// The phone's own certificate and key.

@@ -7,7 +7,7 @@ use types::{Country, DtmfMethod, Transport};
 
 use super::{
     Account, Actions, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control,
-    Dial, DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting,
+    Dial, DigestPolicy, Encryption, Flash, Hardware, KeepaliveMode, Listen, MessageWaiting, Mqtt,
     Network, Paging, Phone, Pin, Quality, RingSound, Secret, Security, SessionTimer, Tls, Update,
 };
 use crate::codes::Codes;
@@ -151,6 +151,7 @@ pub(crate) fn blank() -> Config {
         codes: Codes::default(),
         actions: Actions::default(),
         paging: Paging::blank(),
+        mqtt: Mqtt::blank(),
     }
 }
 

@@ -100,10 +100,11 @@ fn text<'v>(
 pub(super) fn preference(
     value: &Spanned<DeValue<'_>>,
     words: &'static [&'static str],
+    fewest: usize,
     kind: ValueKind,
 ) -> Result<Value, Vec<Problem>> {
     let items = list(value, usize::MAX, "names", kind)?;
-    if items.is_empty() {
+    if items.len() < fewest {
         let at = value.span().start;
         return Err(vec![Problem::new(at, "the list is empty", kind.help())]);
     }

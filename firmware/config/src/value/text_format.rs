@@ -7,7 +7,7 @@
 
 use super::is_keyed;
 use crate::error::{nearest, quote};
-use crate::schema::{DirectCaller, Hours, Ipv4Config, Ipv6Config, Paging, RingSound};
+use crate::schema::{DirectCaller, Hours, Ipv4Config, Ipv6Config, Mqtt, Paging, RingSound};
 use crate::{address, time_zone};
 
 /// A text with a grammar of its own.
@@ -57,6 +57,8 @@ pub(crate) enum TextFormat {
     RingSound,
     /// A multicast address with its port.
     PagingGroup,
+    /// The beginning of MQTT topics.
+    Topic,
 }
 
 /// What is wrong, and the help where it is better than the format's own.
@@ -177,6 +179,10 @@ impl TextFormat {
                 Paging::group(text).is_some(),
                 format!("{shown} is not a multicast address with an even port"),
             ),
+            Self::Topic => or(
+                Mqtt::is_topic(text),
+                format!("{shown} cannot be the beginning of a topic"),
+            ),
             Self::Target => super::check_target(text).map_err(|what| (what.to_string(), None)),
             Self::DirectCaller => or(
                 DirectCaller::from_text(text).is_some(),
@@ -201,6 +207,7 @@ impl TextFormat {
             Self::Hours => "hours in quotes",
             Self::RingSound => "a sound in quotes",
             Self::PagingGroup => "a multicast address in quotes",
+            Self::Topic => "a topic in quotes",
             Self::Ssid => "the name of a network",
             Self::WifiPassword => "text",
             Self::Region => "two letters",
@@ -265,6 +272,10 @@ impl TextFormat {
             Self::RingSound => {
                 "write `bell`, `low`, `high` or `chord`, or the name of a file beside offhook.toml \
                  (.wav, .opus), in quotes"
+            }
+            Self::Topic => {
+                "write names with `/` between them in quotes, at most 64 bytes, without `+`, `#` \
+                 and `$`, like \"house/phones\""
             }
             Self::Hours => "write two times of 24 hours in quotes, like \"22:00-07:00\"",
             Self::Target => {
@@ -375,6 +386,7 @@ mod tests {
                 &["22-7", "22:00", "24:00-07:00", "7:00-8:00", "07:00-07:00"],
             ),
             (TextFormat::Code, &["*78", ""], &["*9x", "abc"]),
+            (TextFormat::Topic, &["offhook", "a/b"], &["", "a/#", "/a"]),
             (
                 TextFormat::SshKey,
                 &["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 anna@desk"],

@@ -1,10 +1,8 @@
-//! The contacts of this phone: its own, and those of a server, which are replaced as a whole; and
-//! the HTTP requests when something happens.
+//! The contacts of this phone: its own, and those of a server, which are replaced as a whole.
 
 use crate::phone_book::{Contact, PhoneBook, PhoneBookError};
 
-use super::{Control, Output};
-use crate::actions::{Actions, Situation};
+use super::Control;
 
 /// Names for numbers.
 #[derive(Debug, Default)]
@@ -34,52 +32,7 @@ impl Contacts {
     }
 }
 
-/// The requests of the configuration, from now on.
-pub(super) fn actions(config: &config::Config, phone: &phone::Phone) -> Actions {
-    let situation = Situation {
-        state: phone.state(),
-        registered: false,
-        dnd: phone.features().dnd,
-    };
-    Actions::new(config, situation)
-}
-
 impl Control {
-    /// Makes the requests that belong to what changed.
-    pub(super) fn run_actions(&mut self) {
-        if self.actions.is_off() {
-            return;
-        }
-        let accounts = 0..self.config.accounts.len();
-        let situation = Situation {
-            state: self.phone.state(),
-            registered: accounts
-                .into_iter()
-                .any(|account| self.accounts.is_ready(account)),
-            dnd: self.phone.features().dnd,
-        };
-        let (number, name) = self.far_end();
-        for url in self.actions.observe(situation, (&number, &name)) {
-            self.outbox.push(Output::Fetch(url));
-        }
-    }
-
-    /// The door is to be opened.
-    pub(super) fn open_door(&mut self) {
-        let (number, name) = self.far_end();
-        if let Some(url) = self.actions.door((&number, &name)) {
-            self.outbox.push(Output::Fetch(url));
-        }
-    }
-
-    /// Number and name of the call there is.
-    fn far_end(&self) -> (String, String) {
-        let call = self.calls.iter().find(|call| !call.is_ended());
-        call.map_or_else(Default::default, |call| {
-            (call.number.clone(), call.peer.clone())
-        })
-    }
-
     /// Adds the contacts of a file to the phone's own. Returns how many there were.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use phone::{CallId, CallUpdate, Encryption, Input};
 use types::Lamp;
 
 use super::{Control, call_span};
+use crate::automation::mqtt::Mqtt;
 use crate::call::CallRecord;
 use crate::event::{CallProgress, Event};
 use crate::quality::QualityReport;
@@ -129,6 +130,7 @@ impl Control {
             fingerprint: self.fingerprint.clone(),
             hardware: self.hardware_faults.clone(),
             network: self.network_fault.clone(),
+            mqtt: self.automation.mqtt().map(Mqtt::status),
             warnings: unverified.into_iter().collect(),
             version: env!("CARGO_PKG_VERSION"),
         }

@@ -9,7 +9,7 @@ use types::{Key, Language};
 use super::Control;
 use crate::call::CallRecord;
 use crate::display::{
-    Brightness, DisplaySettings, DisplayState, MenuAction, MenuFacts, Word, clock, date,
+    Brightness, DisplaySettings, DisplayState, Failure, MenuAction, MenuFacts, Word, clock, date,
 };
 use crate::history::{CallOutcome, HistoryEntry};
 use crate::known_peers::Trust;
@@ -182,8 +182,8 @@ impl Control {
     /// Something happened.
     pub(super) fn display_note(&mut self, note: &phone::Note) {
         let failure = match note {
-            phone::Note::Failed { cause, .. } => cause.to_string(),
-            phone::Note::NotDialled(why) => why.to_string(),
+            phone::Note::Failed { cause, .. } => Failure::Call(cause.clone()),
+            phone::Note::NotDialled(why) => Failure::Dialled(why.clone()),
             _ => return,
         };
         if let Some(display) = &mut self.display {
@@ -196,7 +196,11 @@ impl Control {
     }
 
     fn compose(&self, display: &DisplayState, now: Instant) -> Screen {
-        let failure = || display.failure.iter().cloned().collect::<Vec<String>>();
+        let language = self.voice.language();
+        let failure = || {
+            let failed = display.failure.iter();
+            failed.map(|why| why.text(language)).collect()
+        };
         let titled = |title: String, body| Screen {
             title,
             icons: self.icons(display, now),
@@ -331,7 +335,11 @@ impl Control {
             notices.push(self.word(Word::NoNetwork));
         } else {
             let account = self.accounts.first_error();
-            notices.extend(account.map(|(name, error)| format!("{name}: {error}")));
+            notices.extend(account.map(|(name, error)| match self.voice.language() {
+                Language::English => format!("{name}: {error}"),
+                // The error is the server's, or at length: `status` has it.
+                Language::German => format!("{name}: {}", self.word(Word::NotRegistered)),
+            }));
         }
         match display.missed {
             0 => {}

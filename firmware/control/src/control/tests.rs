@@ -120,6 +120,7 @@ impl Desk {
                 | Output::WriteSettings(_)
                 | Output::Maintenance(_)
                 | Output::Fetch(_)
+                | Output::Publish(_)
                 | Output::LookUpConfiguration => {}
                 Output::Connect { .. }
                 | Output::Disconnect(_)

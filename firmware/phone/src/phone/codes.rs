@@ -43,6 +43,11 @@ impl Phone {
         self.present();
     }
 
+    /// A call was missed, or a text came, since the handset was lifted last.
+    pub fn has_missed(&self) -> bool {
+        self.missed
+    }
+
     /// What is set from the handset.
     pub fn features(&self) -> &Features {
         &self.features

@@ -61,6 +61,9 @@ impl Phone {
         if self.call.flash == Flash::Network {
             if let Some(call) = self.active.filter(|_| self.state == State::Talking) {
                 self.release_key();
+                // The handset is connected again first: the event goes out in the place of sound
+                // (RFC 4733), and a call that is not connected sends none.
+                self.present();
                 self.out.push_back(Output::FlashToNetwork(call));
             } else if self.state.has_failed() {
                 self.dial_tone(false, now);

@@ -206,7 +206,7 @@ impl Phone {
     }
 
     /// What the digit map bars is barred behind an account's prefix, too.
-    fn check_barred(&self, number: &str) -> Result<(), BarredNumber> {
+    pub(super) fn check_barred(&self, number: &str) -> Result<(), BarredNumber> {
         let after_prefix = self.lines.by_prefix(number).map(|(_, rest)| rest);
         let mut numbers = [Some(number), after_prefix].into_iter().flatten();
         match numbers.find_map(|number| self.plan.bars(number)) {

@@ -76,7 +76,7 @@ impl Phone {
             ringing
                 .filter(|_| !self.silenced)
                 .map(|call| RingStyle { alert: call.alert })
-        } else if self.reminder.is_some() {
+        } else if self.reminder.is_some() || self.ordered.is_some() {
             Some(RingStyle {
                 alert: Alert::Normal,
             })
@@ -112,7 +112,7 @@ impl Phone {
                 self.encrypted_lamp(),
                 (self.muted || self.mute).then_some(LampState::On),
                 self.hands_free_lamp(),
-                (self.state == State::Ringing).then_some(LampState::Fast),
+                (self.state == State::Ringing || self.ordered.is_some()).then_some(LampState::Fast),
             ],
         }
     }

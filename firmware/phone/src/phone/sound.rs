@@ -16,8 +16,8 @@ use crate::output::Output;
 use crate::state::State;
 use crate::volume::{Levels, VolumeOf};
 
-/// A volume is kept so long after the last press: keys that are pressed again and again do not wear
-/// the card out.
+/// A volume is kept so long after the last press, and do not disturb after the last order: who
+/// presses or orders again and again does not wear the card out.
 const KEEP_AFTER: Duration = Duration::from_secs(3);
 
 impl Phone {
@@ -37,7 +37,7 @@ impl Phone {
             FunctionKey::VolumeUp | FunctionKey::VolumeDown => {
                 let of = self.volume_in_use();
                 self.features.volumes.step(of, key);
-                self.keep_volumes(now);
+                self.keep_soon(now);
             }
             FunctionKey::Mute => self.mute_key(),
             FunctionKey::HandsFree => self.hands_free_key(now),
@@ -48,7 +48,7 @@ impl Phone {
     /// Sets a volume by `ctl`.
     pub(super) fn set_volume(&mut self, of: VolumeOf, db: i8, now: Instant) {
         self.features.volumes.set(of, db);
-        self.keep_volumes(now);
+        self.keep_soon(now);
     }
 
     /// Microphone off or on by `ctl`.
@@ -99,11 +99,11 @@ impl Phone {
         }
     }
 
-    fn keep_volumes(&mut self, now: Instant) {
+    pub(super) fn keep_soon(&mut self, now: Instant) {
         self.remember_at = Some(now + KEEP_AFTER);
     }
 
-    /// The volume keys have rested.
+    /// Volume keys and orders have rested.
     pub(super) fn remember(&mut self) {
         self.remember_at = None;
         let features = Box::new(self.features.clone());
@@ -114,6 +114,8 @@ impl Phone {
     fn mute_key(&mut self) {
         if self.state == State::Ringing {
             self.silenced = true;
+        } else if self.ordered.take().is_some() {
+            // The bell is silent.
         } else if self.muted {
             // A call that answered itself: whoever presses the key wants to be heard.
             self.unmute();
@@ -147,6 +149,7 @@ impl Phone {
         self.speech_at_lift();
         match self.calls.first(CallState::Ringing) {
             Some(call) => self.answer(call),
+            None if self.call_ordered(now) => {}
             None => self.dial_tone(false, now),
         }
     }

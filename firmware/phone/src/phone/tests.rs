@@ -15,6 +15,7 @@ mod encryption;
 mod features;
 mod keys;
 mod numbers;
+mod order;
 
 mod random;
 mod remote;

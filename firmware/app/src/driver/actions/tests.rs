@@ -64,3 +64,62 @@ async fn hostile_answers_hold_no_more_than_a_few_requests_for_a_while() {
     tokio::time::sleep(DEADLINE).await;
     until("they are given up", all_free).await;
 }
+
+/// A server of TLS with a certificate that no one vouches for, and what it read of requests.
+async fn unverified_server() -> (u16, Arc<std::sync::Mutex<Vec<u8>>>, Arc<Semaphore>) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let handshakes = Arc::new(Semaphore::new(0));
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let (kept, counted) = (Arc::clone(&seen), Arc::clone(&handshakes));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut bytes = Vec::new();
+            if let Ok(mut tls) = acceptor.accept(stream).await {
+                let _ = tokio::io::AsyncReadExt::read_to_end(&mut tls, &mut bytes).await;
+            }
+            kept.lock().unwrap().extend(bytes);
+            counted.add_permits(1);
+        }
+    });
+    (port, seen, handshakes)
+}
+
+#[tokio::test]
+async fn a_server_with_a_wrong_certificate_gets_nothing_and_is_named() {
+    let (port, seen, handshakes) = unverified_server().await;
+    let url = format!("https://localhost:{port}/door?token=t0ken");
+    let request = FetchRequest {
+        url: url.clone(),
+        allow_http: true,
+        etag: None,
+        max_bytes: MAX_BYTES,
+    };
+    let mut thrown_away = |_: &[u8]| Ok(());
+    let refused = fetch::fetch(&request, &Trust::load(None), &mut thrown_away).await;
+    let said = refused.unwrap_err().to_string();
+    assert!(said.starts_with("localhost: "), "{said}");
+    assert!(
+        said.contains("the certificate must be for this name and signed by"),
+        "{said}"
+    );
+    assert!(!said.contains("t0ken"), "{said}");
+    // The same as an action.
+    ActionRequests::new(Trust::load(None)).fetch(url);
+    until("both handshakes", || handshakes.available_permits() == 2).await;
+    assert!(seen.lock().unwrap().is_empty(), "a request was sent");
+}

@@ -70,6 +70,17 @@ impl Refusal {
     }
 }
 
+/// The fingerprint of a certificate that was refused because another is pinned.
+pub(crate) fn pin_refused(error: &CertificateError) -> Option<Fingerprint> {
+    let CertificateError::Other(other) = error else {
+        return None;
+    };
+    match other.0.downcast_ref::<Refusal>()? {
+        Refusal::NotPinned { found } => Some(*found),
+        Refusal::WrongName { .. } | Refusal::SelfSigned | Refusal::Unreadable => None,
+    }
+}
+
 /// SHA-256 of a certificate.
 pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
     Sha256::digest(certificate).into()

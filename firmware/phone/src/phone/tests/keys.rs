@@ -144,3 +144,18 @@ fn hands_free_the_phone_rests_by_itself_when_the_call_is_over() {
     desk.waits_ms(8000).rests();
     assert_eq!(desk.lamps.get(&Lamp::HandsFree), Some(&LampState::Off));
 }
+
+#[test]
+fn a_flash_goes_to_the_network_once_the_call_is_connected_again() {
+    let (mut desk, call) = Desk::talking("[call]\nflash = \"network\"\n");
+    desk.waits_ms(2000).puts_down().waits_ms(200).lifts();
+    let at = |wanted: &Output| desk.said.iter().position(|output| output == wanted);
+    let connected = at(&Output::Connect(vec![call]));
+    let flashed = at(&Output::FlashToNetwork(call));
+    assert!(
+        connected.is_some() && connected < flashed,
+        "{:?}",
+        desk.said
+    );
+    assert_eq!(desk.state(), State::Talking);
+}

@@ -185,6 +185,8 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                 }
             }
             Step::Dial(number) => Input::Dial((*number).to_owned()),
+            Step::Dnd(on) => Input::Dnd(*on),
+            Step::RingOrder(number) => Input::RingOrder(number.map(str::to_owned)),
             Step::Spoken => Input::Spoken,
             Step::Written(written) => Input::SetUpWritten(*written),
             Step::Ctl(0) => Input::Refuse,
@@ -273,6 +275,10 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
         "on hook is silent"
     );
     match state {
+        State::Idle if phone.ordered.is_some() => assert!(
+            desk.ring.is_some() && phone.poll_timeout().is_some() && desk.tone.is_none(),
+            "an order rings for a while"
+        ),
         State::Idle => desk.rests(),
         State::Ringing => assert!(
             (desk.ring.is_some() || phone.silenced)
@@ -307,8 +313,12 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
     }
     // Besides a call that rings, only one that answered itself because its caller asked rings the
     // bell.
-    let reminds = state == State::OnHold;
+    let reminds = state == State::OnHold || phone.ordered.is_some();
     assert!(state == State::Ringing || desk.ring.is_none() || desk.muted || reminds);
+    assert!(
+        phone.ordered.is_none() || state == State::Idle,
+        "an order in use"
+    );
 }
 
 /// Puts the handset down, waits for the flash window to pass, and looks.
@@ -400,6 +410,9 @@ fn hanging_up_ends_every_call_from_any_state() {
         let left: Vec<CallId> = ledger.ringing.iter().chain(&ledger.open).copied().collect();
         for call in left {
             desk.ended(call, None);
+        }
+        if desk.phone.ordered.is_some() {
+            desk.does(Input::Function(FunctionKey::Mute));
         }
         desk.rests();
         desk.lifts();

@@ -65,6 +65,10 @@ pub(super) enum Step {
     },
     /// `ctl dial`.
     Dial(&'static str),
+    /// Home automation sets do not disturb.
+    Dnd(bool),
+    /// Home automation has the bell rung, for this number.
+    RingOrder(Option<&'static str>),
     /// The other verbs of `ctl`.
     Ctl(u8),
     /// What is spoken is said.
@@ -148,6 +152,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::PickUp),
         1 => (0u32..3, any::<bool>()).prop_map(|(age, talk)| Step::Remote { age, talk }),
         1 => prop::sample::select(vec!["200", "112", "sip:a@b"]).prop_map(Step::Dial),
+        2 => prop::sample::select(vec![None, Some("200"), Some("112"), Some("*99"), Some("5")])
+            .prop_map(Step::RingOrder),
+        1 => prop::bool::weighted(0.3).prop_map(Step::Dnd),
         1 => (0u8..8).prop_map(Step::Ctl),
         2 => Just(Step::Spoken),
         1 => any::<bool>().prop_map(Step::Written),
