@@ -16,6 +16,7 @@
 //! first.
 
 mod cycle;
+mod further;
 mod guard;
 mod link;
 mod sockets;
@@ -29,6 +30,7 @@ use board::audio::AudioDevice;
 use media::Engine;
 
 pub use cycle::AudioLoop;
+pub use further::{CardUse, FurtherCard};
 pub use link::{
     AudioCommand, AudioLink, AudioReport, Datagram, LossReason, PacketHeader, Shared, link,
 };

@@ -22,12 +22,14 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use types::MicrophoneChannel;
 
 use crate::appliance::{Appliance, Ending};
+use crate::audio_thread::CardUse;
 use crate::bundle::log::Tee;
 use crate::confine::broker::Broker;
 use crate::confine::{self, Reach};
-use crate::driver::{self, CardSource, DriverError, Setup};
+use crate::driver::{self, CardSource, DriverError, FurtherSource, Setup};
 use crate::provision::{ConfigPaths, ProvisionError, reset};
 use crate::selftest::SelfTestError;
 use crate::storage::Files;
@@ -204,6 +206,70 @@ pub(crate) fn audio_request(config: &Config, profile: &Profile) -> AudioRequest 
     }
 }
 
+/// Period of a card that only rings, in ms: no one waits for it.
+const RINGER_PERIOD_MS: u32 = 20;
+
+/// The cards besides the handset's that the configuration names. One that is named twice is opened
+/// once, for both; the handset's own is not opened again.
+pub(crate) fn further_cards(config: &Config, handset: &AudioRequest) -> Vec<FurtherSource> {
+    let (audio, board) = (&config.audio, &config.board.audio);
+    let is_handsets = |card: &String| *card == handset.playback;
+    let speaker = audio.speaker_card.clone().filter(|card| !is_handsets(card));
+    let ringer = audio.ringer_card.clone().filter(|card| !is_handsets(card));
+    let rings_there = ringer.is_some() && ringer == speaker;
+    let mut cards = Vec::new();
+    if let Some(playback) = speaker {
+        let is_file = playback.starts_with("wav:") || playback == "null";
+        let own = if is_file { "silence" } else { &playback };
+        let capture = audio
+            .speaker_microphone
+            .as_deref()
+            .unwrap_or(own)
+            .to_owned();
+        let listens = capture != "silence";
+        let period_ms = board.speaker_period_ms.unwrap_or(handset.period_ms);
+        let request = AudioRequest {
+            capture,
+            playback,
+            rate_hz: board.speaker_rate_hz.unwrap_or(handset.rate_hz),
+            period_ms,
+            // It is looked at once a period of the handset's card, which may be the longer one.
+            periods: handset.periods.max(2) + 1 + handset.period_ms.div_ceil(period_ms.max(1)),
+            microphone_channel: audio.speaker_microphone_channel,
+        };
+        cards.push(FurtherSource {
+            source: if listens {
+                CardSource::Board(request, Vec::new())
+            } else {
+                CardSource::Output(request)
+            },
+            card_use: CardUse {
+                speaks: true,
+                listens,
+                rings: rings_there,
+            },
+        });
+    }
+    if let Some(playback) = ringer.filter(|_| !rings_there) {
+        cards.push(FurtherSource {
+            source: CardSource::Output(AudioRequest {
+                capture: "silence".to_owned(),
+                playback,
+                rate_hz: handset.rate_hz,
+                period_ms: RINGER_PERIOD_MS,
+                periods: 3,
+                microphone_channel: MicrophoneChannel::Mix,
+            }),
+            card_use: CardUse {
+                speaks: false,
+                listens: false,
+                rings: true,
+            },
+        });
+    }
+    cards
+}
+
 /// What the configuration says of the wiring.
 pub(crate) fn overrides(config: &Config) -> Vec<Override<'_>> {
     let each = |(table, key, value)| Override { table, key, value };
@@ -247,12 +313,11 @@ pub(crate) fn whole_phone(
     }
     let board = Board::open(&profile, Instant::now())?;
     let request = audio_request(&config, &profile);
-    for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
-        tracing::warn!("{wrong}");
-    }
+    let further_cards = further_cards(&config, &request);
     let display = open_display(&profile, &mut board_faults);
     Ok(Setup {
-        card: CardSource::Board(request),
+        card: CardSource::Board(request, profile.audio.mixer.clone()),
+        further_cards,
         board: Some(board),
         display,
         socket: Some(config.control.socket.clone()),
@@ -351,11 +416,46 @@ mod tests {
             (both.capture.as_str(), both.playback.as_str()),
             ("hw:1", "hw:1")
         );
-        assert_eq!(both.microphone_channel, types::MicrophoneChannel::Right);
+        assert_eq!(both.microphone_channel, MicrophoneChannel::Right);
         let one = request("[audio]\ncard = \"hw:1\"\n[board.audio]\ncapture = \"hw:2\"\n");
         assert_eq!(
             (one.capture.as_str(), one.playback.as_str()),
             ("hw:2", "hw:1")
         );
+    }
+
+    #[test]
+    fn further_cards_are_opened_once_each() {
+        let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
+        let cards = |toml: &str| -> Vec<(String, CardUse)> {
+            let config = config::load(toml, "f").unwrap_or_else(|errors| panic!("{errors}"));
+            let further = further_cards(&config, &audio_request(&config, &profile));
+            let each = |card: FurtherSource| (card.source.name(), card.card_use);
+            further.into_iter().map(each).collect()
+        };
+        let card_use = |speaks, listens, rings| CardUse {
+            speaks,
+            listens,
+            rings,
+        };
+        assert_eq!(cards("[audio]\ncard = \"hw:0\"\n"), []);
+        assert_eq!(
+            cards("[audio]\ncard = \"hw:0\"\nspeaker_card = \"hw:1\"\nringer_card = \"hw:2\"\n"),
+            [
+                ("hw:1".to_owned(), card_use(true, true, false)),
+                ("hw:2".to_owned(), card_use(false, false, true)),
+            ]
+        );
+        assert_eq!(
+            cards("[audio]\nspeaker_card = \"hw:1\"\nringer_card = \"hw:1\"\n"),
+            [("hw:1".to_owned(), card_use(true, true, true))]
+        );
+        assert_eq!(
+            cards("[audio]\nspeaker_card = \"hw:1\"\nspeaker_microphone = \"silence\"\n"),
+            [("hw:1".to_owned(), card_use(true, false, false))]
+        );
+        let handsets =
+            "[audio]\ncard = \"hw:0\"\nspeaker_card = \"hw:0\"\nringer_card = \"hw:0\"\n";
+        assert_eq!(cards(handsets), []);
     }
 }

@@ -75,6 +75,7 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), SetupError> {
         period_ms: audio.period_ms.unwrap_or(5),
     };
     driver::run(Setup {
+        further_cards: Vec::new(),
         card,
         board: None,
         display: None,
