@@ -14,7 +14,7 @@ use crate::interpolate::{Interpolator, TAPS};
 use crate::resample::{Pull, Push, ResampleError};
 
 /// Sound kept besides a period of either side, in ms: a wake-up that is late.
-const SPARE_MS: f64 = 2.0;
+const SPARE_MS: f64 = 5.0;
 /// Sound beyond what is to be kept that is no drift but a stall: it is left out, in ms.
 const STALL_MS: f64 = 25.0;
 
@@ -31,13 +31,13 @@ struct ClockLock {
 
 impl ClockLock {
     /// Smoothing of the surplus: periods come and go in lumps.
-    const SMOOTH_MS: f64 = 1000.0;
+    const SMOOTH_MS: f64 = 3000.0;
     /// ppm for each ms of surplus, at first and once the clock is known: what comes in lumps must
     /// not move the pitch, nor the way of an echo. The integral part makes it critically damped.
-    const QUICK: f64 = 300.0;
+    const QUICK: f64 = 60.0;
     const SLOW: f64 = 15.0;
     /// So long it is quick; then it gets slower as time passes.
-    const QUICK_MS: f64 = 20_000.0;
+    const QUICK_MS: f64 = 60_000.0;
     /// Two clocks of 500 ppm each, and as much again to catch up with. 2000 ppm are 3.5 cents,
     /// which no one hears.
     const MAX_PPM: f64 = 2000.0;
@@ -151,6 +151,8 @@ impl Elastic {
                 self.dry += 1;
                 self.runs = false;
                 self.clock.restart();
+                // It was not known well enough.
+                self.clock.age_ms = 0.0;
             }
             out.fill(0);
             return false;

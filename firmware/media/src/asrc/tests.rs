@@ -10,10 +10,12 @@ struct Run {
     card: CardFormat,
     engine: CardFormat,
     ppm: f64,
+    /// What is before is not looked at: the clock is not known yet.
+    settled_s: f64,
 }
 
 struct Outcome {
-    /// What the engine heard and what the card played, after the first 40 s.
+    /// What the engine heard and what the card played, once it is settled.
     heard: Vec<i16>,
     played: Vec<i16>,
     /// Least and most fill of each in ms, then.
@@ -44,7 +46,7 @@ impl Run {
         let mut settled_dry = 0;
         for period in 1..=(seconds * 1000.0 / engine_ms) as u64 {
             let now_ms = period as f64 * engine_ms;
-            let settled = now_ms > 40_000.0;
+            let settled = now_ms > self.settled_s * 1000.0;
             // As the audio thread: the engine's period, then what the card has ready.
             let mut out = vec![0; self.engine.period_frames];
             capture.pull(&mut out);
@@ -139,6 +141,7 @@ fn cards_of_every_rate_and_period_stay_in_tune() {
             card,
             engine: ENGINE,
             ppm,
+            settled_s: 40.0,
         };
         let got = run.for_seconds(50.0);
         let (heard, played) = (
@@ -164,12 +167,13 @@ fn the_delay_is_flat_over_hours_of_drift() {
                 period_frames: 40,
             },
             ppm,
+            settled_s: 300.0,
         };
         let got = run.for_seconds(3600.0);
         for (fill, sign) in got.fills.iter().zip([1.0, -1.0]) {
             println!("{ppm} ppm: {fill:?} ms, found {:?}", got.ppm);
-            // 17 ms are to be kept; a period of 10 ms comes at once.
-            assert!(fill.0 > 5.0 && fill.1 < 29.0, "{ppm} ppm: {fill:?}");
+            // 20 ms are to be kept; a period of 10 ms comes at once.
+            assert!(fill.0 > 5.0 && fill.1 < 32.0, "{ppm} ppm: {fill:?}");
             assert!((got.ppm[usize::from(sign < 0.0)] - sign * ppm).abs() < 400.0);
         }
         assert_eq!(got.dry, 0);
@@ -193,7 +197,7 @@ fn a_stall_leaves_no_delay_and_a_stop_no_sound() {
     }
     capture.observe(1);
     let left = capture.elastic.fill() / capture.elastic.per_ms;
-    assert!((left - 12.0).abs() < 1.0, "{left} ms wait");
+    assert!((left - 15.0).abs() < 1.0, "{left} ms wait");
     capture.reset();
     assert!(!capture.pull(&mut out) && out == [0; 240]);
 }
