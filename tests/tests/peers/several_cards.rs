@@ -24,12 +24,12 @@ const CARDS: &str = "pcm.speaker { type vcard file \"WIRE2\" side 0 rate 44100 f
                      channels 2 ppm -200 }\n\
                      pcm.hall { type vcard file \"WIRE3\" side 1 rate 48000 ppm -200 }\n";
 
-const HANDSET_HZ: f64 = 700.0;
-const ROOM_HZ: f64 = 1100.0;
-const FAR_HZ: f64 = 1500.0;
+const HANDSET_HZ: u32 = 700;
+const ROOM_HZ: u32 = 1100;
+const FAR_HZ: u32 = 1500;
 
 /// A steady tone, long enough for the whole test.
-fn tone(dir: &TestDir, hz: f64, rate_hz: u32) -> PathBuf {
+fn tone(dir: &TestDir, hz: u32, rate_hz: u32) -> PathBuf {
     let path = dir.join(&format!("tone-{hz}.wav"));
     let spec = hound::WavSpec {
         channels: 1,
@@ -39,7 +39,7 @@ fn tone(dir: &TestDir, hz: f64, rate_hz: u32) -> PathBuf {
     };
     let mut file = hound::WavWriter::create(&path, spec).unwrap();
     for n in 0..rate_hz * 90 {
-        let turn = f64::from(n) * hz / f64::from(rate_hz) * std::f64::consts::TAU;
+        let turn = f64::from(n) * f64::from(hz) / f64::from(rate_hz) * std::f64::consts::TAU;
         file.write_sample((turn.sin() * 5000.0) as i16).unwrap();
     }
     file.finalize().unwrap();
@@ -63,15 +63,15 @@ fn end_of(path: &Path, seconds: f64) -> (Vec<i16>, u32) {
 }
 
 /// Which of the tones a sound is; 0: silence, or something else.
-fn heard_hz((samples, rate_hz): &(Vec<i16>, u32)) -> f64 {
+fn heard_hz((samples, rate_hz): &(Vec<i16>, u32)) -> u32 {
     if level_dbfs(samples) < -50.0 {
-        return 0.0;
+        return 0;
     }
     let all = [HANDSET_HZ, ROOM_HZ, FAR_HZ];
-    let powers = all.map(|hz| goertzel(samples, *rate_hz, hz));
+    let powers = all.map(|hz| goertzel(samples, *rate_hz, f64::from(hz)));
     let sum: f64 = powers.iter().sum();
     let clear = powers.iter().position(|power| *power > 0.9 * sum);
-    clear.map_or(0.0, |index| all[index])
+    clear.map_or(0, |index| all[index])
 }
 
 fn alsa(program: &str, card: &VirtualCard, arguments: &[&str], file: &Path) -> ChildProcess {
@@ -99,7 +99,7 @@ fn ears(dir: &TestDir, card: &VirtualCard, turn: &str, seconds: u64) -> [(Vec<i1
 }
 
 /// What the far end heard of the last second.
-fn far_ear(r: &DeskPhone) -> f64 {
+fn far_ear(r: &DeskPhone) -> u32 {
     heard_hz(&end_of(&r.ear_now(), 1.0))
 }
 
@@ -170,7 +170,7 @@ fn a_call_moves_between_the_cards() {
     let [ear, speaker, ringer] = ears(&dir, &card, "handset", 2);
     assert_eq!(far_ear(&r), HANDSET_HZ, "the handset's microphone");
     assert_eq!(heard_hz(&ear), FAR_HZ, "the earpiece");
-    assert_eq!((heard_hz(&speaker), heard_hz(&ringer)), (0.0, 0.0));
+    assert_eq!((heard_hz(&speaker), heard_hz(&ringer)), (0, 0));
 
     key();
     std::thread::sleep(Duration::from_millis(1500));
@@ -181,7 +181,7 @@ fn a_call_moves_between_the_cards() {
     let [ear, speaker, ringer] = ears(&dir, &card, "speaker", 2);
     assert_eq!(far_ear(&r), ROOM_HZ, "the speaker's microphone");
     assert_eq!(heard_hz(&speaker), FAR_HZ, "the loudspeaker");
-    assert_eq!((heard_hz(&ear), heard_hz(&ringer)), (0.0, 0.0));
+    assert_eq!((heard_hz(&ear), heard_hz(&ringer)), (0, 0));
     // The microphone on one channel of two, 6 dB louder than it was said.
     let level = level_dbfs(&end_of(&r.ear_now(), 1.0).0);
     assert!((level + 13.3).abs() < 2.0, "{level} dBFS instead of -13.3");
@@ -202,7 +202,7 @@ fn a_call_moves_between_the_cards() {
     assert_eq!(far_ear(&r), HANDSET_HZ, "the call goes on by the handset");
     assert_eq!(l.state(), "talking");
     speaker_cable.plug(Side::Phone).unwrap();
-    std::thread::sleep(Duration::from_millis(4000));
+    std::thread::sleep(Duration::from_secs(4));
     assert_eq!(far_ear(&r), ROOM_HZ, "by the card that came back");
     let status = l.status();
     assert_eq!(status["counters"]["device_losses"], 1, "{status:#}");

@@ -82,9 +82,12 @@ impl AudioDevice for Fake {
         Ok(())
     }
     fn check(&mut self) -> Result<(), AudioError> {
-        self.get(|state| match state.gone {
-            true => Err(AudioError::Lost("fake".into())),
-            false => Ok(()),
+        self.get(|state| {
+            if state.gone {
+                Err(AudioError::Lost("fake".into()))
+            } else {
+                Ok(())
+            }
         })
     }
 }
@@ -205,7 +208,8 @@ fn a_call_moves_to_the_speaker_and_back_without_a_gap() {
     desk.run(600, None);
     assert!(!speaker.get(|state| state.running), "no one wanted it");
     speaker.get(|state| state.played.clear());
-    (desk.heard.clear(), desk.handset.clear());
+    desk.heard.clear();
+    desk.handset.clear();
     desk.hands_free(true);
     desk.run(400, None);
     let moved = desk.handset.len();
