@@ -12,13 +12,15 @@
 //! once.
 
 mod alsa;
+mod identity;
 mod layout;
 mod mixer;
 mod offer;
 mod simulated;
 mod wav;
 
-pub use alsa::AlsaCard;
+pub use alsa::{AlsaCard, AlsaOutput};
+pub use identity::KnownCards;
 pub use mixer::set_mixer;
 pub use offer::{Offer, offers};
 pub use simulated::SimulatedCard;
@@ -44,6 +46,22 @@ pub struct AudioRequest {
     pub periods: u32,
     /// Which channel is the microphone.
     pub microphone_channel: MicrophoneChannel,
+}
+
+/// With two periods at least so long, half of the second is enough to be late by, in ms.
+const HALF_FROM_MS: usize = 10;
+
+/// Frames played ahead, the period that is due included, of a card with so many periods. Two are
+/// the least; where they are 10 ms and longer, half of the second is left out: a wake-up may be
+/// 5 ms late, as with two periods of 5 ms, at half as many wake-ups.
+fn ahead_frames(periods: usize, period_frames: usize, rate_hz: u32) -> usize {
+    let is_long = period_frames * 1000 >= HALF_FROM_MS * rate_hz as usize;
+    let half = if periods == 2 && is_long {
+        period_frames / 2
+    } else {
+        0
+    };
+    periods * period_frames - half
 }
 
 /// What was got.
@@ -140,10 +158,25 @@ pub fn open(request: &AudioRequest) -> Result<Box<dyn AudioDevice>, AudioError> 
     }
 }
 
+/// Opens the playback of what is asked for, and no capture: what is read of it is silence.
+pub fn open_output(request: &AudioRequest) -> Result<Box<dyn AudioDevice>, AudioError> {
+    if request.playback.starts_with("wav:") || request.playback == "null" {
+        return Ok(Box::new(SimulatedCard::open(&AudioRequest {
+            capture: "silence".to_owned(),
+            ..request.clone()
+        })?));
+    }
+    Ok(Box::new(AlsaOutput::open(request)?))
+}
+
 /// What to do where a card is not there: the help of an error.
 fn cards() -> String {
-    let text = std::fs::read_to_string("/proc/asound/cards").unwrap_or_default();
-    cards_of(&text)
+    cards_of(&kernel_cards())
+}
+
+/// The cards as the kernel lists them (`/proc/asound/cards`).
+fn kernel_cards() -> String {
+    std::fs::read_to_string("/proc/asound/cards").unwrap_or_default()
 }
 
 /// By what the kernel lists (`/proc/asound/cards`).

@@ -99,7 +99,7 @@ impl Default for Audio {
             capture: "silence".to_owned(),
             playback: "null".to_owned(),
             rate_hz: 48_000,
-            period_ms: 5,
+            period_ms: 10,
             periods: 2,
             microphone_channel: MicrophoneChannel::Mix,
             mixer: Vec::new(),

@@ -29,6 +29,8 @@ pub struct Setup {
     pub speed: Vec<(String, String)>,
     /// `[board.audio]` devices instead of WAV files.
     pub devices: Option<(String, String)>,
+    /// More lines of `[board.audio]`.
+    pub card: &'static str,
     /// Environment of the process.
     pub env: Vec<(String, String)>,
     /// Address of its sockets.
@@ -52,6 +54,7 @@ impl Default for Setup {
             more: String::new(),
             speed: vec![],
             devices: None,
+            card: "",
             env: vec![],
             bind: "127.0.0.1".to_owned(),
             command: None,
@@ -117,7 +120,7 @@ impl DeskPhone {
             "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {sip_port}\n\
              rtp_ports = [{}, {}]\n{}\
              [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
-             [board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n\
+             [board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n{}\
              [codecs]\norder = [{}]\n",
             setup.bind,
             base + 10,
@@ -125,6 +128,7 @@ impl DeskPhone {
             setup.network,
             socket.display(),
             dir.join("state").display(),
+            setup.card,
             setup.codecs,
         );
         text.push_str("[call]\n");
@@ -168,6 +172,11 @@ impl DeskPhone {
         // The socket is there before the SIP ports are; an answer comes from the running loop.
         desk.status();
         desk
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// The phone stands still for so long.

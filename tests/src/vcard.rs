@@ -93,6 +93,21 @@ impl VirtualCard {
         })
     }
 
+    /// Another cable in the same directory, its file called so; the configuration given to
+    /// [`VirtualCard::new`] has the cards on it.
+    pub fn cable(&self, name: &str) -> io::Result<Self> {
+        let wire = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.config.with_file_name(name))?;
+        Ok(Self {
+            config: self.config.clone(),
+            wire,
+        })
+    }
+
     /// What `ALSA_CONFIG_PATH` of the program under test must be.
     pub fn alsa_config(&self) -> &Path {
         &self.config

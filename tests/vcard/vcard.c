@@ -9,6 +9,7 @@
  *   pcm.phone  { type vcard file "DIR/wire" side 0 }
  *   pcm.far    { type vcard file "DIR/wire" side 1 ppm -200 }
  *   pcm.wide   { type vcard file "DIR/wire" side 0 rate 44100 format S32_LE channels 2 }    a card that can do nothing else
+ *   pcm.left   { type vcard file "DIR/wire" side 0 format S24_3LE channels 2 microphone 0 }  whose microphone is on one channel
  *   pcm.files  { type vcard file "DIR/wire2" side 0 mic "IN.raw" speaker "OUT.raw" }      raw: mono i16 at the card's rate
  *
  *      writei ─transfer─▶ out[side] at frame base+appl_ptr ───time──▶ in of the other side ─transfer─▶ readi
@@ -67,6 +68,7 @@ struct vcard {
 	snd_pcm_uframes_t boundary;
 	int16_t *pending;  /* playback written before the start */
 	int mic, speaker;  /* raw files, or -1 */
+	long microphone;   /* channel it is on, or -1: all */
 };
 
 static int64_t now_ns(void)
@@ -282,6 +284,27 @@ static int vcard_close(snd_pcm_ioplug_t *io)
 	return 0;
 }
 
+/* A sample in the card's format, and back. */
+static int get(snd_pcm_format_t format, const void *at)
+{
+	const uint8_t *b = at;
+	switch (format) {
+	case SND_PCM_FORMAT_S32_LE: return *(const int32_t *)at >> 16;
+	case SND_PCM_FORMAT_S24_3LE: return (int16_t)(b[1] | b[2] << 8);
+	default: return *(const int16_t *)at;
+	}
+}
+
+static void put(snd_pcm_format_t format, void *at, int16_t sample)
+{
+	uint8_t *b = at;
+	switch (format) {
+	case SND_PCM_FORMAT_S32_LE: *(int32_t *)at = (uint32_t)sample << 16; break;
+	case SND_PCM_FORMAT_S24_3LE: b[0] = 0, b[1] = sample & 0xff, b[2] = (uint16_t)sample >> 8; break;
+	default: *(int16_t *)at = sample;
+	}
+}
+
 /* One sample of one channel, as the phone laid it out. */
 static void *place(const snd_pcm_channel_area_t *areas, unsigned channel, snd_pcm_uframes_t frame)
 {
@@ -292,11 +315,10 @@ static snd_pcm_sframes_t vcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chan
 					snd_pcm_uframes_t count)
 {
 	struct vcard *v = io->private_data;
-	int wide = io->format == SND_PCM_FORMAT_S32_LE;
 	int16_t mono[1024];
 	if (atomic_load(&faults(v)->gone))
 		return -ENODEV;
-	if (!wide && io->channels == 1 && areas[0].step == 16) {
+	if (io->format == SND_PCM_FORMAT_S16_LE && io->channels == 1 && areas[0].step == 16) {
 		move(v, io->appl_ptr, place(areas, 0, offset), count);
 		return count;
 	}
@@ -305,23 +327,17 @@ static snd_pcm_sframes_t vcard_transfer(snd_pcm_ioplug_t *io, const snd_pcm_chan
 		if (!direction(v)) {
 			for (snd_pcm_uframes_t i = 0; i < part; i++) {
 				int sum = 0;
-				for (unsigned c = 0; c < io->channels; c++) {
-					void *at = place(areas, c, offset + done + i);
-					sum += wide ? *(int32_t *)at >> 16 : *(int16_t *)at;
-				}
+				for (unsigned c = 0; c < io->channels; c++)
+					sum += get(io->format, place(areas, c, offset + done + i));
 				mono[i] = sum / (int)io->channels;
 			}
 			move(v, io->appl_ptr + done, mono, part);
 		} else {
 			move(v, io->appl_ptr + done, mono, part);
 			for (snd_pcm_uframes_t i = 0; i < part; i++)
-				for (unsigned c = 0; c < io->channels; c++) {
-					void *at = place(areas, c, offset + done + i);
-					if (wide)
-						*(int32_t *)at = (uint32_t)mono[i] << 16;
-					else
-						*(int16_t *)at = mono[i];
-				}
+				for (unsigned c = 0; c < io->channels; c++)
+					/* The microphone is on one channel, where one is named; the others hear nothing of it. */
+					put(io->format, place(areas, c, offset + done + i), v->microphone < 0 || v->microphone == (long)c ? mono[i] : 0);
 		}
 		done += part;
 	}
@@ -378,7 +394,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
 	snd_config_iterator_t i, next;
 	const char *file = NULL, *mic = NULL, *speaker = NULL;
 	const char *layout = "S16_LE";
-	long side = 0, ppm = 0, rate = 0, channels = 1;
+	long side = 0, ppm = 0, rate = 0, channels = 1, microphone = -1;
 	(void)root;
 	snd_config_for_each(i, next, conf)
 	{
@@ -393,6 +409,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
 			  : !strcmp(id, "ppm")     ? snd_config_get_integer(entry, &ppm)
 			  : !strcmp(id, "format")  ? snd_config_get_string(entry, &layout)
 			  : !strcmp(id, "channels") ? snd_config_get_integer(entry, &channels)
+			  : !strcmp(id, "microphone") ? snd_config_get_integer(entry, &microphone)
 			  : !strcmp(id, "rate")    ? snd_config_get_integer(entry, &rate)
 						   : -EINVAL;
 		if (bad < 0) {
@@ -401,8 +418,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
 		}
 	}
 	unsigned format = snd_pcm_format_value(layout);
-	if (!file || side < 0 || side > 1 || (format != SND_PCM_FORMAT_S16_LE && format != SND_PCM_FORMAT_S32_LE)) {
-		SNDERR("vcard: needs file, side 0 or 1, format S16_LE or S32_LE");
+	if (!file || side < 0 || side > 1 || (format != SND_PCM_FORMAT_S16_LE && format != SND_PCM_FORMAT_S24_3LE && format != SND_PCM_FORMAT_S32_LE)) {
+		SNDERR("vcard: needs file, side 0 or 1, format S16_LE, S24_3LE or S32_LE");
 		return -EINVAL;
 	}
 	struct vcard *v = calloc(1, sizeof *v);
@@ -410,6 +427,7 @@ SND_PCM_PLUGIN_DEFINE_FUNC(vcard)
 		return -ENOMEM;
 	v->side = side;
 	v->ppm = ppm;
+	v->microphone = microphone;
 	v->boundary = 1UL << 30;
 	v->mic = v->speaker = -1;
 	v->wire = open_wire(file);

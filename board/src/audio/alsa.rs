@@ -16,6 +16,7 @@
 //! again. [`queue`] interprets every other amount.
 
 mod open;
+mod output;
 mod queue;
 
 use std::os::fd::RawFd;
@@ -26,10 +27,12 @@ use alsa::pcm::{PCM, State};
 use alsa::poll::{Descriptors, Flags, pollfd};
 use types::MicrophoneChannel;
 
+pub use self::output::AlsaOutput;
+
 use self::open::{OpenProblem, common_rate, configure, is_sound_server};
 use self::queue::{Queue, Slip};
 use super::layout::Layout;
-use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
+use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period, ahead_frames};
 
 /// Most poll descriptors of a PCM we take.
 const MAX_POLL_FDS: usize = 4;
@@ -138,31 +141,38 @@ fn fault(error: alsa::Error, pcm: &PCM) -> PcmFault {
     }
 }
 
+/// Opens something; an error has what alsa-lib had to say of it.
+fn collecting_reasons<T>(
+    open: impl FnOnce() -> Result<T, (String, OpenProblem)>,
+) -> Result<T, AudioError> {
+    // alsa-lib writes its reasons to stderr unless they are collected; the handler stays with
+    // this thread.
+    let reasons = alsa::Output::local_error_handler().ok();
+    let done = open().map_err(|(device, problem)| {
+        let collected = reasons
+            .as_ref()
+            .map(|output| output.borrow().to_string())
+            .unwrap_or_default();
+        let help = problem.help(&device);
+        let detail = collected
+            .lines()
+            .last()
+            .map(|line| format!(" ({line})"))
+            .unwrap_or_default();
+        AudioError::Open {
+            device,
+            problem: format!("{problem}{detail}"),
+            help,
+        }
+    });
+    let _ = alsa::Output::local_error_handler();
+    done
+}
+
 impl AlsaCard {
     /// Opens both PCMs, finds a rate both can do, starts them.
     pub fn open(request: &AudioRequest) -> Result<Self, AudioError> {
-        // alsa-lib writes its reasons to stderr unless they are collected; the handler stays with
-        // this thread.
-        let reasons = alsa::Output::local_error_handler().ok();
-        let done = Self::negotiate(request).map_err(|(device, problem)| {
-            let collected = reasons
-                .as_ref()
-                .map(|output| output.borrow().to_string())
-                .unwrap_or_default();
-            let help = problem.help(&device);
-            let detail = collected
-                .lines()
-                .last()
-                .map(|line| format!(" ({line})"))
-                .unwrap_or_default();
-            AudioError::Open {
-                device,
-                problem: format!("{problem}{detail}"),
-                help,
-            }
-        });
-        let _ = alsa::Output::local_error_handler();
-        done
+        collecting_reasons(|| Self::negotiate(request))
     }
 
     fn negotiate(request: &AudioRequest) -> Result<Self, (String, OpenProblem)> {
@@ -198,7 +208,7 @@ impl AlsaCard {
         let playback = configure(playback, rate_hz, capture.period, periods + room, all)
             .map_err(|e| (request.playback.clone(), e))?;
         let period = capture.period;
-        let prefill = (periods * period).min(playback.buffer);
+        let prefill = ahead_frames(periods, period, rate_hz).min(playback.buffer);
         if playback.buffer < 2 * period {
             return Err((
                 request.playback.clone(),

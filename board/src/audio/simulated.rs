@@ -21,7 +21,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::wav::{Recording, WavError, WavWriter};
-use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period};
+use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period, ahead_frames};
 
 /// Sound the capture side holds for a late reader, in ms.
 const BUFFER_MS: u64 = 250;
@@ -56,7 +56,11 @@ impl SimulatedCard {
     pub fn open(request: &AudioRequest) -> Result<Self, AudioError> {
         let rate_hz = request.rate_hz.clamp(8000, 96_000);
         let period_frames = (rate_hz * request.period_ms.clamp(1, 100) / 1000) as usize;
-        let periods = request.periods.clamp(1, 16) as usize;
+        let ahead = ahead_frames(
+            request.periods.clamp(1, 16) as usize,
+            period_frames,
+            rate_hz,
+        );
         let wrong = |device: &str, e: &WavError| AudioError::open(device, &e.to_string(), e.help());
         let microphone = match request.capture.strip_prefix("wav:") {
             Some(path) => {
@@ -82,8 +86,8 @@ impl SimulatedCard {
                 };
                 let mut ear = WavWriter::create(&PathBuf::from(path), rate_hz, period_frames)
                     .map_err(|e| wrong(&request.playback, &e))?;
-                for _ in 0..periods {
-                    ear.append(&silence).map_err(cannot)?;
+                for ahead in vec![0; ahead].chunks(period_frames) {
+                    ear.append(ahead).map_err(cannot)?;
                 }
                 Some(ear)
             }
@@ -112,7 +116,7 @@ impl SimulatedCard {
         let format = AudioFormat {
             rate_hz,
             period_frames,
-            playback_delay_frames: periods * period_frames,
+            playback_delay_frames: ahead,
         };
         set_pace(&timer, format).map_err(no_timer)?;
         Ok(Self {

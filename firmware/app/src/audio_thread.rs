@@ -16,6 +16,7 @@
 //! first.
 
 mod cycle;
+mod further;
 mod guard;
 mod link;
 mod wake_ups;
@@ -29,6 +30,7 @@ use media::Engine;
 
 pub use crate::net::media_sockets::{SocketPair, bind_pair, receiving_pair};
 pub use cycle::AudioLoop;
+pub use further::{CardUse, FurtherCard};
 pub use link::{
     AudioCommand, AudioLink, AudioReport, Datagram, LossReason, PacketHeader, Shared, link,
 };

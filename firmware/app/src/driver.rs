@@ -17,6 +17,7 @@ mod card;
 mod display;
 mod event;
 mod execute;
+mod further;
 mod housekeeping;
 mod network;
 mod phone_book;
@@ -44,10 +45,10 @@ use crate::appliance::power_up::HeldKey;
 use crate::appliance::{Appliance, Ending};
 use crate::audio_thread::AudioThreadError;
 use crate::bundle::{self, BundleParts};
+use crate::card_source::{CardSource, FurtherSource};
 use crate::ctl::CtlRequest;
 use crate::net::NetworkEvent;
 use crate::storage::{Disk, Files, Storage};
-pub use card::CardSource;
 use event::DriverEvent;
 use housekeeping::Housekeeping;
 pub use network::BindError;
@@ -78,6 +79,8 @@ pub struct Setup {
     pub board_faults: Vec<String>,
     /// Where the sound card comes from.
     pub card: CardSource,
+    /// Where the cards besides the handset's come from.
+    pub further_cards: Vec<FurtherSource>,
     /// Hook, keys, ringer and lamps; `None`: simulated, moved by `ctl`.
     pub board: Option<Board>,
     /// What shows time, caller and menu, and when it is dim and dark.
@@ -146,8 +149,8 @@ pub fn run(setup: Setup) -> Result<Ending, DriverError> {
 /// Runs a phone that writes its files by `files`.
 pub(crate) fn run_with(setup: Setup, files: Arc<dyn Files>) -> Result<Ending, DriverError> {
     let now = Instant::now();
-    let Setup { config, card, .. } = &setup;
-    let (sound, audio_thread) = Sound::start(card.clone(), config, now)?;
+    let (card, further) = (setup.card.clone(), setup.further_cards.clone());
+    let (sound, audio_thread) = Sound::start(card, further, &setup.config, now)?;
     let (storage, finish) = Storage::start(files)?;
     // Nothing uses the runtime's blocking threads: names, cards and files have their own ways.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -4,6 +4,7 @@ mod account_check;
 pub mod appliance;
 pub mod audio_thread;
 mod bundle;
+mod card_source;
 pub mod cli;
 mod confine;
 pub mod ctl;

@@ -21,9 +21,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::appliance::{Appliance, Ending};
 use crate::bundle::log::Tee;
+use crate::card_source::{CardSource, further_cards};
 use crate::confine::broker::Broker;
 use crate::confine::{self, Reach};
-use crate::driver::{self, CardSource, Setup};
+use crate::driver::{self, Setup};
 use crate::hardware::{audio_request, override_profile, overrides};
 use crate::provision::ConfigPaths;
 use crate::run_dir::SELF_TEST;
@@ -181,12 +182,11 @@ pub(crate) fn whole_phone(
     }
     let board = Board::open(&profile, Instant::now())?;
     let request = audio_request(&config, &profile);
-    for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
-        tracing::warn!("{wrong}");
-    }
+    let further_cards = further_cards(&config, &request);
     let display = open_display(&profile, &mut board_faults);
     Ok(Setup {
-        card: CardSource::Board(request),
+        card: CardSource::Board(request, profile.audio.mixer.clone()),
+        further_cards,
         board: Some(board),
         display,
         socket: Some(config.control.socket.clone()),

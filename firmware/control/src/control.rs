@@ -246,7 +246,7 @@ impl Control {
                 fault: None,
             },
             display: None,
-            rings_by_sound: config.board.ringer == Some(config::schema::RingerChoice::Sound),
+            rings_by_sound: RingSounds::are_wanted(config),
             ring_sounds: RingSounds::new(config),
             paging: Paging::new(config),
             voice,

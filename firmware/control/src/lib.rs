@@ -100,9 +100,9 @@ pub use known_peers::KnownPeers;
 pub use media_addresses::MediaAddresses;
 pub use quality::{QualityReport, QualitySecond, QualitySummary};
 pub use status::{
-    AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CountersStatus, EchoStatus,
-    IoCounters, MailboxStatus, MessageStatus, MetricsStatus, MqttStatus, PeerStatus, RtpStatus,
-    SoundStatus, Stats, Status, TableStats, UNVERIFIED_TLS, WatchedStatus,
+    AccountStatus, AttemptStatus, AudioStatus, CallStats, CallStatus, CardStatus, CountersStatus,
+    EchoStatus, IoCounters, MailboxStatus, MessageStatus, MetricsStatus, MqttStatus, PeerStatus,
+    RtpStatus, SoundStatus, Stats, Status, TableStats, UNVERIFIED_TLS, WatchedStatus,
 };
 pub use transmit::Transmit;
 pub use types::BoardEvent;

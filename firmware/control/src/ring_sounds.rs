@@ -28,6 +28,14 @@ pub(crate) struct RingSounds {
 }
 
 impl RingSounds {
+    /// Whether the configuration has a sound for a bell: it says so, or names a card for it.
+    pub(crate) fn are_wanted(config: &config::Config) -> bool {
+        match config.board.ringer {
+            Some(ringer) => ringer == config::schema::RingerChoice::Sound,
+            None => config.audio.ringer_card.is_some(),
+        }
+    }
+
     pub(crate) fn new(config: &config::Config) -> Self {
         Self {
             sound: config.audio.ring_sound.clone(),

@@ -291,20 +291,41 @@ impl From<&VoipMetrics> for MetricsStatus {
 /// The sound card, reported by whoever runs it (see [`Control::set_audio`]).
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct AudioStatus {
-    /// Capture and playback device.
+    /// Capture and playback device of the handset.
     pub device: String,
+    /// Every card there is to be, the handset's first.
+    pub cards: Vec<CardStatus>,
     /// The audio thread runs with real-time priority.
     pub rt: bool,
     /// Period in ms.
     pub period_ms: f64,
     /// Times the card ran over or under.
     pub xruns: u64,
+    /// Periods done, by how late: up to 0.1, 0.25, 0.5, 1, 2 and 5 ms, and later.
+    pub wake_ups: [u64; 7],
     /// Microphone level over the last second, dBm0.
     pub capture_level_db: Option<f64>,
     /// Earpiece level over the last second, dBm0.
     pub playback_level_db: Option<f64>,
     /// The echo canceller in the last call; none where it is off.
     pub echo: Option<EchoStatus>,
+}
+
+/// One sound card.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct CardStatus {
+    /// What it is for: `handset`, `speaker`, `ringer`, `speaker and ringer`.
+    pub uses: String,
+    /// Its devices; or that there is none, and why.
+    pub device: String,
+    /// It is there.
+    pub present: bool,
+    /// Frames a second; 0 while it was never there.
+    pub rate_hz: u32,
+    /// Period in ms.
+    pub period_ms: f64,
+    /// Times it went away.
+    pub losses: u64,
 }
 
 /// What the echo canceller does.

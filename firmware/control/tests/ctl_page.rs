@@ -13,9 +13,9 @@ use control::history::{CallOutcome, HistoryEntry};
 use control::known_peers::Trust;
 use control::{
     AccountStatus, AttemptStatus, AudioStatus, CallDirection, CallProgress, CallStats, CallStatus,
-    CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, MailboxStatus, MessageStatus,
-    MetricsStatus, PeerStatus, QualityReport, QualitySecond, QualitySummary, RtpStatus,
-    SoundStatus, Stats, Status, TableStats, TimedEvent, WatchedStatus,
+    CardStatus, CountersStatus, DigitTransport, EchoStatus, Event, IoCounters, MailboxStatus,
+    MessageStatus, MetricsStatus, PeerStatus, QualityReport, QualitySecond, QualitySummary,
+    RtpStatus, SoundStatus, Stats, Status, TableStats, TimedEvent, WatchedStatus,
 };
 use serde_json::Value;
 
@@ -333,6 +333,7 @@ fn counters() -> CountersStatus {
 
 fn audio() -> AudioStatus {
     AudioStatus {
+        cards: vec![CardStatus::default()],
         capture_level_db: Some(-20.0),
         playback_level_db: Some(-20.0),
         echo: Some(EchoStatus {

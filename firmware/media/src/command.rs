@@ -15,7 +15,7 @@ use crate::stream::Stream;
 use crate::tone::ToneSpec;
 
 /// Digital gains, where the card has no mixer or somebody turned the volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gains {
     /// Of the microphone, in dB.
     pub microphone_db: i8,
@@ -23,19 +23,9 @@ pub struct Gains {
     pub ear_db: i8,
     /// Of the bell in the loudspeaker, in dB.
     pub ringer_db: i8,
-    /// One hears oneself, where [`crate::EngineConfig::sidetone_db`] says how much.
-    pub sidetone: bool,
-}
-
-impl Default for Gains {
-    fn default() -> Self {
-        Self {
-            microphone_db: 0,
-            ear_db: 0,
-            ringer_db: 0,
-            sidetone: true,
-        }
-    }
+    /// One talks without the handset: by the loudspeaker's card, where there is one, and without
+    /// hearing oneself ([`crate::EngineConfig::sidetone_db`]).
+    pub hands_free: bool,
 }
 
 /// A bell that is played.
@@ -188,4 +178,20 @@ pub enum Event {
     /// Nothing came from the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent
     /// any more. Repeated every second while it lasts.
     MediaTimeout(StreamId),
+}
+
+impl Event {
+    /// It holds something that the control thread must free.
+    pub fn owns_memory(&self) -> bool {
+        match self {
+            Self::Retired(_) | Self::Spoken(_) => true,
+            Self::Digit { .. }
+            | Self::Stats { .. }
+            | Self::Levels { .. }
+            | Self::Echo(_)
+            | Self::FirstSound(_)
+            | Self::Bye(_)
+            | Self::MediaTimeout(_) => false,
+        }
+    }
 }

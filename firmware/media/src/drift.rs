@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::interpolate::{BEFORE, Interpolator, TAPS};
 use crate::time::{after_ms, ms_between};
 
 /// Sub-windows of a [`Floor`].
@@ -207,45 +208,16 @@ impl CardClock {
     }
 }
 
-/// Taps of the interpolation filter.
-pub(crate) const TAPS: usize = 16;
-const PHASES: usize = 64;
-
 /// Drops or repeats a single sample by bending time evenly over a stretch of sound.
 pub(crate) struct Slip {
-    table: Box<[[f32; TAPS]; PHASES + 1]>,
+    between: Interpolator,
     pending: f64,
 }
 
 impl Slip {
     pub(crate) fn new() -> Self {
-        let mut table = Box::new([[0.0; TAPS]; PHASES + 1]);
-        for (phase, row) in table.iter_mut().enumerate() {
-            let fraction = phase as f64 / PHASES as f64;
-            let mut sum = 0.0;
-            for (tap, out) in row.iter_mut().enumerate() {
-                let x = tap as f64 - (TAPS as f64 / 2.0 - 1.0) - fraction;
-                let sinc = if x.abs() < 1e-9 {
-                    1.0
-                } else {
-                    (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x)
-                };
-                let w = x / (TAPS as f64 / 2.0);
-                let window = if w.abs() >= 1.0 {
-                    0.0
-                } else {
-                    0.42 + 0.5 * (std::f64::consts::PI * w).cos()
-                        + 0.08 * (2.0 * std::f64::consts::PI * w).cos()
-                };
-                *out = (sinc * window) as f32;
-                sum += sinc * window;
-            }
-            for out in row.iter_mut() {
-                *out /= sum as f32;
-            }
-        }
         Self {
-            table,
+            between: Interpolator::new(),
             pending: 0.0,
         }
     }
@@ -289,17 +261,9 @@ impl Slip {
         for (n, y) in out.iter_mut().enumerate() {
             let position = n as f64 * step;
             let whole = position as usize;
-            let phase = (position - whole as f64) * PHASES as f64;
-            let index = (phase as usize).min(PHASES - 1);
-            let part = (phase - index as f64) as f32;
-            let (low, high) = (&self.table[index], &self.table[index + 1]);
-            let first = before + whole - (TAPS / 2 - 1);
-            let sum: f32 = input[first..first + TAPS]
-                .iter()
-                .zip(low.iter().zip(high))
-                .map(|(&x, (&a, &b))| f32::from(x) * (a + (b - a) * part))
-                .sum();
-            *y = sum.round() as i16;
+            let first = before + whole - BEFORE;
+            let sound = &input[first..first + TAPS];
+            *y = self.between.value(sound, position - whole as f64);
         }
         true
     }

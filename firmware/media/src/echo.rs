@@ -50,6 +50,11 @@ const LOOK_FOR_MS: usize = 2_000;
 /// Ratio of microphone to error that is an echo.
 const ECHO: f32 = 2.0;
 
+/// From here on a microphone is overdriven, and for so long what it gives is not believed, in ms:
+/// the blocks its clipped samples are windowed in.
+const OVERDRIVEN: i16 = 32_000;
+const OVERDRIVEN_MS: usize = 20;
+
 /// When it works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EchoMode {
@@ -103,6 +108,8 @@ pub struct EchoCanceller {
     converted: Box<[i16]>,
     powers: Powers,
     doubt_in: usize,
+    /// The microphone was overdriven so many samples ago at most.
+    overdriven: usize,
 }
 
 /// Powers while the far end talks.
@@ -154,6 +161,7 @@ impl EchoCanceller {
             converted: vec![0; period_frames + 2].into(),
             powers: Powers::default(),
             doubt_in: 0,
+            overdriven: 0,
         })
     }
 
@@ -204,6 +212,13 @@ impl EchoCanceller {
             }
             self.enter(State::Looking { looked: 0 });
         }
+        let clips = |sample: &i16| !(-OVERDRIVEN..OVERDRIVEN).contains(sample);
+        self.overdriven = if sound.iter().any(clips) {
+            OVERDRIVEN_MS * self.rate_hz as usize / 1000
+        } else {
+            self.overdriven.saturating_sub(self.hop)
+        };
+        let overdriven = self.overdriven > 0;
         let made = self.down[1].process(sound, &mut self.converted);
         self.microphone.fill(0.0);
         for (to, &from) in self.microphone.iter_mut().zip(&self.converted[..made]) {
@@ -211,7 +226,8 @@ impl EchoCanceller {
         }
         self.align();
         let before = power(&self.microphone);
-        self.filter.process(&self.reference, &mut self.microphone);
+        self.filter
+            .process(&self.reference, &mut self.microphone, !overdriven);
         let error = power(&self.microphone);
         self.watch(before, error, talks);
         match self.state {
@@ -220,6 +236,7 @@ impl EchoCanceller {
                     &mut self.microphone,
                     self.filter.echo(),
                     self.filter.residual(),
+                    overdriven,
                 );
                 if talks {
                     let (long, after) = (&mut self.powers.long, power(&self.microphone));
@@ -265,7 +282,11 @@ impl EchoCanceller {
         powers.short.0 += (microphone - powers.short.0) * POWER_STEP;
         powers.short.1 += (error - powers.short.1) * POWER_STEP;
         self.doubt_in = self.doubt_in.saturating_sub(self.hop);
-        if powers.short.1 > WRONG * powers.short.0 && microphone > 100.0 && self.doubt_in == 0 {
+        if powers.short.1 > WRONG * powers.short.0
+            && microphone > 100.0
+            && self.doubt_in == 0
+            && self.overdriven == 0
+        {
             self.filter.raise_uncertainty();
             self.doubt_in = ms(DOUBT_EVERY_MS);
         }

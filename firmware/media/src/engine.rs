@@ -75,7 +75,9 @@ pub struct Engine {
     microphone_gain: Gain,
     ear_gain: Gain,
     sidetone: Option<f32>,
-    hears_itself: bool,
+    hands_free: bool,
+    /// A card of its own plays the bell: it is kept out of `playback`.
+    bell_apart: bool,
     outbox: Outbox,
     non_media: Ring<(PacketKind, Protocol)>,
     events: heapless::Deque<Event, EVENTS>,
@@ -84,6 +86,8 @@ pub struct Engine {
     capture_level: LevelMeter,
     playback_level: LevelMeter,
     next_stats: Instant,
+    /// How late the last period was, in ms.
+    late_ms: f64,
 }
 
 impl Engine {
@@ -107,7 +111,8 @@ impl Engine {
             bell: Bell::new(config.rate_hz, config.period_frames),
             microphone_gain: Gain::new(),
             ear_gain: Gain::new(),
-            hears_itself: true,
+            hands_free: false,
+            bell_apart: false,
             sidetone: config
                 .sidetone_db
                 .map(|db| 10f32.powf(f32::from(db) / 20.0)),
@@ -119,6 +124,7 @@ impl Engine {
             capture_level: LevelMeter::new(),
             playback_level: LevelMeter::new(),
             next_stats: now + STATS,
+            late_ms: 0.0,
             config,
         }
     }
@@ -216,7 +222,7 @@ impl Engine {
                 self.microphone_gain.set_db(gains.microphone_db);
                 self.ear_gain.set_db(gains.ear_db);
                 self.bell.set_db(gains.ringer_db);
-                self.hears_itself = gains.sidetone;
+                self.hands_free = gains.hands_free;
             }
             Command::Ring(ring) => self.bell.ring(ring),
         }
@@ -325,6 +331,7 @@ impl Engine {
     /// mono, `period_frames` long.
     pub fn process(&mut self, capture: &[i16], playback: &mut [i16], now: Instant) {
         let period_start = self.clock.tick(now);
+        self.late_ms = now.saturating_duration_since(period_start).as_secs_f64() * 1000.0;
         let card_ppm = self.clock.ppm();
         self.render(period_start, card_ppm);
         let n = capture.len().min(self.captured.len());
@@ -399,7 +406,7 @@ impl Engine {
         }
         if let Some(gain) = self.sidetone
             && !self.microphone.muted
-            && self.hears_itself
+            && !self.hands_free
             && self.streams.iter().flatten().any(|s| s.connected)
         {
             self.mixer.add_scaled(&self.captured, gain);
@@ -416,7 +423,14 @@ impl Engine {
         }
         self.mixer.finish(playback);
         self.ear_gain.apply(playback);
-        self.bell.mix(&mut self.mixer, playback);
+        if let Some(bell) = self.bell.render()
+            && !self.bell_apart
+        {
+            self.mixer.clear();
+            self.mixer.add(playback);
+            self.mixer.add(bell);
+            self.mixer.finish(playback);
+        }
         if self.streams.iter().any(Option::is_some) {
             self.microphone.written(playback);
         }
@@ -522,6 +536,34 @@ impl Engine {
             && !self.key_tone.is_active()
             && !self.speech.is_active()
             && !self.bell.is_active()
+    }
+
+    /// How long after it was complete the last period was done, in ms, as far as is known: the
+    /// soonest of the last second counts as punctual.
+    pub fn late_ms(&self) -> f64 {
+        self.late_ms
+    }
+
+    /// Whether one talks without the handset.
+    pub fn is_hands_free(&self) -> bool {
+        self.hands_free
+    }
+
+    /// From now on the bell is played by a card of its own ([`Engine::bell`]), or again with the
+    /// rest.
+    pub fn set_bell_apart(&mut self, apart: bool) {
+        self.bell_apart = apart;
+    }
+
+    /// The bell in the last period, where it rings and is played apart.
+    pub fn bell(&self) -> Option<&[i16]> {
+        self.bell.sounding().filter(|_| self.bell_apart)
+    }
+
+    /// Another microphone and loudspeaker are in use: what was learnt of the way between them is
+    /// no longer true.
+    pub fn handle_card_change(&mut self) {
+        self.microphone.handle_discontinuity();
     }
 
     /// Streams held now.

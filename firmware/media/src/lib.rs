@@ -62,6 +62,7 @@
 //! # Ok::<(), media::StreamError>(())
 //! ```
 
+mod asrc;
 pub mod codec;
 mod command;
 mod conceal;
@@ -72,6 +73,7 @@ mod echo;
 pub mod engine;
 mod gain;
 mod inactivity;
+mod interpolate;
 mod jitter;
 mod latch;
 pub mod level;
@@ -105,6 +107,7 @@ mod test_data;
 #[cfg(test)]
 mod test_stoi;
 
+pub use asrc::{CaptureAsrc, CardFormat, PlaybackAsrc};
 pub use echo::{EchoCanceller, EchoMode, EchoStats};
 pub use engine::{
     Command, Engine, EngineConfig, Event, Gains, MAX_STREAMS, RingClip, RingSound, RingTone,

@@ -1,14 +1,13 @@
 //! The bell of a phone that has none: a tone in the loudspeaker, at a volume of its own.
 //!
 //! ```text
-//! Command::Ring ─▶ ToneGenerator, or a recording ─▶ rising gain ─▶ ringer's gain ─▶ over what else is played
+//! Command::Ring ─▶ ToneGenerator, or a recording ─▶ rising gain ─▶ ringer's gain ─▶ over what else is played, or a card of its own
 //! ```
 
 use std::sync::Arc;
 
 use crate::command::{RingClip, RingSound, RingTone};
 use crate::gain::Gain;
-use crate::mixer::Mixer;
 use crate::tone::ToneGenerator;
 
 /// How softly a rising bell begins: 24 dB below its full volume.
@@ -31,6 +30,8 @@ pub(crate) struct Bell {
     /// How much of the way up is left after each period.
     slowness: f32,
     sound: Box<[i16]>,
+    /// It rang in the last period.
+    sounds: bool,
 }
 
 /// A recording that is played.
@@ -73,6 +74,7 @@ impl Bell {
             // A tenth of the way is left after the rise.
             slowness: 0.1f32.powf(period_ms / RISE_MS),
             sound: vec![0; period_frames].into_boxed_slice(),
+            sounds: false,
         }
     }
 
@@ -112,10 +114,11 @@ impl Bell {
         self.generator.is_active() || self.clip.is_some()
     }
 
-    /// Adds the bell to what is played.
-    pub(crate) fn mix(&mut self, mixer: &mut Mixer, playback: &mut [i16]) {
-        if !self.is_active() {
-            return;
+    /// The bell's next period, if it rings.
+    pub(crate) fn render(&mut self) -> Option<&[i16]> {
+        self.sounds = self.is_active();
+        if !self.sounds {
+            return None;
         }
         if let Some(playing) = &mut self.clip {
             if !playing.render(&mut self.sound, self.rate_hz) {
@@ -126,10 +129,12 @@ impl Bell {
         }
         self.rise.apply_gliding(&mut self.sound, self.slowness);
         self.volume.apply(&mut self.sound);
-        mixer.clear();
-        mixer.add(playback);
-        mixer.add(&self.sound);
-        mixer.finish(playback);
+        Some(&self.sound)
+    }
+
+    /// The period rendered last, if it rang.
+    pub(crate) fn sounding(&self) -> Option<&[i16]> {
+        self.sounds.then_some(&*self.sound)
     }
 }
 
@@ -152,16 +157,12 @@ mod tests {
 
     /// Its loudest sample in each second.
     fn peaks(bell: &mut Bell, seconds: usize) -> Vec<i16> {
-        let mut mixer = Mixer::new(80);
-        let second = |bell: &mut Bell, mixer: &mut Mixer| {
-            let periods = (0..100).map(|_| {
-                let mut playback = [0; 80];
-                bell.mix(mixer, &mut playback);
-                playback.into_iter().max().unwrap()
-            });
-            periods.max().unwrap()
+        let loudest = |bell: &mut Bell| {
+            let sound = bell.render().unwrap_or_default();
+            sound.iter().copied().max().unwrap_or(0)
         };
-        (0..seconds).map(|_| second(bell, &mut mixer)).collect()
+        let second = |bell: &mut Bell| (0..100).map(|_| loudest(bell)).max().unwrap();
+        (0..seconds).map(|_| second(bell)).collect()
     }
 
     #[test]
@@ -194,13 +195,10 @@ mod tests {
             rising: false,
         };
         let mut bell = Bell::new(8000, 80);
-        let mut mixer = Mixer::new(80);
-        let mut play = |bell: &mut Bell, periods: usize| {
-            let mut heard = Vec::new();
+        let play = |bell: &mut Bell, periods: usize| {
+            let mut heard: Vec<i16> = Vec::new();
             for _ in 0..periods {
-                let mut playback = [0; 80];
-                bell.mix(&mut mixer, &mut playback);
-                heard.extend(playback);
+                heard.extend(bell.render().unwrap_or(&[0; 80]));
             }
             heard
         };

@@ -10,7 +10,8 @@
 //! Time-scale modification is WSOLA with the pitch period as its step (Verhelst and Roelands 1993):
 //! two stretches of sound one period apart look alike, so one may fade into the other anywhere.
 
-use crate::drift::{Slip, TAPS};
+use crate::drift::Slip;
+use crate::interpolate::TAPS;
 
 /// Shortest pitch period looked for, in ms (400 Hz).
 const PITCH_MIN_MS: f64 = 2.5;

@@ -37,7 +37,7 @@ pub(crate) struct PhoneOptions<'a> {
     pub(crate) microphone: Option<&'a Path>,
     /// The one rate in Hz that its card can do; `None`: the card that can do every rate.
     pub(crate) card_hz: Option<u32>,
-    /// Counts user instructions into this file (callgrind), from [`Subject::count`] on.
+    /// Counts user instructions into this file (callgrind), from [`Subject::begin_count`] on.
     pub(crate) instructions: Option<&'a Path>,
 }
 
@@ -151,10 +151,19 @@ impl Subject {
         })
     }
 
-    /// Begins or ends the counting of instructions; whether that worked.
-    pub(crate) fn count(&self, on: bool) -> bool {
+    /// Begins to count instructions; whether that worked.
+    pub(crate) fn begin_count(&self) -> bool {
+        self.callgrind(&["-i", "on"])
+    }
+
+    /// Writes what was counted; whether that worked. (Switched off, callgrind would forget it.)
+    pub(crate) fn dump_count(&self) -> bool {
+        self.callgrind(&["-d"])
+    }
+
+    fn callgrind(&self, what: &[&str]) -> bool {
         let done = Command::new("callgrind_control")
-            .args(["-i", if on { "on" } else { "off" }])
+            .args(what)
             .arg(self.process.pid().to_string())
             .output();
         done.is_ok_and(|done| done.status.success())

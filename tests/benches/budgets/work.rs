@@ -101,19 +101,21 @@ fn instructions(
         return None;
     }
     let file = folder.join("instructions");
-    std::fs::remove_file(&file).ok();
+    // The first dump of a run is numbered so.
+    let dump = folder.join("instructions.1");
+    std::fs::remove_file(&dump).ok();
     let options = PhoneOptions {
         card_hz: Some(card_hz),
         instructions: Some(&file),
         ..phone_options(kind, codec)
     };
     let seconds = in_call(folder, &options, speech, |subject| {
-        let began = subject.count(true).then(Instant::now)?;
+        let began = subject.begin_count().then(Instant::now)?;
         std::thread::sleep(WINDOW);
         let seconds = began.elapsed().as_secs_f64();
-        subject.count(false).then_some(seconds)
+        subject.dump_count().then_some(seconds)
     })?;
-    Some(total(&file)? / 1e6 / seconds)
+    Some(total(&dump)? / 1e6 / seconds)
 }
 
 /// What callgrind counted in all.

@@ -91,7 +91,12 @@ impl ChildProcess {
         Self { child }
     }
 
-    fn pid(&self) -> Pid {
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn nix_pid(&self) -> Pid {
         Pid::from_raw(self.child.id() as i32)
     }
 
@@ -104,15 +109,15 @@ impl ChildProcess {
     /// Asks it to end (SIGTERM) and waits up to `limit`; its exit code, or `None` when it had to be
     /// killed.
     pub fn terminate(&mut self, limit: Duration) -> Option<i32> {
-        kill(self.pid(), Signal::SIGTERM).ok();
+        kill(self.nix_pid(), Signal::SIGTERM).ok();
         self.wait(limit)
     }
 
     /// Stops it for this long (SIGSTOP), as a machine does that is busy with other work.
     pub fn stall(&self, time: Duration) {
-        kill(self.pid(), Signal::SIGSTOP).unwrap();
+        kill(self.nix_pid(), Signal::SIGSTOP).unwrap();
         std::thread::sleep(time);
-        kill(self.pid(), Signal::SIGCONT).unwrap();
+        kill(self.nix_pid(), Signal::SIGCONT).unwrap();
     }
 
     /// How long its threads have run on a processor.

@@ -177,6 +177,53 @@ fn negotiation_child(bench: &Bench) {
     assert!(got.correlation > 0.99 && got.gain_db.abs() < 0.2, "{got:?}");
 }
 
+/// Whatever a card is laid out like, one channel of it is the microphone, and it is the same sound.
+#[test]
+fn every_layout_carries_the_same_sound() {
+    let more = "pcm.usb { type vcard file \"WIRE\" side 0 rate 44100 format S24_3LE channels 2 \
+                microphone 1 }\n\
+                pcm.i2s { type vcard file \"WIRE\" side 0 rate 48000 format S32_LE channels 2 \
+                microphone 0 }\n";
+    in_child("every_layout_carries_the_same_sound", more, layouts_child);
+}
+
+fn layouts_child(bench: &Bench) {
+    use types::MicrophoneChannel as Channel;
+    let said = chirps(48_000, 1.0);
+    for (name, rate_hz, channel, gain_db) in [
+        ("usb", 44_100, Channel::Right, 0.0),
+        ("usb", 44_100, Channel::Mix, -6.0),
+        ("i2s", 48_000, Channel::Left, 0.0),
+    ] {
+        let heard = bench.undisturbed(|| {
+            let request = board::audio::AudioRequest {
+                microphone_channel: channel,
+                ..bench::request(name, name)
+            };
+            let mut phone = open(&request).unwrap();
+            assert_eq!(phone.format().rate_hz, rate_hz, "{name}");
+            let mut far = open(&bench::request("far", "far")).unwrap();
+            bench::talk(&mut *phone, &mut *far, &said, 1.5)
+        });
+        let got = align(&clip(&said), &clip(&heard.by_far), 0.3);
+        println!("{name}, {channel:?}: {got:?}");
+        assert!(got.correlation > 0.97, "{name}, {channel:?}: {got:?}");
+        assert!(
+            (got.gain_db - gain_db).abs() < 0.5,
+            "{name}, {channel:?}: {got:?}"
+        );
+    }
+    // The channel without the microphone is silent.
+    let silent = board::audio::AudioRequest {
+        microphone_channel: Channel::Right,
+        ..bench::request("i2s", "i2s")
+    };
+    let mut phone = open(&silent).unwrap();
+    let mut far = open(&bench::request("far", "far")).unwrap();
+    let heard = bench::talk(&mut *phone, &mut *far, &said, 1.5);
+    assert!(heard.by_phone.iter().all(|&sample| sample == 0));
+}
+
 #[test]
 fn nothing_allocates_after_open() {
     in_child("nothing_allocates_after_open", "", allocation_child);

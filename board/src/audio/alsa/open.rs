@@ -17,7 +17,7 @@ use super::{LONGEST_PERIOD_MS, Side};
 use crate::rights;
 
 /// Rates tried after the one asked for, best first.
-const RATES: [u32; 8] = [
+pub(super) const RATES: [u32; 8] = [
     48_000, 16_000, 8000, 44_100, 32_000, 96_000, 24_000, 192_000,
 ];
 

@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use board::audio::{AudioDevice, AudioError, AudioRequest};
 use board::{Board, Profile};
 use config::Config;
 
 use super::finding::Finding;
+use crate::card_source::{CardSource, further_cards};
 use crate::ctl::client::Client;
 
 /// The board that needs no devices.
@@ -41,7 +43,7 @@ pub(super) fn check(config: &Config, found: &mut dyn FnMut(Finding)) {
         let help = "stop it to have them tried, or look at `offhook ctl status`";
         return found(Finding::warning("board", text, help));
     }
-    sound_card(config, &profile, found);
+    sound_cards(config, &profile, found);
     if name == SIM {
         let text = "sim, this computer's stand-in";
         return found(Finding::warning("board", text, NAME_THE_BOARD));
@@ -55,18 +57,42 @@ fn model() -> Option<String> {
     Some(String::from_utf8_lossy(&model).into_owned())
 }
 
-fn sound_card(config: &Config, profile: &Profile, found: &mut dyn FnMut(Finding)) {
+/// The handset's card, and each card besides it.
+fn sound_cards(config: &Config, profile: &Profile, found: &mut dyn FnMut(Finding)) {
     let request = crate::hardware::audio_request(config, profile);
-    let name = if request.capture == request.playback {
-        request.playback.clone()
-    } else {
-        format!("{} and {}", request.capture, request.playback)
-    };
+    for further in further_cards(config, &request) {
+        let what = format!("sound card ({})", further.card_use.as_str());
+        match &further.source {
+            CardSource::Board(request, _) => {
+                report_card(&what, request, board::audio::open(request), found);
+            }
+            CardSource::Output(request) => {
+                report_card(&what, request, board::audio::open_output(request), found);
+            }
+            #[cfg(feature = "tools")]
+            CardSource::Echo { .. } => {}
+        }
+    }
     if request.capture == "silence" && request.playback == "null" {
         let text = "silence, this computer's stand-in";
         return found(Finding::warning("sound card", text, NAME_THE_BOARD));
     }
-    let (capture, playback) = board::audio::offers(&request);
+    report_card("sound card", &request, board::audio::open(&request), found);
+}
+
+/// What came of opening a card, and what it offers besides.
+fn report_card(
+    what: &str,
+    request: &AudioRequest,
+    opened: Result<Box<dyn AudioDevice>, AudioError>,
+    found: &mut dyn FnMut(Finding),
+) {
+    let format = match opened {
+        Ok(card) => card.format(),
+        Err(error) => return found(Finding::fault_in_one(what, &error.to_string())),
+    };
+    // It is closed by now: most cards can be opened once.
+    let (capture, playback) = board::audio::offers(request);
     let offered = match (&capture, &playback) {
         (Some(capture), Some(playback)) => {
             format!("; microphone offers {capture}; earpiece {playback}")
@@ -74,23 +100,22 @@ fn sound_card(config: &Config, profile: &Profile, found: &mut dyn FnMut(Finding)
         (Some(one), None) | (None, Some(one)) => format!("; offers {one}"),
         (None, None) => String::new(),
     };
-    match board::audio::open(&request) {
-        Ok(card) => {
-            let format = card.format();
-            let period = format.period_frames as f64 * 1000.0 / f64::from(format.rate_hz);
-            let asked = if format.rate_hz == request.rate_hz {
-                String::new()
-            } else {
-                format!(" ({} Hz were asked for)", request.rate_hz)
-            };
-            let text = format!(
-                "{name}: {} Hz, periods of {period:.1} ms{asked}{offered}",
-                format.rate_hz
-            );
-            found(Finding::good("sound card", &text));
-        }
-        Err(error) => found(Finding::fault_in_one("sound card", &error.to_string())),
-    }
+    let name = if request.capture == request.playback || request.capture == "silence" {
+        request.playback.clone()
+    } else {
+        format!("{} and {}", request.capture, request.playback)
+    };
+    let period = format.period_frames as f64 * 1000.0 / f64::from(format.rate_hz.max(1));
+    let asked = if format.rate_hz == request.rate_hz {
+        String::new()
+    } else {
+        format!(" ({} Hz were asked for)", request.rate_hz)
+    };
+    let text = format!(
+        "{name}: {} Hz, periods of {period:.1} ms{asked}{offered}",
+        format.rate_hz
+    );
+    found(Finding::good(what, &text));
 }
 
 fn gpio_lines(name: &str, profile: &Profile, found: &mut dyn FnMut(Finding)) {

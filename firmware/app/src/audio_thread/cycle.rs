@@ -21,6 +21,7 @@ use media::MAX_STREAMS;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
+use super::further::{FurtherCard, FurtherCards, MAX_FURTHER};
 use super::guard::WakeGuard;
 use super::link::{AudioCommand, AudioEnd, AudioReport, AudioSide, Datagram, LossReason};
 use super::wake_ups::{SocketWatch, WakeUps};
@@ -39,10 +40,10 @@ const PERIODS_A_TURN: usize = 8;
 const RESERVED: usize = 32;
 /// Things that wait to go back while the queue is full.
 const MAX_OVERFLOW: usize = 32;
-/// Longest sleep of a loop that plays, and of one that has nothing to do (the watchdog looks at it
-/// four times a second).
+/// Longest sleep of a loop that plays, and of one that has nothing to do (the watchdog takes it for
+/// dead after two seconds).
 const AWAKE: Duration = Duration::from_millis(20);
-const ASLEEP: Duration = Duration::from_millis(250);
+const ASLEEP: Duration = Duration::from_millis(500);
 /// How long after the last sound the card is stopped: what is queued in it is heard first.
 const REST_AFTER: Duration = Duration::from_secs(2);
 /// Longest frame block in samples: 20 ms at 48 kHz, the longest period the configuration allows,
@@ -54,6 +55,7 @@ pub struct AudioLoop {
     end: AudioEnd,
     engine: Box<Engine>,
     card: Option<Box<dyn AudioDevice>>,
+    further: FurtherCards,
     pairs: Fixed<Box<SocketPair>, MAX_PAIRS>,
     inbox: Inbox,
     overflow: Fixed<AudioReport, MAX_OVERFLOW>,
@@ -92,6 +94,7 @@ impl AudioLoop {
             end: side.0,
             engine,
             card: None,
+            further: FurtherCards::new(MAX_PERIOD),
             pairs: Fixed::new(),
             inbox: Inbox::new(),
             overflow: Fixed::new(),
@@ -137,6 +140,7 @@ impl AudioLoop {
         let now = Instant::now();
         self.wake_or_rest(now);
         let periods = self.run_card();
+        self.serve_further(periods, now);
         self.send_packets();
         self.report();
         if self.guard.turn(woken, periods, now) {
@@ -196,6 +200,7 @@ impl AudioLoop {
             return;
         }
         self.asleep = true;
+        self.further.rest();
         self.watch();
     }
 
@@ -255,6 +260,7 @@ impl AudioLoop {
                     }
                 }
                 AudioCommand::Card(card, engine) => self.take_card(card, engine),
+                AudioCommand::Further(card) => self.take_further(card),
                 AudioCommand::Quit => self.running = false,
             }
         }
@@ -313,7 +319,13 @@ impl AudioLoop {
             let old = std::mem::replace(&mut self.engine, engine);
             self.non_media_dropped = self.engine.non_media_dropped();
             self.return_for_drop(AudioReport::EngineReturned(old));
+            while let Some(further) = self.further.take_any() {
+                self.return_for_drop(AudioReport::FurtherReturned(further, LossReason::Replaced));
+            }
         }
+        let format = card.format();
+        self.further
+            .set_handset(format.playback_delay_frames, format.period_frames);
         if let Some(old) = self.card.replace(card) {
             self.return_for_drop(AudioReport::CardReturned(old, LossReason::Replaced));
         }
@@ -323,6 +335,29 @@ impl AudioLoop {
         (self.asleep, self.idle_since) = (false, None);
         let _ = self.timer.unset();
         self.watch();
+    }
+
+    fn take_further(&mut self, card: Box<FurtherCard>) {
+        if let Err(card) = self.further.add(card) {
+            self.return_for_drop(AudioReport::FurtherReturned(card, LossReason::Replaced));
+        }
+        if self.asleep {
+            self.further.rest();
+        }
+    }
+
+    /// What the further cards have ready, after so many periods of the handset's.
+    fn serve_further(&mut self, periods: u32, now: Instant) {
+        if self.further.is_empty() {
+            return;
+        }
+        let mut lost = Fixed::<_, MAX_FURTHER>::new();
+        for _ in 0..self.further.serve(&self.engine, periods, now, &mut lost) {
+            self.end.shared.count_xrun();
+        }
+        for (card, reason) in lost {
+            self.return_for_drop(AudioReport::FurtherReturned(card, reason));
+        }
     }
 
     fn lose_card(&mut self, reason: LossReason) {
@@ -359,11 +394,13 @@ impl AudioLoop {
         if self.pairs.is_empty() {
             return;
         }
-        let ready = self.sockets.ready();
+        let ready = self.sockets.due(&self.pairs);
         if ready.is_empty() {
+            self.sockets.turn_is_over(false);
             return;
         }
-        let (now, wall) = (Instant::now(), wall_clock());
+        let mut got = false;
+        let (now, wall, period) = (Instant::now(), wall_clock(), self.period());
         for (stream, kind) in ready {
             let Some(pair) = self.pairs.iter().find(|pair| pair.stream == stream) else {
                 continue;
@@ -376,6 +413,8 @@ impl AudioLoop {
                 }
                 match self.inbox.receive(pair.socket(kind), now, wall) {
                     Received::Packet(packet) => {
+                        got = true;
+                        let is_fresh = now.duration_since(packet.arrival) < period;
                         if self.end.shared.captures() {
                             let at = wall.saturating_sub(now.duration_since(packet.arrival));
                             let way = (packet.from, pair.local(kind));
@@ -388,12 +427,16 @@ impl AudioLoop {
                             packet.bytes,
                             packet.arrival,
                         );
+                        if is_fresh && self.sockets.is_one_enough() {
+                            break;
+                        }
                     }
                     Received::Nothing => {}
                     Received::Empty => break,
                 }
             }
         }
+        self.sockets.turn_is_over(got);
         self.forward_non_media();
     }
 
@@ -435,7 +478,9 @@ impl AudioLoop {
             self.last_period = now;
             self.steady = true;
             let playback = &mut self.playback[..frames];
-            self.engine.process(capture, playback, now);
+            self.further
+                .process(&mut self.engine, capture, playback, now);
+            self.end.shared.count_wake_up(self.engine.late_ms());
             match card.write(playback) {
                 Ok(Period::Ready | Period::NotYet) => {}
                 Ok(Period::Xrun { lost_frames }) => {
@@ -466,8 +511,9 @@ impl AudioLoop {
                 return done;
             }
             self.capture[..frames].fill(0);
-            self.engine
-                .process(&self.capture[..frames], &mut self.playback[..frames], now);
+            let (capture, playback) = (&mut self.capture[..frames], &mut self.playback[..frames]);
+            self.further
+                .process(&mut self.engine, capture, playback, now);
             self.next_silent += period;
             done += 1;
         }
@@ -512,26 +558,15 @@ impl AudioLoop {
             let Some(event) = self.engine.poll_event() else {
                 break;
             };
-            match event {
-                media::Event::Retired(_) | media::Event::Spoken(_) => {
-                    self.return_for_drop(AudioReport::Media(event));
-                }
-                media::Event::Digit { .. }
-                | media::Event::Stats { .. }
-                | media::Event::Levels { .. }
-                | media::Event::Echo(_)
-                | media::Event::FirstSound(_)
-                | media::Event::Bye(_)
-                | media::Event::MediaTimeout(_) => {
-                    let room = self.end.reports.capacity() - self.end.reports.len();
-                    if room > RESERVED
-                        && self.end.reports.enqueue(AudioReport::Media(event)).is_ok()
-                    {
-                        self.notify = true;
-                    } else {
-                        self.end.shared.count_dropped();
-                    }
-                }
+            if event.owns_memory() {
+                self.return_for_drop(AudioReport::Media(event));
+                continue;
+            }
+            let room = self.end.reports.capacity() - self.end.reports.len();
+            if room > RESERVED && self.end.reports.enqueue(AudioReport::Media(event)).is_ok() {
+                self.notify = true;
+            } else {
+                self.end.shared.count_dropped();
             }
         }
         if self.notify {

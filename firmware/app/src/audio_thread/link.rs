@@ -20,6 +20,7 @@ use media::MAX_PACKET;
 use media::{Engine, PacketKind, StreamId};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::further::FurtherCard;
 use crate::net::media_sockets::SocketPair;
 
 /// Commands that may wait; a call's start takes five.
@@ -47,6 +48,8 @@ pub enum AudioCommand {
     /// A card (first, or in place of a lost one); what was there before comes back. With an engine
     /// where its figures differ.
     Card(Box<dyn AudioDevice>, Option<Box<Engine>>),
+    /// A card besides the handset's, built for the engine there is.
+    Further(Box<FurtherCard>),
     /// End the loop.
     Quit,
 }
@@ -74,6 +77,8 @@ pub enum AudioReport {
     SocketsReturned(Box<SocketPair>),
     /// A card to be closed.
     CardReturned(Box<dyn AudioDevice>, LossReason),
+    /// A further card to be closed, or to be given back for another engine (`Replaced`).
+    FurtherReturned(Box<FurtherCard>, LossReason),
     /// An engine to be freed.
     EngineReturned(Box<Engine>),
 }
@@ -143,9 +148,14 @@ pub struct Shared {
     send_errors: AtomicU64,
     datagrams_dropped: AtomicU64,
     useless_wakes: AtomicU64,
+    wake_ups: [AtomicU64; LATENCY_MS.len() + 1],
     realtime: AtomicBool,
     captures: AtomicBool,
 }
+
+/// Bounds of the classes in which wake-ups are counted by their latency, in ms; the last class is
+/// what is later.
+pub(crate) const LATENCY_MS: [f64; 6] = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
 
 macro_rules! counter {
     ($(#[$doc:meta])* $read:ident, $bump:ident) => {
@@ -202,6 +212,23 @@ impl Shared {
         useless_wakes,
         count_useless_wakes
     );
+
+    /// Periods done, by how late each was: up to each of [`LATENCY_MS`], and later.
+    pub fn wake_ups(&self) -> [u64; LATENCY_MS.len() + 1] {
+        self.wake_ups
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn count_wake_up(&self, late_ms: f64) {
+        let class = LATENCY_MS
+            .iter()
+            .take_while(|bound| late_ms > **bound)
+            .count();
+        if let Some(count) = self.wake_ups.get(class) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     /// Whether headers of packets are captured.
     pub(super) fn captures(&self) -> bool {

@@ -2,57 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use board::audio::{AudioDevice, AudioError, AudioRequest};
+use board::audio::{AudioDevice, KnownCards};
+use control::CardStatus;
 use tokio::sync::oneshot;
 
 use crate::audio_thread::LossReason;
-#[cfg(feature = "tools")]
-use crate::echo::EchoCard;
+use crate::card_source::{CardSource, Opened};
 
 /// How often a lost card is looked for.
 const RETRY: Duration = Duration::from_secs(1);
-
-type Opened = Result<Box<dyn AudioDevice>, AudioError>;
-
-/// Where the sound card comes from.
-#[derive(Debug, Clone)]
-pub enum CardSource {
-    /// A card of the board.
-    Board(AudioRequest),
-    /// No card: what is played is heard again (`offhook echo`).
-    #[cfg(feature = "tools")]
-    Echo {
-        /// Frames a second.
-        rate_hz: u32,
-        /// Period in ms.
-        period_ms: u32,
-    },
-}
-
-impl CardSource {
-    fn open(&self) -> Opened {
-        match self {
-            Self::Board(request) => board::audio::open(request),
-            #[cfg(feature = "tools")]
-            Self::Echo { rate_hz, period_ms } => {
-                Ok(Box::new(EchoCard::open(*rate_hz, *period_ms)?))
-            }
-        }
-    }
-
-    fn name(&self) -> String {
-        match self {
-            Self::Board(request) if request.capture == request.playback => request.capture.clone(),
-            Self::Board(request) => format!("{} / {}", request.capture, request.playback),
-            #[cfg(feature = "tools")]
-            Self::Echo { .. } => "echo".into(),
-        }
-    }
-}
+/// What the card is for whose clock paces the engine.
+pub(super) const HANDSET: &str = "handset";
 
 /// What is known of the card.
 pub(super) struct Card {
     source: CardSource,
+    /// What it is for, as status and log name it.
+    uses: &'static str,
+    /// Which cards it was, the last time it was there.
+    known: KnownCards,
     /// The card is with the audio thread.
     present: bool,
     /// What is wrong, logged once each time it changes.
@@ -60,16 +28,22 @@ pub(super) struct Card {
     next_try: Instant,
     trying: Option<oneshot::Receiver<Opened>>,
     losses: u64,
-    /// Rate in Hz and frames a period the engine runs at.
+    /// Rate in Hz and frames a period; the engine runs at those of the handset's.
     format: (u32, usize),
 }
 
 impl Card {
     /// Opens the card for the first time; a phone without one runs, and looks for it.
-    pub(super) fn open(source: CardSource, now: Instant) -> (Self, Option<Box<dyn AudioDevice>>) {
-        let opened = source.open();
+    pub(super) fn open(
+        source: CardSource,
+        uses: &'static str,
+        now: Instant,
+    ) -> (Self, Option<Box<dyn AudioDevice>>) {
+        let opened = source.open(&KnownCards::default());
         let mut card = Self {
             source,
+            uses,
+            known: KnownCards::default(),
             present: opened.is_ok(),
             fault: None,
             next_try: now + RETRY,
@@ -77,16 +51,24 @@ impl Card {
             losses: 0,
             format: (0, 0),
         };
-        let device = opened
-            .map_err(|error| card.set_fault(&error.to_string()))
-            .ok();
-        (card, device)
+        match opened {
+            Ok((device, known)) => {
+                card.known = known;
+                (card, Some(device))
+            }
+            Err(error) => {
+                card.set_fault(&error.to_string());
+                (card, None)
+            }
+        }
     }
 
     /// Rate in Hz and period in ms asked for.
     pub(super) fn wanted(&self) -> (u32, u32) {
         match &self.source {
-            CardSource::Board(request) => (request.rate_hz, request.period_ms),
+            CardSource::Board(request, _) | CardSource::Output(request) => {
+                (request.rate_hz, request.period_ms)
+            }
             #[cfg(feature = "tools")]
             CardSource::Echo { rate_hz, period_ms } => (*rate_hz, *period_ms),
         }
@@ -109,7 +91,7 @@ impl Card {
     /// It is a device, not files.
     pub(super) fn is_real(&self) -> bool {
         match &self.source {
-            CardSource::Board(request) => {
+            CardSource::Board(request, _) | CardSource::Output(request) => {
                 !request.playback.starts_with("wav:") && request.playback != "null"
             }
             #[cfg(feature = "tools")]
@@ -135,9 +117,27 @@ impl Card {
         }
     }
 
+    /// The same for whoever asks for all cards.
+    pub(super) fn card_status(&self) -> CardStatus {
+        let (rate_hz, period) = self.format;
+        CardStatus {
+            uses: self.uses.to_owned(),
+            device: self.status(),
+            present: self.present,
+            rate_hz,
+            period_ms: 1000.0 * period as f64 / f64::from(rate_hz.max(1)),
+            losses: self.losses,
+        }
+    }
+
     fn set_fault(&mut self, what: &str) {
         if self.fault.as_deref() != Some(what) {
-            tracing::error!("sound card: {what}; calls go on in silence, trying again each second");
+            let meanwhile = match self.uses {
+                HANDSET => "calls go on in silence",
+                _ => "the handset's card takes its place",
+            };
+            let uses = self.uses;
+            tracing::error!("{uses}'s sound card: {what}; {meanwhile}, trying again each second");
             self.fault = Some(what.to_owned());
         }
     }
@@ -177,10 +177,12 @@ impl Card {
                 Err(oneshot::error::TryRecvError::Closed) => self.next_try = now + RETRY,
             },
             None if now >= self.next_try => {
-                let source = self.source.clone();
+                let (source, known) = (self.source.clone(), self.known.clone());
                 let (reply, attempt) = oneshot::channel();
                 // No one waits any longer only when the phone is gone.
-                match on_own_thread("offhook-open", move || drop(reply.send(source.open()))) {
+                match on_own_thread("offhook-open", move || {
+                    drop(reply.send(source.open(&known)));
+                }) {
                     Ok(()) => self.trying = Some(attempt),
                     Err(error) => {
                         self.set_fault(&format!("no thread to open it: {error}"));
@@ -196,8 +198,9 @@ impl Card {
     fn opened(&mut self, opened: Opened, now: Instant) -> Option<Box<dyn AudioDevice>> {
         self.next_try = now + RETRY;
         match opened {
-            Ok(device) => {
+            Ok((device, known)) => {
                 tracing::info!("sound card {} is back", self.name());
+                self.known = known;
                 self.present = true;
                 self.fault = None;
                 Some(device)

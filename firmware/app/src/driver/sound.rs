@@ -18,16 +18,18 @@ use board::audio::AudioDevice;
 use config::EchoCancelling;
 use control::Transmit;
 use control::{AudioStatus, Control, IoCounters};
-use media::{EchoCanceller, EchoMode, Engine, VoiceOptions, VoiceProcessor};
+use media::{EchoCanceller, EchoMode, Engine, EngineConfig, VoiceOptions, VoiceProcessor};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-use super::card::{Card, CardSource};
+use super::card::{Card, HANDSET};
+use super::further::Further;
 use super::wait;
 use crate::audio_thread::{
-    self, AudioCommand, AudioLink, AudioReport, AudioThreadError, Datagram, LossReason, Rights,
-    engine_for,
+    self, AudioCommand, AudioLink, AudioReport, AudioThreadError, Datagram, FurtherCard,
+    LossReason, Rights, engine_for,
 };
+use crate::card_source::{CardSource, FurtherSource};
 use crate::header_capture::HeaderCapture;
 use crate::net::paging::group_socket;
 use crate::net::ports::RtpPorts;
@@ -36,6 +38,9 @@ use crate::net::ports::RtpPorts;
 pub(super) struct Sound {
     link: AudioLink,
     card: Card,
+    further: Vec<Further>,
+    /// What the engine runs at.
+    engine: EngineConfig,
     ports: RtpPorts,
     sidetone_db: Option<i8>,
     echo: Option<EchoMode>,
@@ -54,12 +59,13 @@ impl Sound {
     /// Opens the card and starts the audio thread.
     pub(super) fn start(
         source: CardSource,
+        further: Vec<FurtherSource>,
         config: &config::Config,
         now: Instant,
     ) -> Result<(Self, JoinHandle<()>), AudioThreadError> {
         let sidetone_db = config.audio.sidetone_db;
         let (link, side) = audio_thread::link()?;
-        let (mut card, device) = Card::open(source, now);
+        let (mut card, device) = Card::open(source, HANDSET, now);
         let echo = match config.board.audio.echo_canceller {
             EchoCancelling::Off => None,
             EchoCancelling::Auto => Some(EchoMode::Auto),
@@ -73,14 +79,19 @@ impl Sound {
             noise_gate: config.board.audio.noise_gate,
         };
         let engine = with_voice_processor(with_echo_canceller(engine, echo), voice);
-        card.set_format(engine.config().rate_hz, engine.config().period_frames);
+        let format = engine.config();
+        card.set_format(format.rate_hz, format.period_frames);
         let shared = Arc::clone(link.shared());
         let audio_loop = audio_thread::AudioLoop::new(side, Box::new(engine), device, now)?;
         let (thread, rights) = audio_thread::start(audio_loop, shared)?;
         let network = &config.network;
-        let sound = Self {
+        let open = |source| Further::open(source, now);
+        let (further, devices): (Vec<_>, Vec<_>) = further.into_iter().map(open).unzip();
+        let mut sound = Self {
             link,
             card,
+            further,
+            engine: format,
             ports: RtpPorts::new(
                 network.bind,
                 network.rtp_ports,
@@ -95,6 +106,11 @@ impl Sound {
             notices: VecDeque::new(),
             capture: None,
         };
+        for (index, device) in devices.into_iter().enumerate() {
+            if let Some(device) = device {
+                sound.give_further(index, device, now);
+            }
+        }
         Ok((sound, thread))
     }
 
@@ -224,6 +240,9 @@ impl Sound {
                 AudioReport::SocketsReturned(pair) => drop(pair),
                 AudioReport::EngineReturned(engine) => drop(engine),
                 AudioReport::CardReturned(device, reason) => self.card_lost(device, reason, now),
+                AudioReport::FurtherReturned(card, reason) => {
+                    self.further_returned(*card, reason, now);
+                }
             }
         }
         self.collect_headers(now);
@@ -245,6 +264,13 @@ impl Sound {
         self.link.flush();
         if let Some(device) = self.card.look(now) {
             self.card_found(device, control, now);
+        }
+        for index in 0..self.further.len() {
+            if let Some(device) = self.further[index].look(now) {
+                self.give_further(index, device, now);
+                let found = format!("found: {}", self.further[index].name());
+                self.notices.push_back(found);
+            }
         }
     }
 
@@ -288,6 +314,7 @@ impl Sound {
             let engine = with_echo_canceller(engine, self.echo);
             let engine = with_voice_processor(engine, self.voice);
             self.card.set_format(format.0, format.1);
+            self.engine = engine.config();
             self.link
                 .send(AudioCommand::Card(device, Some(Box::new(engine))));
             control.handle_card(format.0, format.1, now);
@@ -296,15 +323,45 @@ impl Sound {
             .push_back(format!("found: {}", self.card.name()));
     }
 
+    /// Gives the audio thread a further card, made for the engine there is.
+    fn give_further(&mut self, index: usize, device: Box<dyn AudioDevice>, now: Instant) {
+        let Some(further) = self.further.get_mut(index) else {
+            return;
+        };
+        if let Some(card) = further.card_for(device, self.engine, now) {
+            self.link.send(AudioCommand::Further(Box::new(card)));
+        }
+    }
+
+    /// A further card is lost; or the engine it was made for is no more.
+    fn further_returned(&mut self, card: FurtherCard, reason: LossReason, now: Instant) {
+        let card_use = card.card_use();
+        let index = self
+            .further
+            .iter()
+            .position(|further| further.is_for(card_use));
+        let Some(index) = index else { return };
+        let device = card.into_device();
+        if reason == LossReason::Replaced {
+            self.give_further(index, device, now);
+        } else if let Some(what) = self.further[index].handle_lost(device, reason, now) {
+            self.notices.push_back(format!("lost: {what}"));
+        }
+    }
+
     /// Gives `Control` what was counted here, for its status.
     pub(super) fn report_to(&self, control: &mut Control) {
         let shared = self.link.shared();
         let (rate, period) = self.card.format();
         control.set_audio(AudioStatus {
             device: self.card.status(),
+            cards: std::iter::once(self.card.card_status())
+                .chain(self.further.iter().map(Further::card_status))
+                .collect(),
             rt: shared.realtime() && !crate::realtime::was_demoted(),
             period_ms: 1000.0 * period as f64 / f64::from(rate.max(1)),
             xruns: shared.xruns(),
+            wake_ups: shared.wake_ups(),
             ..AudioStatus::default()
         });
         control.set_io_counters(IoCounters {
@@ -313,7 +370,8 @@ impl Sound {
             audio_commands_dropped: self.link.dropped(),
             media_floods: shared.floods(),
             send_errors: shared.send_errors(),
-            device_losses: self.card.losses(),
+            device_losses: self.card.losses()
+                + self.further.iter().map(Further::losses).sum::<u64>(),
             useless_wakes: shared.useless_wakes(),
             datagrams_dropped: shared.datagrams_dropped(),
         });

@@ -12,7 +12,8 @@ use config::schema::Hardware;
 use control::readable::OneLineWriter;
 
 use super::{log_to_stderr, start_log, whole_phone};
-use crate::driver::{self, CardSource, Setup};
+use crate::card_source::CardSource;
+use crate::driver::{self, Setup};
 use crate::hardware::{override_profile, overrides};
 use crate::panel::PanelError;
 use crate::provision::ConfigPaths;
@@ -91,6 +92,7 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), SetupError> {
         period_ms: audio.period_ms.unwrap_or(5),
     };
     driver::run(Setup {
+        further_cards: Vec::new(),
         card,
         board: None,
         display: None,

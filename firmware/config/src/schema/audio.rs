@@ -9,8 +9,18 @@ pub struct AudioSettings {
     pub card: Option<String>,
     /// Which channel is the microphone, where that is not what the board's profile says.
     pub microphone_channel: Option<MicrophoneChannel>,
+    /// The card one talks by without the handset; absent: the handset's.
+    pub speaker_card: Option<String>,
+    /// Its microphone, where that is another device; `silence`: the handset's stays in use.
+    pub speaker_microphone: Option<String>,
+    /// Which channel that microphone is on.
+    pub speaker_microphone_channel: MicrophoneChannel,
+    /// The card that plays the bell; absent: the handset's.
+    pub ringer_card: Option<String>,
     /// Gain of the microphone in dB.
     pub microphone_db: i8,
+    /// The same while one talks hands-free; absent: as `microphone_db`.
+    pub speaker_microphone_db: Option<i8>,
     /// Gain of what the handset's ear hears, in dB.
     pub earpiece_db: i8,
     /// The same while one talks hands-free.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use types::{Country, DtmfMethod, Transport};
+use types::{Country, DtmfMethod, MicrophoneChannel, Transport};
 
 use super::{
     Account, Actions, Audio, AudioSettings, BlockAction, Board, Call, Codecs, Config, Control,
@@ -123,7 +123,12 @@ pub(crate) fn blank() -> Config {
         audio: AudioSettings {
             card: None,
             microphone_channel: None,
+            speaker_card: None,
+            speaker_microphone: None,
+            speaker_microphone_channel: MicrophoneChannel::Mix,
+            ringer_card: None,
             microphone_db: 0,
+            speaker_microphone_db: None,
             earpiece_db: 0,
             speaker_db: 0,
             ringer_db: 0,

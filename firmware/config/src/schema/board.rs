@@ -27,6 +27,10 @@ pub struct Audio {
     pub rate_hz: Option<u32>,
     /// Period in milliseconds, 2 to 20.
     pub period_ms: Option<u32>,
+    /// Rate in Hz asked of the hands-free speaker's card; absent: `rate_hz`.
+    pub speaker_rate_hz: Option<u32>,
+    /// Its period in milliseconds; absent: `period_ms`.
+    pub speaker_period_ms: Option<u32>,
     /// Level of key tones and call-progress tones in dBm0, −30 to −3.
     pub tone_level_dbm0: Option<i8>,
     /// Whether the loudspeaker's sound is taken out of the microphone's.

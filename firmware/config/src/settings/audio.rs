@@ -19,10 +19,37 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, v| c.audio.microphone_channel = MicrophoneChannel::from_name(&v.text()),
         "Where one microphone stands on a stereo bus, its channel: `mix`, the mean of both, is \
          half its level with the other channel's noise."),
+    setting(Section::Audio, "speaker_card", ValueKind::Device(false),
+        WhenUnset::Means("one talks hands-free by the handset's card"),
+        "\"hw:CARD=Speaker,DEV=0\"",
+        |c, v| c.audio.speaker_card = Some(v.text()),
+        "The sound card for talking without the handset, with its microphone. It has a clock, a \
+         rate and a period of its own; the hands-free key moves a call from one card to the other. \
+         While it is not there, the handset's card is used."),
+    setting(Section::Audio, "speaker_microphone", ValueKind::Device(true),
+        WhenUnset::Means("the microphone of `speaker_card`"), "\"hw:CARD=Webcam,DEV=0\"",
+        |c, v| c.audio.speaker_microphone = Some(v.text()),
+        "Its microphone, where that is another device. `silence`: it has none, and the handset's \
+         stays in use."),
+    setting(Section::Audio, "speaker_microphone_channel",
+        ValueKind::Choice(&["left", "right", "mix"]), WhenUnset::Default("\"mix\""), "\"left\"",
+        |c, v| c.audio.speaker_microphone_channel =
+            MicrophoneChannel::from_name(&v.text()).unwrap_or(MicrophoneChannel::Mix),
+        "As `microphone_channel`, of that microphone."),
+    setting(Section::Audio, "ringer_card", ValueKind::Device(false),
+        WhenUnset::Means("the handset's card"), "\"hw:CARD=Headphones,DEV=0\"",
+        |c, v| c.audio.ringer_card = Some(v.text()),
+        "The sound card that plays the bell. Where it is named, the bell is a sound, unless \
+         `board.ringer` says something else. It may be the same as `speaker_card`. While it is not \
+         there, the handset's card rings."),
     setting(Section::Audio, "microphone_db", ValueKind::Number(-40, 40), WhenUnset::Default("0"),
         "12",
         |c, v| c.audio.microphone_db = v.number() as i8,
         "Gain of the microphone in dB, besides what the card's own mixer does."),
+    setting(Section::Audio, "speaker_microphone_db", ValueKind::Number(-40, 40),
+        WhenUnset::Means("as `microphone_db`"), "20",
+        |c, v| c.audio.speaker_microphone_db = Some(v.number() as i8),
+        "The same while one talks hands-free."),
     setting(Section::Audio, "earpiece_db", ValueKind::Number(-40, 20), WhenUnset::Default("0"),
         "-6",
         |c, v| c.audio.earpiece_db = v.number() as i8,

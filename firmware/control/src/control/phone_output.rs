@@ -80,7 +80,7 @@ impl Control {
                 microphone_db: levels.microphone_db,
                 ear_db: levels.ear_db,
                 ringer_db: levels.ringer_db,
-                sidetone: !levels.hands_free,
+                hands_free: levels.hands_free,
             })),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
             phone::Output::Maintenance(what) => self.outbox.push(Output::Maintenance(what)),

@@ -114,8 +114,8 @@ impl Filter {
         &self.residual
     }
 
-    /// One block: `microphone` becomes the error.
-    pub(super) fn process(&mut self, reference: &[f32], microphone: &mut [f32]) {
+    /// One block: `microphone` becomes the error. `learns`: it says something of the way.
+    pub(super) fn process(&mut self, reference: &[f32], microphone: &mut [f32], learns: bool) {
         let (hop, bins) = (self.hop, self.bins);
         self.reference.copy_within(hop.., 0);
         self.reference[hop..].copy_from_slice(reference);
@@ -148,7 +148,9 @@ impl Filter {
         self.time[..hop].fill(0.0);
         self.time[hop..].copy_from_slice(microphone);
         self.transform.forward(&mut self.time, &mut self.error);
-        self.adapt();
+        if learns {
+            self.adapt();
+        }
     }
 
     fn adapt(&mut self) {

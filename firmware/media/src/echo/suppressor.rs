@@ -11,6 +11,10 @@ use crate::spectrum::Bin;
 
 /// A bin is lowered by 28 dB at most.
 const LEAST_GAIN: f32 = 0.04;
+/// By 40 dB where the echo overdrove the microphone: what is left of it then is a rattle. And how
+/// much more than what is there is taken for it.
+const LEAST_GAIN_DISTORTED: f32 = 0.01;
+const DISTORTED_WEIGHT: f32 = 8.0;
 /// Weights of the two estimates of the residual: an echo taken for speech is heard less than speech
 /// taken for an echo.
 const UNCERTAINTY_WEIGHT: f32 = 0.4;
@@ -95,7 +99,14 @@ impl Suppressor {
     }
 
     /// One block of the filter's error; it comes out a block later.
-    pub(super) fn process(&mut self, sound: &mut [f32], echo: &[Bin], residual: &[f32]) {
+    /// `overdriven`: the microphone was, so that the error is no echo of a linear way.
+    pub(super) fn process(
+        &mut self,
+        sound: &mut [f32],
+        echo: &[Bin],
+        residual: &[f32],
+        overdriven: bool,
+    ) {
         self.overlapped.analyse(sound.iter().copied());
         let leakage = self.leakage(echo);
         self.block = self.block.wrapping_add(1);
@@ -105,7 +116,15 @@ impl Suppressor {
             self.heard = self.heard.saturating_add(1);
         }
         let old = self.heard.min(YOUNG_BLOCKS) as f32 / YOUNG_BLOCKS as f32;
-        let weight = (1.0 + YOUNG_WEIGHT * (1.0 - old)) * (1.0 + ALONE_WEIGHT * self.alone(power));
+        let weight = (1.0 + YOUNG_WEIGHT * (1.0 - old))
+            * (1.0 + ALONE_WEIGHT * self.alone(power, overdriven));
+        // By what the loudspeaker played, not by someone who shouts into it.
+        let distorted = overdriven && 0.5 * power > self.error();
+        let least = if distorted {
+            LEAST_GAIN_DISTORTED
+        } else {
+            LEAST_GAIN
+        };
         for (((bin, band), echo), residual) in self
             .overlapped
             .spectrum
@@ -114,21 +133,33 @@ impl Suppressor {
             .zip(echo)
             .zip(residual)
         {
+            let own = bin.norm_sqr() + 1.0;
             let left = (UNCERTAINTY_WEIGHT * residual)
                 .max(LEAKAGE_WEIGHT * leakage * 0.5 * echo.norm_sqr());
-            *bin *= band.gain(bin.norm_sqr() + 1.0, weight * left, renew);
+            let left = if distorted {
+                DISTORTED_WEIGHT * own
+            } else {
+                weight * left
+            };
+            *bin *= band.gain(own, left, least, renew);
         }
         self.overlapped.synthesise(|n, sample| sound[n] = sample);
     }
 
     /// How sure it is, from 0 to 1, that there is nothing but echo; `echo` is its power.
-    fn alone(&mut self, echo: f32) -> f32 {
-        let error: f32 = self.overlapped.spectrum.iter().map(Bin::norm_sqr).sum();
+    fn alone(&mut self, echo: f32, overdriven: bool) -> f32 {
+        // What an overdriven microphone adds is no talk.
+        let error = if overdriven { 0.0 } else { self.error() };
         self.error_power = error.max(TALK_KEEP * self.error_power);
         self.echo_power = (0.5 * echo).max(TALK_KEEP * self.echo_power);
         let share = self.error_power / (self.echo_power + self.overlapped.hop() as f32);
         let sure = (ALONE / share.max(1e-9)).min(1.0);
         sure * sure
+    }
+
+    /// Power of the last block's error.
+    fn error(&self) -> f32 {
+        self.overlapped.spectrum.iter().map(Bin::norm_sqr).sum()
     }
 
     /// Which part of the echo is left: how much the error's power follows that of the echo. Each
@@ -160,7 +191,7 @@ impl Suppressor {
 
 impl Band {
     /// The gain for a bin of this power, of which about `residual` is echo.
-    fn gain(&mut self, power: f32, residual: f32, renew: bool) -> f32 {
+    fn gain(&mut self, power: f32, residual: f32, least_gain: f32, renew: bool) -> f32 {
         self.least = self.least.min(self.mean_error.max(1.0));
         self.noise = self.noise.min(self.least);
         if renew {
@@ -171,7 +202,7 @@ impl Band {
         let prior = CLEAN_KEEP * self.clean / residual
             + (1.0 - CLEAN_KEEP) * (power / residual - 1.0).max(0.0);
         // What is left is never below the noise of the room, which would come and go.
-        let least = (self.noise / power).sqrt().clamp(LEAST_GAIN, 1.0);
+        let least = (self.noise / power).sqrt().clamp(least_gain, 1.0);
         let gain = (prior / (1.0 + prior)).max(least);
         self.clean = gain * gain * power;
         gain

@@ -80,8 +80,10 @@ impl Phone {
         } else {
             set.earpiece_db.saturating_add(keyed.earpiece_db)
         };
+        let of_speaker = set.speaker_microphone_db.filter(|_| hands_free);
+        let microphone_db = of_speaker.unwrap_or(set.microphone_db);
         Levels {
-            microphone_db: set.microphone_db.saturating_add(keyed.microphone_db),
+            microphone_db: microphone_db.saturating_add(keyed.microphone_db),
             ear_db,
             ringer_db: set.ringer_db.saturating_add(keyed.ringer_db),
             hands_free,

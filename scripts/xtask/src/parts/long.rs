@@ -40,6 +40,18 @@ const LONG: &[LongTest] = &[
         in_network: false,
     },
     LongTest {
+        program: "media::lib",
+        filter: "talk_makes_at_most_one_digit",
+        environment: &[("OFFHOOK_TALK_OFF_HOURS", "8")],
+        in_network: false,
+    },
+    LongTest {
+        program: "tests::peers",
+        filter: "real_time::",
+        environment: &[("OFFHOOK_REAL_TIME_SECONDS", "600")],
+        in_network: true,
+    },
+    LongTest {
         program: "tests::peers",
         filter: FLEET,
         environment: &[],

@@ -16,26 +16,32 @@ struct Shared {
     done: AtomicBool,
 }
 
-/// A mouth and an ear at the phone's card, 48 kHz.
+/// A mouth and an ear at one of the phone's cards.
 pub(crate) struct Loopback {
+    rate_hz: u32,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Loopback {
-    /// Opens the card's far side and begins to listen.
+    /// Opens the far side of the handset's card and begins to listen.
     pub(crate) fn open() -> Self {
-        let name = "hw:Loopback,1,0".to_owned();
+        Self::open_cable(0, 48_000)
+    }
+
+    /// The same on another of the card's cables, at the rate the phone has there.
+    pub(crate) fn open_cable(cable: u32, rate_hz: u32) -> Self {
+        let name = format!("hw:Loopback,1,{cable}");
         let request = AudioRequest {
             capture: name.clone(),
             playback: name,
-            rate_hz: 48_000,
+            rate_hz,
             period_ms: 10,
             periods: 12,
             microphone_channel: types::MicrophoneChannel::Mix,
         };
         let mut card = open(&request).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!(card.format().rate_hz, 48_000);
+        assert_eq!(card.format().rate_hz, rate_hz);
         let shared = Arc::new(Shared::default());
         let inside = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -58,9 +64,15 @@ impl Loopback {
             }
         });
         Self {
+            rate_hz,
             shared,
             thread: Some(thread),
         }
+    }
+
+    /// Frames a second.
+    pub(crate) fn rate_hz(&self) -> u32 {
+        self.rate_hz
     }
 
     /// Says this into the microphone; returns at once.
@@ -76,7 +88,7 @@ impl Loopback {
     /// Listens for a while from now on.
     pub(crate) fn listen(&self, time: Duration) -> Vec<i16> {
         let from = self.shared.heard.lock().unwrap().len();
-        let wanted = from + (time.as_secs_f64() * 48_000.0) as usize;
+        let wanted = from + (time.as_secs_f64() * f64::from(self.rate_hz)) as usize;
         let end = Instant::now() + time * 4;
         while self.shared.heard.lock().unwrap().len() < wanted && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));

@@ -19,6 +19,7 @@
     reason = "a test fails by panicking and reports by printing"
 )]
 
+mod cards;
 mod check;
 mod chip;
 mod devices;
@@ -41,7 +42,7 @@ type Test = (&'static str, fn(&Chip));
 fn main() -> ExitCode {
     entropy::seed();
     let chip = Chip::create();
-    let tests: [Test; 16] = [
+    let tests: [Test; 18] = [
         (
             "devices::the_hook_reports_its_level_and_its_moves",
             devices::hook,
@@ -78,6 +79,14 @@ fn main() -> ExitCode {
             story::lamps_follow_the_watched_phones,
         ),
         ("story::booted_off_hook", story::booted_off_hook),
+        (
+            "cards::a_call_moves_between_the_cards",
+            cards::a_call_moves_between_the_cards,
+        ),
+        (
+            "cards::half_a_minute_under_load",
+            cards::half_a_minute_under_load,
+        ),
         (
             "story::a_line_held_by_another_is_reported",
             story::busy_line,

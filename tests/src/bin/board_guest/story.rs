@@ -16,22 +16,30 @@ use crate::loopback::Loopback;
 use crate::phone::Phone;
 
 const PHONE_SIP: u16 = 5062;
-const ECHO_SIP: u16 = 5072;
+pub(crate) const ECHO_SIP: u16 = 5072;
 const CALLER_SIP: u16 = 5082;
 
-fn ms(n: u64) -> Duration {
+/// Where the phone under test has its files.
+pub(crate) const PHONE_DIR: &str = "/tmp/phone";
+
+pub(crate) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
 /// The phone under test, on the simulated board.
 fn desk_phone() -> Phone {
-    let dir = Path::new("/tmp/phone");
-    let config = write_config(dir, PHONE_SIP, "gpio-sim", ECHO_SIP, ["", ""]);
+    desk_phone_with("")
+}
+
+/// The same with more in its configuration.
+pub(crate) fn desk_phone_with(more: &str) -> Phone {
+    let dir = Path::new(PHONE_DIR);
+    let config = write_config(dir, PHONE_SIP, "gpio-sim", ECHO_SIP, ["", more]);
     Phone::start(dir, &["run", "--config", &config])
 }
 
 /// Something to call: it answers at once and says what it hears.
-fn echo_phone() -> Phone {
+pub(crate) fn echo_phone() -> Phone {
     let dir = Path::new("/tmp/echo");
     let config = write_config(dir, ECHO_SIP, "sim", 9, ["", ""]);
     Phone::start(dir, &["echo", "--config", &config])
@@ -64,7 +72,7 @@ fn write_config(
     file.display().to_string()
 }
 
-fn is(event: &Value, name: &str, key: &str, value: &str) -> bool {
+pub(crate) fn is(event: &Value, name: &str, key: &str, value: &str) -> bool {
     event["event"] == name && event[key] == value
 }
 
@@ -89,21 +97,22 @@ fn assert_dial_tone(heard: &[i16]) {
 
 /// Three seconds of speech, no wider than the codec: the recorded sentence where the data is at
 /// hand, else the simulator's own voice.
-fn speech() -> Vec<i16> {
+fn speech(rate_hz: u32) -> Vec<i16> {
     let signal = data::path("speech/core/f1_8k.wav")
-        .and_then(|path| Source::wav(&path, 48_000).ok())
-        .unwrap_or_else(|| Source::voice(11, 48_000));
-    let mut sound = vec![0; 48_000 * 3];
+        .and_then(|path| Source::wav(&path, rate_hz).ok())
+        .unwrap_or_else(|| Source::voice(11, rate_hz));
+    let mut sound = vec![0; rate_hz as usize * 3];
     signal.read(0, &mut sound);
     sound
 }
 
 /// Speaks into the card and finds it back. A machine too busy for sound loses some of it: each part
 /// is looked for by itself, and it may be said four times.
-fn assert_echo(loopback: &Loopback) {
+pub(crate) fn assert_echo(loopback: &Loopback) {
+    let rate_hz = loopback.rate_hz();
     let said = Clip {
-        rate_hz: 48_000,
-        samples: speech(),
+        rate_hz,
+        samples: speech(rate_hz),
     };
     let mut last = Vec::new();
     for _ in 0..4 {
@@ -112,7 +121,7 @@ fn assert_echo(loopback: &Loopback) {
         let parts = align_parts(
             &said,
             &Clip {
-                rate_hz: 48_000,
+                rate_hz,
                 samples: heard,
             },
             0.5,

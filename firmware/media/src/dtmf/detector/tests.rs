@@ -270,3 +270,71 @@ fn speech_is_no_digit() {
         }
     }
 }
+
+/// A recorded voice at 8 kHz, talking so much faster: its partials then lie elsewhere.
+fn voice(path: &std::path::Path, speed_percent: u32) -> Vec<i16> {
+    let mut wav = hound::WavReader::open(path).unwrap();
+    let spec = wav.spec();
+    let channels = usize::from(spec.channels);
+    // Some files end before their header says.
+    let samples = wav.samples::<i16>().map_while(Result::ok);
+    let said: Vec<i16> = samples.step_by(channels.max(1)).collect();
+    let mut convert = crate::resample::Push::new(
+        // A whole number of steps: the filter's table stays small.
+        (spec.sample_rate * speed_percent / 100).next_multiple_of(200),
+        8_000,
+        said.len().min(48_000),
+    )
+    .unwrap();
+    let mut heard = Vec::new();
+    for block in said.chunks(48_000) {
+        let mut out = vec![0; convert.output_max(block.len())];
+        let made = convert.process(block, &mut out);
+        heard.extend_from_slice(&out[..made]);
+    }
+    heard
+}
+
+/// Talk-off: in an hour of talk one false digit at most. Each voice there is talks at many speeds
+/// and levels until the time is over; `make test-long` takes hours of it.
+#[test]
+fn talk_makes_at_most_one_digit_an_hour() {
+    let name = "talk_makes_at_most_one_digit_an_hour";
+    let hours = std::env::var("OFFHOOK_TALK_OFF_HOURS");
+    let hours: f64 = hours.map_or(0.1, |text| text.parse().unwrap());
+    let Some(folder) = testkit::data::find(name, "speech") else {
+        return;
+    };
+    let is_voice = |path: &std::path::PathBuf| {
+        path.extension().is_some_and(|end| end == "wav")
+            && !path.to_string_lossy().contains("noise")
+    };
+    let voices: Vec<_> = testkit::data::files(&folder)
+        .into_iter()
+        .filter(is_voice)
+        .collect();
+    assert!(voices.len() > 10, "{voices:?}");
+    let (mut samples, mut digits) = (0, Vec::new());
+    let speeds = (0..).map(|n: u32| 100 + n * 37 % 71);
+    'talk: for speed in speeds {
+        for path in &voices {
+            let gain = [0.2, 1.0, 2.5][(speed as usize + samples) % 3];
+            let said: Vec<i16> = voice(path, speed)
+                .into_iter()
+                .map(|x| (f32::from(x) * gain) as i16)
+                .collect();
+            let heard = hear(&said, 8_000);
+            if !heard.is_empty() {
+                println!("{}, {speed} %: {heard:?}", path.display());
+                digits.extend(heard);
+            }
+            samples += said.len();
+            if samples as f64 >= hours * 3_600.0 * 8_000.0 {
+                break 'talk;
+            }
+        }
+    }
+    let talked = samples as f64 / 8_000.0 / 3_600.0;
+    println!("{} false digits in {talked:.2} hours of talk", digits.len());
+    assert!(digits.len() as f64 <= talked, "{digits:?}");
+}
