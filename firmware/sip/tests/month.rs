@@ -90,7 +90,8 @@ struct Month {
     looks: u64,
     /// Both servers are gone until then.
     dark_until: Time,
-    /// What came between: hours without any server, servers that died, other addresses, a neighbour's packets.
+    /// What came between: hours without any server, servers that died, other addresses, packets
+    /// of a neighbour.
     dark: u64,
     outages: u64,
     moves: u64,
