@@ -16,6 +16,7 @@ mod echo;
 mod graph;
 mod header_capture;
 pub mod identity;
+mod lldp;
 mod net;
 mod output;
 #[cfg(feature = "tools")]
