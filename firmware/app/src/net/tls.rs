@@ -35,8 +35,8 @@ use complaint::About;
 pub(crate) use files::AnchorSource;
 use files::{FileError, Own, certificates};
 pub(crate) use verify::Anchors;
-use verify::{Clients, Servers, Signatures, Wanted};
-pub(crate) use verify::{Fingerprint, fingerprint};
+use verify::{Clients, Servers, Wanted};
+pub(crate) use verify::{Fingerprint, KnownServer, Signatures, fingerprint};
 
 /// Servers whose settings (and sessions to be resumed) are kept.
 const MAX_CONFIGS: usize = 32;
