@@ -125,14 +125,7 @@ Acquire::Check-Valid-Until "false"; Acquire::GzipIndexes "true"; Debug::NoLockin
 
     def binaries(self, packages, alone=()):
         """Paths of these packages and of all they need, by Debian's own resolver for a machine that has nothing; `alone`: only themselves."""
-        planned = self.run("apt-get", "-q", "--simulate", "install", *packages)
-        names = [f"{package}_{version.replace(':', '%3a')}_{architecture}.deb"
-                 for package, version, architecture in re.findall(r"^Inst (\S+) \((\S+) .*\[(\w+)\]\)", planned.stdout, re.M)]
-        if planned.returncode or not names:
-            raise Missing(f"Debian's {SUITE} cannot give {' '.join(packages)}: {planned.stderr.strip()}")
-        fetched = self.run("apt-get", "-q", "-y", "--download-only", "install", *packages)
-        if fetched.returncode:
-            raise Missing(f"{' '.join(packages)} could not be downloaded: {fetched.stderr.strip()}")
+        names = self.resolved(packages) if packages else []
         archives = os.path.join(self.folder, "archives")
         for package in alone:
             shown = self.run("apt-get", "-q", "--print-uris", "download", package, folder="/")
@@ -141,3 +134,15 @@ Acquire::Check-Valid-Until "false"; Acquire::GzipIndexes "true"; Debug::NoLockin
                 raise Missing(f"Debian's {SUITE} cannot give {package}: {shown.stderr.strip()}")
             names.append(name[1])
         return [os.path.join(archives, name) for name in names]
+
+    def resolved(self, packages):
+        """The names of these packages' files and of all they need, downloaded."""
+        planned = self.run("apt-get", "-q", "--simulate", "install", *packages)
+        names = [f"{package}_{version.replace(':', '%3a')}_{architecture}.deb"
+                 for package, version, architecture in re.findall(r"^Inst (\S+) \((\S+) .*\[(\w+)\]\)", planned.stdout, re.M)]
+        if planned.returncode or not names:
+            raise Missing(f"Debian's {SUITE} cannot give {' '.join(packages)}: {planned.stderr.strip()}")
+        fetched = self.run("apt-get", "-q", "-y", "--download-only", "install", *packages)
+        if fetched.returncode:
+            raise Missing(f"{' '.join(packages)} could not be downloaded: {fetched.stderr.strip()}")
+        return names

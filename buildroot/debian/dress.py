@@ -261,16 +261,25 @@ def rust_version(manager):
     return apt.upstream(re.sub(r"\+b\d+$", "", found[1]))
 
 
-def firmware(out, manager, package, work):
-    debs = manager.binaries([], [package])
-    unpack(work, debs)
-    return {os.path.basename(debs[0]).split("_")[0]: {"version": os.path.basename(debs[0]).split("_")[1], "sha256": apt.sha256(debs[0])}}
+def firmware(manager, package, work):
+    """Unpacks one package of firmware as it is, with its copyright file, which every image must carry."""
+    deb, = manager.binaries([], [package])
+    subprocess.run(["dpkg-deb", "-x", deb, work], check=True)
+    return {package: {"version": os.path.basename(deb).split("_")[1].replace("%3a", ":"), "sha256": apt.sha256(deb)}}
+
+
+def licence(work, package, to):
+    """The package's own words about its licence; without them nothing is built."""
+    path = os.path.join(work, f"usr/share/doc/{package}/copyright")
+    if not os.path.exists(path):
+        raise apt.Missing(f"{package} has no copyright file: it is laid out in another way")
+    shutil.copyfile(path, to)
 
 
 def boot_firmware(out, manager, archive):
     """raspi-firmware: start*.elf, fixup*.dat, bootcode.bin. It has hardly any overlay: the one that config.txt asks for is ours."""
     with tempfile.TemporaryDirectory(dir=out) as work:
-        versions = firmware(out, manager, "raspi-firmware", os.path.join(work, "deb"))
+        versions = firmware(manager, "raspi-firmware", os.path.join(work, "deb"))
         top = os.path.join(work, os.path.basename(archive).removesuffix(".tar.gz"))
         os.makedirs(os.path.join(top, "boot/overlays"))
         found = [path for path in glob.glob(os.path.join(work, "deb/usr/lib/raspi-firmware/*")) if path.endswith((".elf", ".dat", ".bin"))]
@@ -280,9 +289,7 @@ def boot_firmware(out, manager, archive):
             shutil.copy(path, os.path.join(top, "boot"))
         subprocess.run(["dtc", "-q", "-@", "-I", "dts", "-O", "dtb", "-o", os.path.join(top, "boot/overlays/ramoops.dtbo"),
                         os.path.join(os.path.dirname(os.path.abspath(__file__)), "rpi/ramoops.dts")], check=True)
-        licence = glob.glob(os.path.join(work, "deb/usr/share/doc/raspi-firmware/copyright")) or [None]
-        with open(os.path.join(top, "boot/LICENCE.broadcom"), "w") as file:
-            file.write(open(licence[0]).read() if licence[0] else "Debian's raspi-firmware; see its copyright file.\n")
+        licence(os.path.join(work, "deb"), "raspi-firmware", os.path.join(top, "boot/LICENCE.broadcom"))
         pack(top, archive)
     return versions
 
@@ -290,7 +297,7 @@ def boot_firmware(out, manager, archive):
 def wifi_firmware(out, manager, archive):
     """firmware-brcm80211: brcmfmac*, cyfmac*."""
     with tempfile.TemporaryDirectory(dir=out) as work:
-        versions = firmware(out, manager, "firmware-brcm80211", os.path.join(work, "deb"))
+        versions = firmware(manager, "firmware-brcm80211", os.path.join(work, "deb"))
         top = os.path.join(work, os.path.basename(archive).removesuffix(".tar.gz"))
         base = next((path for path in ("deb/usr/lib/firmware", "deb/lib/firmware") if os.path.isdir(os.path.join(work, path, "brcm"))), None)
         if not base:
@@ -299,7 +306,22 @@ def wifi_firmware(out, manager, archive):
             os.makedirs(os.path.join(top, "firmware", folder))
             for path in glob.glob(os.path.join(work, base, folder, "*")):
                 shutil.copy(path, os.path.join(top, "firmware", folder), follow_symlinks=os.path.exists(path))
-        with open(os.path.join(top, "LICENSE"), "w") as file:
-            file.write("Debian's firmware-brcm80211; see its copyright file.\n")
+        licence(os.path.join(work, "deb"), "firmware-brcm80211", os.path.join(top, "LICENSE"))
+        pack(top, archive)
+    return versions
+
+
+def regulatory(out, manager, archive):
+    """wireless-regdb's own database and signature, which Debian's package has beside its own."""
+    with tempfile.TemporaryDirectory(dir=out) as work:
+        versions = firmware(manager, "wireless-regdb", os.path.join(work, "deb"))
+        top = os.path.join(work, os.path.basename(archive).removesuffix(".tar.xz"))
+        os.makedirs(top)
+        for name in ("regulatory.db", "regulatory.db.p7s"):
+            path = next(iter(glob.glob(os.path.join(work, f"deb/**/firmware/{name}-upstream"), recursive=True)), None)
+            if not path:
+                raise apt.Missing(f"wireless-regdb has no {name}-upstream: it is laid out in another way")
+            shutil.copy(path, os.path.join(top, name))
+        licence(os.path.join(work, "deb"), "wireless-regdb", os.path.join(top, "LICENSE"))
         pack(top, archive)
     return versions

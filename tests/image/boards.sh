@@ -104,5 +104,27 @@ for profile in "$root"/board/profiles/*/buildroot.config; do
   is "the first stage on p1, where the board wants one" "$(holds 1 bootcode.bin)" "$(grep -q BOOTCODE_BIN=y "$profile/buildroot.config" && echo yes)"
   rm -rf "$out"
 done
+
+# The same inputs give the same bytes: in another folder, with files of another time, in another
+# order, by a machine in another time zone.
+board=reproducible
+made() { # FOLDER TIME ORDER TZ
+  local out=$1 name; mkdir -p "$out/rpi-firmware/overlays"
+  cp "$work/root.squashfs" "$out/rootfs.squashfs"; echo kernel >"$out/Image"
+  for name in $(printf '%s\n' overlays/ramoops.dtbo overlays/a.dtbo overlays/b.dtbo start.elf fixup.dat start_cd.elf fixup_cd.dat bootcode.bin | sort "$3"); do echo "$name" >"$out/rpi-firmware/$name"; done
+  for name in $("$boot_files" "$root/board/profiles/rpi3/config.txt" rpi3 | grep '\.dtb$'); do echo dtb >"$out/$name"; done
+  find "$out" -exec touch -d "$2" {} +
+  TZ=$4 SOURCE_DATE_EPOCH=1700000000 HOST_DIR=/usr OFFHOOK_IMAGE_VERSION=7.8.9 OFFHOOK_UPDATE_CERTIFICATE=$work/certificate OFFHOOK_UPDATE_KEY=$work/key \
+    "$root/buildroot/board/offhook/post-image" "$out" rpi3 >"$work/log" 2>&1 || fail "post-image: $(cat "$work/log")"
+}
+made "$work/one" "2024-01-01 10:00:00" -n Europe/Berlin; sleep 2.1; made "$work/somewhere/else" "2031-05-06 23:30:01" -r Asia/Tokyo
+for name in img img.bmap img.xz img.xz.sha256 manifest.json; do
+  cmp "$work/one/offhook-rpi3-7.8.9.$name" "$work/somewhere/else/offhook-rpi3-7.8.9.$name" >"$work/log" 2>&1 && tried=$((tried + 1)) || fail "the two .$name: $(cat "$work/log")"
+done
+for made in one somewhere/else; do
+  rm -rf "$work/content-${made%/*}"
+  rauc --keyring "$work/certificate" extract "$work/$made/offhook-rpi3-7.8.9.raucb" "$work/content-${made%/*}" >"$work/log" 2>&1 || fail "the bundle: $(cat "$work/log")"
+done
+diff -r "$work/content-one" "$work/content-somewhere" >"$work/log" 2>&1 && tried=$((tried + 1)) || fail "the two bundles: $(cat "$work/log")"
 echo "$tried checks of the images of all boards passed or reported"
 exit $bad

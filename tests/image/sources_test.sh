@@ -36,6 +36,8 @@ case "$*" in
   *update*) ;;
   *source*) file=$(awk -v RS= -v p="Package: ${last%%=*}" -v v="Version: ${last#*=}" 'index($0, p "\n") == 1 && index($0, v "\n")' "$WORK/index" | awk '$2 == 1 && !/debian.tar/ { print $3 }')
             cp "$WORK/debian/$file" . 2>/dev/null || { echo "E: Failed to fetch some archives." >&2; exit 100; } ;;
+  *print-uris*) echo "'file:/nowhere/$last.deb' ${last}_1_all.deb 1" ;;
+  *download*) cp "$WORK/debian/$last.deb" "${last}_1_all.deb" ;;
 esac
 S
 # pip download … -d FOLDER NAME==VERSION
@@ -161,6 +163,47 @@ is "the report: hash" "$report" "$(hash "$work/debian/near_2.0.orig.tar.gz")"
 is "the report: what was done" "$report" "patch dropped: 0002-of-another-version.patch"
 is "the report: PyPI" "$report" '"from": "pypi"'
 is "the report: how many are the very ones" "$report" '"same": 1'
+
+# A Raspberry Pi's firmware and the rules of radio: packages that nothing else is needed for, with their own licence texts.
+deb() { # PACKAGE FILE…
+  local package=$1 file; shift; rm -rf "$work/deb"; mkdir -p "$work/deb/DEBIAN"
+  printf 'Package: %s\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.invalid>\nDescription: x\n' "$package" >"$work/deb/DEBIAN/control"
+  for file in "$@"; do mkdir -p "$(dirname "$work/deb/$file")"; echo "text of $file" >"$work/deb/$file"; done
+  dpkg-deb --build "$work/deb" "$work/debian/$package.deb" >/dev/null || fail "$package.deb cannot be made"
+}
+dressed() { # FUNCTION ARCHIVE
+  PYTHONDONTWRITEBYTECODE=1 python3 -c '
+import sys
+sys.path.insert(0, sys.argv[1])
+import apt, dress
+try: print(getattr(dress, sys.argv[3])(sys.argv[2], apt.Apt(sys.argv[2] + "/apt"), sys.argv[2] + "/" + sys.argv[4]))
+except apt.Missing as missing: print(missing)' "$root/buildroot/debian" "$work/out" "$@" 2>&1
+}
+boot=usr/lib/raspi-firmware
+deb raspi-firmware usr/share/doc/raspi-firmware/copyright $boot/start.elf $boot/start_cd.elf $boot/fixup.dat $boot/fixup_cd.dat $boot/bootcode.bin
+said=$(dressed boot_firmware rpi-firmware-1.tar.gz)
+is "the firmware's version" "$said" "'raspi-firmware': {'version': '1'"
+listed=$(tar tf "$work/out/rpi-firmware-1.tar.gz")
+for file in boot/start_cd.elf boot/fixup.dat boot/bootcode.bin boot/overlays/ramoops.dtbo; do is "the firmware's files" "$listed" "rpi-firmware-1/$file"; done
+is "the firmware's licence" "$(tar xOf "$work/out/rpi-firmware-1.tar.gz" rpi-firmware-1/boot/LICENCE.broadcom)" "text of usr/share/doc/raspi-firmware/copyright"
+deb firmware-brcm80211 usr/share/doc/firmware-brcm80211/copyright usr/lib/firmware/brcm/a.bin usr/lib/firmware/cypress/b.bin
+said=$(dressed wifi_firmware wifi-1.tar.gz)
+is "the radio's firmware" "$(tar tf "$work/out/wifi-1.tar.gz")" "wifi-1/firmware/brcm/a.bin"
+is "the licence of the radio's firmware" "$(tar xOf "$work/out/wifi-1.tar.gz" wifi-1/LICENSE)" "text of usr/share/doc/firmware-brcm80211/copyright"
+deb wireless-regdb usr/share/doc/wireless-regdb/copyright usr/lib/firmware/regulatory.db-upstream usr/lib/firmware/regulatory.db.p7s-upstream usr/lib/firmware/regulatory.db-debian
+said=$(dressed regulatory regdb-1.tar.xz)
+is "the rules of radio" "$(tar xOf "$work/out/regdb-1.tar.xz" regdb-1/regulatory.db)" "text of usr/lib/firmware/regulatory.db-upstream"
+is "their signature" "$(tar tf "$work/out/regdb-1.tar.xz")" "regdb-1/regulatory.db.p7s"
+deb wireless-regdb usr/lib/firmware/regulatory.db-upstream usr/lib/firmware/regulatory.db.p7s-upstream
+is "firmware without a licence" "$(dressed regulatory regdb-2.tar.xz)" "wireless-regdb has no copyright file"
+# An archive put together here has another licence text than the one of the project, whose hash would end the list of licences.
+package dressed DRESSED 1.0 generic-package dressed-1.0.tar.xz 88
+printf 'buildroot = "%s"\n[[source]]\nname = "dressed"\narchive = "dressed-1.0.tar.xz"\nversion = "1.0"\ndressed = "regulatory"\n' "$VERSION" >"$work/dressed.toml"
+deb wireless-regdb usr/share/doc/wireless-regdb/copyright usr/lib/firmware/regulatory.db-upstream usr/lib/firmware/regulatory.db.p7s-upstream
+said=$(sources fetch virt "$work/tree" "$work/out-dressed" "$work/dressed.toml")
+is "put together" "$said" "dressed 1.0: put together from Debian's packages"
+isnt "the hash of another licence text" "$(cat "$work/out-dressed/debian/tree-virt/package/dressed/dressed.hash")" LICENSE
+rm -r "$work/tree/package/dressed"
 
 # Library paths of the target without Buildroot's own patchelf.
 if command -v patchelf >/dev/null && command -v cc >/dev/null; then

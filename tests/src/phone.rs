@@ -111,6 +111,8 @@ pub struct SimPhone {
     pub restarts: u32,
     /// What its appliance was to do.
     pub maintained: Vec<phone::Maintenance>,
+    /// Provisioning servers that were keyed.
+    pub set_up_servers: Vec<String>,
     /// Whether it has no account, so that no timer at all may run when it is idle.
     pub lineless: bool,
     zone: Zone,
@@ -179,6 +181,7 @@ impl SimPhone {
             published: BTreeMap::new(),
             restarts: 0,
             maintained: Vec::new(),
+            set_up_servers: Vec::new(),
             lineless: config.accounts.is_empty(),
             zone: Zone::new(),
             lookup_delay: Duration::from_millis(15),
@@ -501,6 +504,7 @@ impl SimPhone {
                     self.restarts += u32::from(what == phone::Maintenance::Reboot);
                     self.maintained.push(what);
                 }
+                Output::SetUpServer(url) => self.set_up_servers.push(url),
                 Output::LookUpConfiguration => self.look_ups += 1,
                 Output::Fetch(url) => self.fetched.push(url),
                 Output::Publish(sent) => drop(self.published.insert(sent.topic, sent.payload)),

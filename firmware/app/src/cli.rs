@@ -38,6 +38,8 @@ enum CommandError {
     #[error(transparent)]
     Provision(#[from] ProvisionError),
     #[error(transparent)]
+    Lldp(#[from] crate::lldp::LinkError),
+    #[error(transparent)]
     Certificate(#[from] OwnCertificateError),
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -112,6 +114,11 @@ fn execute(command: Command) -> Result<ExitCode, CommandError> {
             }
         }
         Command::Provision { paths, emit } => crate::provision::provision(&paths, &emit)?,
+        Command::Lldp {
+            interface,
+            name,
+            file,
+        } => crate::lldp::run(&interface, &name, &file)?,
         Command::Check { file, options } => {
             return Ok(exit_code(check::check(&file, &options)?));
         }

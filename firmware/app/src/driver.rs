@@ -249,7 +249,9 @@ impl Driver {
             driver.control.set_display(settings, now);
             driver.display = Some(Display::start(panel)?);
         }
-        driver.network.report_fault(&mut driver.control);
+        driver
+            .network
+            .report_fault(&mut driver.control, Instant::now());
         driver.control.set_config_note(driver.config_note.clone());
         driver
             .control
@@ -409,9 +411,13 @@ impl Driver {
                 self.control
                     .handle_settings_written(result.is_ok(), Instant::now());
             }
+            DriverEvent::Browsed(found) => {
+                self.housekeeping.handle_browsed(found, Instant::now());
+            }
             DriverEvent::FactoryReset(Ok(())) => self.end_by_keys(Ending::Reboot),
             DriverEvent::FactoryReset(Err(error)) => {
                 tracing::error!("factory reset: {error}; can the card be written?");
+                self.housekeeping.handle_reset_failed();
             }
         }
     }

@@ -18,6 +18,7 @@ mod graph;
 mod hardware;
 mod header_capture;
 pub mod identity;
+mod lldp;
 mod net;
 mod output;
 #[cfg(feature = "tools")]

@@ -12,6 +12,7 @@
 
 mod download;
 mod emit;
+pub(crate) mod keyed;
 pub(crate) mod keypad;
 mod offer;
 pub(crate) mod origin;
@@ -192,7 +193,10 @@ fn gather(paths: &ConfigPaths) -> Result<FoundLayers, ProvisionError> {
     let profile = paths.board.clone().unwrap_or(alone.board.profile);
     let board = alone.board.profile_dir.join(&profile).join(CONFIG_FILE);
     let board_name = board.display().to_string();
-    let wanted = alone.provision.dhcp || alone.provision.url.is_some();
+    let wanted = alone.provision.dhcp
+        || alone.provision.mdns
+        || alone.provision.url.is_some()
+        || keyed::KeyedServer::read(&state_dir.join(keyed::FILE)).is_some();
     Ok(FoundLayers {
         board: layer(&board, &board_name).map(|bytes| (board_name, bytes)),
         // What was fetched counts as long as fetching is wanted.

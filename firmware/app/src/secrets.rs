@@ -204,6 +204,11 @@ pub(crate) fn resolve(config: &mut config::Config, beside: &Path, state_dir: &Pa
             *path = in_either(key, beside.join(&*path), state_dir);
         }
     }
+    let eap = &mut config.link.eap;
+    let named = [&mut eap.ca, &mut eap.certificate, &mut eap.key];
+    for path in named.into_iter().flatten() {
+        *path = beside.join(&*path);
+    }
 }
 
 #[cfg(test)]

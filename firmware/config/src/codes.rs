@@ -80,6 +80,8 @@ pub enum StarCode {
     Reboot,
     /// Erase every setting, password and history.
     FactoryReset,
+    /// Fetch the configuration from a server.
+    SetUpServer,
 }
 
 /// What is keyed after a code.
@@ -93,6 +95,8 @@ pub enum Argument {
     Number,
     /// One digit, then a number.
     SlotAndNumber,
+    /// An IPv4 address with stars for its dots, and perhaps a port after one more; `#` ends it.
+    Address,
 }
 
 /// One row of the table.
@@ -209,6 +213,8 @@ pub const CODES: &[CodeEntry] = &[
     entry(StarCode::FactoryReset, "factory_reset", Argument::None, same("*99*7378#"),
         "Factory reset: erases every setting, password and history; `offhook.toml` becomes the \
          empty example."),
+    entry(StarCode::SetUpServer, "setup_server", Argument::Address, same("**73887*"),
+        "Takes the settings from the server at an address, as in `**73887*192*168*1*5#`."),
 ];
 
 impl StarCode {

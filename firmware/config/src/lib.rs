@@ -21,6 +21,7 @@ pub mod providers;
 pub mod schema;
 pub mod secrets;
 mod settings;
+pub mod setup_code;
 pub mod store;
 mod time_zone;
 mod value;

@@ -171,6 +171,7 @@ pub fn features() -> String {
             Argument::Digit => " DIGIT",
             Argument::Number => " NUMBER",
             Argument::SlotAndNumber => " KEY NUMBER",
+            Argument::Address => " ADDRESS `#`",
         };
         let _ = writeln!(
             page,

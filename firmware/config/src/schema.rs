@@ -36,7 +36,9 @@ mod quality;
 mod system;
 
 pub use quality::Quality;
-pub use system::{Ipv4Config, Ipv6Config, Link, Provision, System, Update, Wifi, WifiSecurity};
+pub use system::{
+    Eap, EapMethod, Ipv4Config, Ipv6Config, Link, Provision, System, Update, Wifi, WifiSecurity,
+};
 
 use crate::codes::Codes;
 

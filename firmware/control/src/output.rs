@@ -70,6 +70,9 @@ pub enum Output {
     WriteSettings(String),
     /// Carry out what keys ask of the appliance.
     Maintenance(phone::Maintenance),
+    /// Fetch the configuration from this server from now on (the URL of its first folder), which
+    /// was keyed.
+    SetUpServer(String),
     /// Look up the configuration again: an account's server asks for it, and nothing goes on.
     LookUpConfiguration,
     /// Fetch this address (HTTP GET) and throw the answer away.

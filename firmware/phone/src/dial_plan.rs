@@ -291,7 +291,7 @@ impl DialPlan {
         }
         let fits = |keys: &str, code: StarCode| match code.argument() {
             Argument::None => digits == keys,
-            Argument::Digit | Argument::Number | Argument::SlotAndNumber => {
+            Argument::Digit | Argument::Number | Argument::SlotAndNumber | Argument::Address => {
                 digits.starts_with(keys)
             }
         };
@@ -308,6 +308,7 @@ impl DialPlan {
             Argument::Digit => is_digit(rest),
             Argument::Number => !rest.is_empty(),
             Argument::SlotAndNumber => rest.len() > 1,
+            Argument::Address => config::setup_code::server(rest.trim_end_matches('#')).is_some(),
         };
         complete.then(|| (code, rest.trim_end_matches('#').to_owned()))
     }
@@ -321,6 +322,8 @@ impl DialPlan {
                 Argument::Digit => is_digit(rest),
                 Argument::None | Argument::Number => self.accepts(rest),
                 Argument::SlotAndNumber => rest.len() > 1 && self.accepts(&rest[1..]),
+                // No digit map knows addresses; `#` sends.
+                Argument::Address => !rest.contains('#'),
             };
         }
         let speed = self
@@ -417,6 +420,15 @@ impl DialPlan {
             Argument::Digit if !rest.is_empty() => {
                 return Decision::Refuse(DialError::Unknown(rest.to_owned()));
             }
+            // It may always go on: with a port.
+            Argument::Address => {
+                let complete = config::setup_code::server(rest).is_some();
+                return Decision::Wait {
+                    timer: Timer::Long,
+                    dialled: complete.then(|| Dialled::Code(code, rest.to_owned())),
+                    second_dial_tone: rest.is_empty(),
+                };
+            }
             Argument::Digit | Argument::Number => 0,
             Argument::SlotAndNumber => 1,
         };
@@ -443,6 +455,9 @@ impl DialPlan {
         if let Some((code, rest)) = self.star_code(digits)
             && code.argument() != Argument::None
         {
+            if code.argument() == Argument::Address {
+                return Decision::Dial(Dialled::Code(code, rest.to_owned()));
+            }
             let slot = usize::from(code.argument() == Argument::SlotAndNumber);
             return match rest.get(slot..).filter(|number| !number.is_empty()) {
                 Some(number) => self.send_now(number).after(code, &rest[..slot]),
@@ -576,6 +591,8 @@ fn codes(config: &config::Config) -> Vec<(String, StarCode)> {
         StarCode::Paging => !config.paging.groups.is_empty(),
         StarCode::Park => dial.park.is_some(),
         StarCode::PickUp => dial.pick_up.is_some() || !dial.watch.is_empty(),
+        // What the owner wrote down is not changed by whoever lifts the handset.
+        StarCode::SetUpServer => config.provision.url.is_none(),
         _other => true,
     };
     let on = codes.iter().filter(|(code, _)| possible(*code));

@@ -92,7 +92,8 @@ impl Features {
             | StarCode::Bundle
             | StarCode::HistoryToCard
             | StarCode::Reboot
-            | StarCode::FactoryReset => return false,
+            | StarCode::FactoryReset
+            | StarCode::SetUpServer => return false,
         }
         true
     }

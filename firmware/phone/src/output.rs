@@ -104,6 +104,8 @@ pub enum Output {
     Dtmf(CallId, Key, bool),
     /// Carry this out; a confirmation tone is heard meanwhile.
     Maintenance(Maintenance),
+    /// Fetch the configuration from this server from now on: the URL of its first folder.
+    SetUpServer(String),
     /// Keep what was set from the handset, for [`crate::Phone::restore`].
     Remember(Box<Features>),
     /// Connect the far end of the call on hold with a number or address; for this phone it is over.

@@ -37,6 +37,11 @@ pub(crate) enum Command {
         url: String,
         file: PathBuf,
     },
+    Lldp {
+        interface: String,
+        name: String,
+        file: PathBuf,
+    },
     Check {
         file: PathBuf,
         options: super::check::Options,
@@ -220,6 +225,17 @@ fn command(name: &str, mut given: Given) -> Result<Command, lexopt::Error> {
             url: given.plain("the URL is missing")?.string()?,
             file: given.plain("the file to write is missing")?.into(),
         },
+        "lldp" => {
+            let mut text = |name: &str, missing: &'static str| {
+                let value = given.value(name).ok_or(missing)?;
+                value.string()
+            };
+            Command::Lldp {
+                interface: text("interface", "--interface is missing: the cable to speak on")?,
+                name: text("name", "--name is missing: the machine's name")?,
+                file: given.plain("the file to write is missing")?.into(),
+            }
+        }
         "check" => Command::Check {
             file: given.plain("the file to check is missing")?.into(),
             options: super::check::Options {

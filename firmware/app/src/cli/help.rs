@@ -271,6 +271,19 @@ pub(crate) const COMMANDS: &[Page] = &[
         plain: 0,
     },
     Page {
+        name: "lldp",
+        usage: "offhook lldp --interface NAME --name HOST FILE",
+        summary: "ask the switch for the voice VLAN (LLDP-MED)",
+        details: "The image runs it beside the phone, as root. Announces a telephone on this \
+                  interface and ends with 0 when the VLAN\n\
+                  that the switch names is another one than FILE says, which it writes first \
+                  (docs/image.md).",
+        example: "offhook lldp --interface eth0 --name offhook /run/offhook/lldp",
+        values: &["interface", "name"],
+        flags: &[],
+        plain: 1,
+    },
+    Page {
         name: "update-agent",
         usage: "offhook update-agent [--config FILE | --card DIR] [--board PROFILE] --slot a|b \
                 [--most BYTES] [--state DIR] [--run DIR]\n\

@@ -7,6 +7,8 @@ use crate::storage::StorageError;
 pub(super) enum DriverEvent {
     /// A look for a configuration in the network came to an end.
     Configuration(Box<Outcome>),
+    /// A provisioning server was looked for on the link; its URL, if there is one.
+    Browsed(Option<String>),
     /// The configuration before the one on trial is back; the phone restarts with it.
     Reverted,
     /// A phone book came from the server.

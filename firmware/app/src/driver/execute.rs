@@ -36,6 +36,9 @@ impl Driver {
                 Output::Keep { file, text } => self.housekeeping.store(file, text),
                 Output::WriteSettings(text) => self.housekeeping.write_settings(text),
                 Output::Maintenance(what) => self.maintain(what),
+                Output::SetUpServer(url) => {
+                    self.housekeeping.set_up_server(&url, Instant::now());
+                }
                 Output::Fetch(url) => self.actions.fetch(url),
                 Output::Publish(publication) => self.network.publish(publication),
                 Output::LookUpConfiguration => self.housekeeping.refresh(Instant::now()),

@@ -26,7 +26,7 @@ use crate::appliance::power_up::{HeldKey, PowerUp};
 use crate::appliance::status_file::{self, Facts, MAX_IMAGE, Writer};
 use crate::bundle::{self, BundleParts};
 use crate::net::fetch;
-use crate::provision::keypad;
+use crate::provision::{keyed, keypad};
 use crate::provision::trial::TrialState;
 use crate::run_dir::SLOT_GOOD;
 use crate::selftest::wiring;
@@ -85,6 +85,8 @@ pub(super) struct Housekeeping {
     run_dir: PathBuf,
     /// Write `status.txt` at once when it differs.
     urgent: bool,
+    /// Everything is being deleted, or was.
+    is_reset: bool,
 }
 
 impl Housekeeping {
@@ -122,6 +124,7 @@ impl Housekeeping {
             ),
             storage,
             events,
+            is_reset: false,
             urgent: provisioned.is_some_and(|provisioned| {
                 let reverted = matches!(provisioned.standing, TrialState::Reverted(_));
                 provisioned.errors.is_some() || reverted
@@ -239,6 +242,19 @@ impl Housekeeping {
         self.urgent = true;
     }
 
+    /// The configuration comes from this server from now on; it was keyed.
+    pub(super) fn set_up_server(&mut self, url: &str, now: Instant) {
+        if let Some(text) = self.provisioning.handle_keyed(url, now) {
+            self.store(keyed::FILE, text);
+        }
+        self.urgent = true;
+    }
+
+    /// A provisioning server was looked for on the link.
+    pub(super) fn handle_browsed(&mut self, url: Option<String>, now: Instant) {
+        self.provisioning.handle_browsed(url, now);
+    }
+
     /// A look for a configuration came to an end.
     pub(super) fn handle_configuration(&mut self, outcome: Outcome, now: Instant) {
         self.urgent |= self.provisioning.handle_outcome(outcome, now);
@@ -323,6 +339,10 @@ impl Housekeeping {
 
     /// Has a file of the state directory written.
     pub(super) fn store(&self, file: &'static str, text: String) {
+        // Nothing of before the reset comes back while the phone ends.
+        if self.is_reset {
+            return;
+        }
         let path = self.state_dir.join(file);
         let written = self
             .storage
@@ -335,7 +355,8 @@ impl Housekeeping {
     }
 
     /// Deletes every setting, password and history; the outcome comes as an event.
-    pub(super) fn factory_reset(&self) {
+    pub(super) fn factory_reset(&mut self) {
+        self.is_reset = true;
         let (card, state_dir) = (self.card(), self.state_dir.clone());
         let done = self
             .storage
@@ -345,6 +366,11 @@ impl Housekeeping {
             // The driver is gone only when the phone is.
             let _ = events.send(DriverEvent::FactoryReset(done.await)).await;
         });
+    }
+
+    /// Not everything was deleted: what there is is kept up again.
+    pub(super) fn handle_reset_failed(&mut self) {
+        self.is_reset = false;
     }
 
     /// Whether this phone has no settings at all, and a card to write some to.

@@ -26,7 +26,7 @@ use crate::bundle::trace::Trace;
 use crate::net::address::canonical;
 use crate::net::dns::{Dns, Machine, last_good};
 use crate::net::fetch::Trust;
-use crate::net::local::Snapshot;
+use crate::net::local::{FaultReport, Snapshot};
 use crate::net::slots::Known;
 use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
@@ -92,6 +92,8 @@ pub(super) struct Network {
     addresses: LocalAddresses,
     /// The network as it was last seen.
     seen: Snapshot,
+    /// What is said of it.
+    report: FaultReport,
     /// The kernel reports changes; where it does not, they are looked for.
     watched: bool,
     /// The last SIP messages, for the support bundle.
@@ -167,6 +169,7 @@ impl Network {
                 })
             }),
             watched,
+            report: FaultReport::default(),
             seen,
             trace: Trace::default(),
             bind_warning: None,
@@ -533,11 +536,15 @@ impl Network {
         if !self.watched {
             self.look(control, now);
         }
+        self.report_fault(control, now);
     }
 
-    /// What is wrong with the network as it was found at the start.
-    pub(super) fn report_fault(&self, control: &mut Control) {
-        let fault = self.seen.fault.as_ref();
+    /// Says what is wrong with the network, when it is time to.
+    pub(super) fn report_fault(&mut self, control: &mut Control, now: Instant) {
+        if !self.report.handle_fault(self.seen.fault.as_ref(), now) {
+            return;
+        }
+        let fault = self.report.said();
         if let Some(fault) = fault {
             tracing::warn!("{fault}");
         }
@@ -552,9 +559,7 @@ impl Network {
             return;
         }
         let before = std::mem::replace(&mut self.seen, seen);
-        if self.seen.fault != before.fault {
-            self.report_fault(control);
-        }
+        self.report_fault(control, now);
         self.dns.network_changed();
         if let Some(mdns) = &self.mdns {
             mdns.send_replace(());
@@ -576,7 +581,12 @@ impl Network {
             Some(_) if self.seen.fault.is_none() => control.handle_network_change(now),
             None => {
                 if let Some(fault) = &self.seen.fault {
-                    control.handle_network_lost(&fault.to_string(), now);
+                    // Not said aloud yet, it is no more than that there is no address.
+                    let reason = match self.report.said() {
+                        Some(fault) => fault.to_string(),
+                        None => fault.while_waiting(),
+                    };
+                    control.handle_network_lost(&reason, now);
                 }
             }
             Some(_) => {}

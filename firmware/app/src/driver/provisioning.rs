@@ -15,7 +15,10 @@ use tokio::sync::mpsc;
 
 use super::event::DriverEvent;
 use crate::appliance::Appliance;
-use crate::net::fetch::{FetchError, FetchRequest, Fetched, Trust, fetch, shown};
+use crate::net::fetch::{FetchError, FetchRequest, Fetched, FirstUse, Trust, fetch, shown};
+use crate::net::mdns;
+use crate::net::tls::Fingerprint;
+use crate::provision::keyed::{self, KeyedServer};
 use crate::provision::origin::Origin;
 use crate::provision::pace::{self, Pace};
 use crate::provision::schedule::Schedule;
@@ -37,6 +40,8 @@ const IDLE_BEFORE_RESTART: Duration = Duration::from_secs(2);
 pub(super) struct Outcome {
     url: String,
     result: Result<ServerAnswer, ProvisionError>,
+    /// The certificate that a server showed which no one vouches for.
+    seen: Option<Fingerprint>,
 }
 
 /// What the server has.
@@ -86,6 +91,8 @@ pub(super) struct Provisioning {
     summary: Option<String>,
     /// A new configuration is stored; the phone restarts once it is idle.
     restart_wanted: bool,
+    /// The server that was keyed, where the configuration names none.
+    keyed: Option<KeyedServer>,
     idle_since: Option<Instant>,
     /// How often configurations have changed of late.
     pace: Pace,
@@ -116,6 +123,11 @@ impl Provisioning {
             None => in_use.then(|| "a configuration fetched before is in use".to_owned()),
         };
         let mut schedule = Schedule::new(config.provision.clone(), now);
+        let keyed = KeyedServer::read(&config.control.state_dir.join(keyed::FILE))
+            .filter(|_| appliance.is_some() && config.provision.url.is_none());
+        if let Some(keyed) = &keyed {
+            schedule.set_keyed(keyed.url());
+        }
         let pace = read_pace(&run_dir);
         if let Some(changes) = pace.excess() {
             let wait = pace.wait(since_boot());
@@ -139,6 +151,7 @@ impl Provisioning {
             pace,
             trial,
             reverted,
+            keyed,
             restart_wanted: false,
             idle_since: None,
             config: config.clone(),
@@ -160,6 +173,37 @@ impl Provisioning {
         self.schedule.refresh(now);
     }
 
+    /// A server was keyed: it is asked from now on. What is to be kept of it; none where the
+    /// configuration names a server, or there is nothing to be set up.
+    pub(super) fn handle_keyed(&mut self, url: &str, now: Instant) -> Option<String> {
+        if self.paths.is_none() || self.config.provision.url.is_some() {
+            return None;
+        }
+        tracing::info!("provisioning server keyed: {}", shown(url));
+        self.schedule.handle_keyed(url, now);
+        // Keyed again it is a new one: perhaps it has got another certificate.
+        let keyed = self.keyed.insert(KeyedServer::new(url));
+        Some(keyed.text())
+    }
+
+    /// The link was looked at.
+    pub(super) fn handle_browsed(&mut self, url: Option<String>, now: Instant) {
+        if let Some(url) = &url {
+            tracing::info!("provisioning server of this network: {}", shown(url));
+        }
+        self.schedule.handle_browsed(url, now);
+    }
+
+    /// Looks for a server on the link, in a task of its own.
+    fn browse(&self) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let found = mdns::browse().await;
+            // The driver is gone only when the phone is.
+            let _ = events.send(DriverEvent::Browsed(found)).await;
+        });
+    }
+
     /// What DHCP says, where it differs.
     pub(super) fn read_dhcp(&mut self, now: Instant) {
         let text = files::read(&self.run_dir.join(DHCP), MAX_DHCP)
@@ -175,6 +219,9 @@ impl Provisioning {
         let Some(paths) = &self.paths else {
             return false;
         };
+        if self.schedule.is_browse_due(now) {
+            self.browse();
+        }
         match self.schedule.ask(|| mac(&self.config.link.interface), now) {
             None => {}
             Some(Err(error)) => {
@@ -199,7 +246,7 @@ impl Provisioning {
             in_use: self.config.clone(),
             pace_file: self.run_dir.join(pace::FILE),
             pace,
-            authority: paths.authority(&self.config),
+            judge: self.judge(paths.authority(&self.config)),
             paths,
             state_dir: self.config.control.state_dir.clone(),
             request: FetchRequest {
@@ -211,11 +258,24 @@ impl Provisioning {
         };
         let (storage, events) = (self.storage.clone(), self.events.clone());
         tokio::spawn(async move {
+            let judge = look.judge.clone();
             let result = look.run(&storage).await;
-            let outcome = Box::new(Outcome { url, result });
+            let seen = match judge {
+                Judge::FirstUse(known) => known.fingerprint(),
+                Judge::Authority(_) => None,
+            };
+            let outcome = Box::new(Outcome { url, result, seen });
             // The driver is gone only when the phone is.
             let _ = events.send(DriverEvent::Configuration(outcome)).await;
         });
+    }
+
+    /// Who says that the server is the right one.
+    fn judge(&self, authority: Option<PathBuf>) -> Judge {
+        match &self.keyed {
+            Some(keyed) if authority.is_none() => Judge::FirstUse(FirstUse::new(keyed.known())),
+            Some(_) | None => Judge::Authority(authority),
+        }
     }
 
     /// A configuration on trial is kept, or gives way to the one before.
@@ -280,6 +340,23 @@ impl Provisioning {
         if let Some(trial) = self.trial.as_mut().filter(|_| fetched) {
             trial.handle_answer();
         }
+        if fetched
+            && let Some(keyed) = &mut self.keyed
+            && keyed.handle_seen(outcome.seen)
+        {
+            let (path, text) = (
+                self.config.control.state_dir.join(keyed::FILE),
+                keyed.text(),
+            );
+            let kept = self
+                .storage
+                .run(move |disk| disk.write_atomic(&path, text.as_bytes()));
+            tokio::spawn(async move {
+                if let Err(error) = kept.await {
+                    tracing::error!("the server's certificate is not remembered: {error}");
+                }
+            });
+        }
         let (summary, refused) = match outcome.result {
             Ok(found) => {
                 if let ServerAnswer::Stored(config, origin) = found {
@@ -298,6 +375,11 @@ impl Provisioning {
                 matches!(error, ProvisionError::Refused(_)),
             ),
         };
+        let known = self.keyed.as_ref().and_then(KeyedServer::note);
+        let summary = match known.filter(|_| fetched) {
+            Some(known) => format!("{summary}; {known}"),
+            None => summary,
+        };
         if self.summary.as_ref() != Some(&summary) {
             tracing::info!("configuration from the network: {summary}");
             self.summary = Some(summary);
@@ -306,10 +388,19 @@ impl Provisioning {
     }
 }
 
+/// Who says that a server is the right one.
+#[derive(Debug, Clone)]
+enum Judge {
+    /// The certificates of this file, or of the system.
+    Authority(Option<PathBuf>),
+    /// The server itself, at its first use: it was keyed.
+    FirstUse(FirstUse),
+}
+
 /// One look for a configuration.
 struct ConfigRequest {
     request: FetchRequest,
-    authority: Option<PathBuf>,
+    judge: Judge,
     paths: ConfigPaths,
     state_dir: PathBuf,
     in_use: config::Config,
@@ -321,10 +412,14 @@ struct ConfigRequest {
 impl ConfigRequest {
     /// Fetches, checks and stores. Whatever touches a file system runs on the storage thread.
     async fn run(self, storage: &Storage) -> Result<ServerAnswer, ProvisionError> {
-        let authority = self.authority;
-        let trust = storage
-            .run(move |_| Ok(Trust::load(authority.as_deref())))
-            .await?;
+        let trust = match self.judge {
+            Judge::FirstUse(known) => Trust::first_use(&known),
+            Judge::Authority(authority) => {
+                storage
+                    .run(move |_| Ok(Trust::load(authority.as_deref())))
+                    .await?
+            }
+        };
         let mut text = Vec::new();
         let mut sink = |part: &[u8]| {
             text.extend_from_slice(part);

@@ -12,10 +12,10 @@
 //! the configuration allows it. A body whose end cannot be distinguished from a broken connection
 //! is refused, and so is a compressed one: what it unpacks to has no bound.
 
+mod trust;
+
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty};
@@ -26,14 +26,14 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::dns::question::{Kind, Question, Record};
 use super::mdns;
+pub(crate) use trust::{AuthorityError, FirstUse, Trust};
 
 /// How long a server may take for one step.
 const STEP_TIMEOUT: Duration = Duration::from_secs(20);
@@ -49,8 +49,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
 const MAX_ADDRESSES: usize = 4;
 /// Redirects followed.
 const MAX_REDIRECTS: usize = 4;
-/// Longest file of certificates.
-const MAX_AUTHORITIES: u64 = 1024 * 1024;
 /// Longest version (`ETag`) kept.
 const MAX_ETAG: usize = 256;
 
@@ -64,18 +62,6 @@ pub(crate) struct FetchRequest {
     pub(crate) etag: Option<String>,
     /// Most bytes accepted.
     pub(crate) max_bytes: u64,
-}
-
-/// The certificates a server is judged by.
-#[derive(Debug)]
-pub(crate) struct Trust(Result<Arc<rustls::ClientConfig>, AuthorityError>);
-
-/// Why a server's certificate cannot be judged.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{path}: {reason}; put the CA's certificate there (PEM)")]
-pub(crate) struct AuthorityError {
-    path: PathBuf,
-    reason: String,
 }
 
 /// What came of it.
@@ -109,6 +95,11 @@ pub(crate) enum FetchError {
          trusted (provision.ca)"
     )]
     Trust { host: String, what: String },
+    #[error(
+        "{host}: {what}, which is not the one it is known by since its first use; if the server \
+         has a new one, key its address again"
+    )]
+    Changed { host: String, what: String },
     #[error("{url}: the server says {status}")]
     Status { url: String, status: StatusCode },
     #[error("{url}: it takes longer than {} s; nothing was taken", .limit.as_secs())]
@@ -278,13 +269,27 @@ async fn get(
         )
         .await
         .map_err(|_| connect("no answer to TLS".to_owned()))?
-        .map_err(|error| FetchError::Trust {
-            host: host(),
-            what: error.to_string(),
+        .map_err(|error| match refusal(&error) {
+            Some(what) => FetchError::Changed { host: host(), what },
+            None => FetchError::Trust {
+                host: host(),
+                what: error.to_string(),
+            },
         })?;
         ask(TokioIo::new(tls), url, request).await
     } else {
         ask(TokioIo::new(tcp), url, request).await
+    }
+}
+
+/// What is wrong with a certificate beyond what rustls has words for: it is another one than the
+/// server is known by.
+fn refusal(error: &io::Error) -> Option<String> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+            Some(other.0.to_string())
+        }
+        _ => None,
     }
 }
 
@@ -466,56 +471,6 @@ impl Rate {
         *self = Self::new(now);
         enough
     }
-}
-
-impl Trust {
-    /// Reads the certificates of this file; without one, those the system trusts. What is wrong
-    /// with them counts only where a server is asked over https.
-    pub(crate) fn load(ca: Option<&Path>) -> Self {
-        Self(client_config(ca).map(Arc::new))
-    }
-
-    /// By which a client of TLS judges servers.
-    pub(crate) fn config(&self) -> Result<Arc<rustls::ClientConfig>, AuthorityError> {
-        self.0.clone()
-    }
-}
-
-fn client_config(ca: Option<&Path>) -> Result<rustls::ClientConfig, AuthorityError> {
-    let mut roots = rustls::RootCertStore::empty();
-    let wrong = |reason: String| AuthorityError {
-        path: ca.map(Path::to_owned).unwrap_or_default(),
-        reason,
-    };
-    match ca {
-        Some(path) => {
-            let text = board::files::read(path, MAX_AUTHORITIES)
-                .map_err(|error| wrong(error.to_string()))?;
-            for certificate in CertificateDer::pem_slice_iter(&text) {
-                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                roots
-                    .add(certificate)
-                    .map_err(|error| wrong(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(wrong("there is no certificate in it".to_owned()));
-            }
-        }
-        None => {
-            // A certificate of the system that cannot be read is one authority less, not a reason
-            // to stop.
-            for certificate in rustls_native_certs::load_native_certs().certs {
-                let _ = roots.add(certificate);
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
 }
 
 #[cfg(test)]

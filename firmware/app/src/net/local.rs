@@ -7,6 +7,8 @@
 //! links without carrier, without address ────▶ LinkFault (status, log)
 //! ```
 
+mod report;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -15,6 +17,8 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
 use sip::{Families, LocalAddresses, Route};
+
+pub(crate) use report::FaultReport;
 
 /// Most networks that something is sent to each of: a desk phone has a handful.
 const MAX_LINKS: usize = 16;
@@ -68,6 +72,18 @@ impl fmt::Display for LinkFault {
                 f,
                 "this machine does not have the address {bind}; correct network.bind"
             ),
+        }
+    }
+}
+
+impl LinkFault {
+    /// The same while it is not known to last.
+    pub(crate) fn while_waiting(&self) -> String {
+        match self {
+            Self::NoAddress(name) => format!("{name} has no address yet"),
+            Self::CableOut(_) | Self::WifiOff(_) | Self::NoInterface | Self::NotOurs(_) => {
+                self.to_string()
+            }
         }
     }
 }

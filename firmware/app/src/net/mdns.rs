@@ -6,10 +6,13 @@
 //! Dns: question for a name in .local ─▶ ask: one query from a port of its own, the first answer counts
 //! ```
 //!
+//! browse: a provisioning server of this link (DNS-SD)
+//!
 //! Only addresses are answered for: a phone offers no services to be browsed. Queries and answers
 //! go over IPv4; an answer carries the IPv6 addresses, too.
 
 mod ask;
+mod browse;
 mod responder;
 
 use std::io;
@@ -21,6 +24,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::watch;
 
 pub(crate) use ask::ask;
+pub(crate) use browse::browse;
 use responder::{Destination, Responder};
 
 use super::local::Networks;

@@ -35,8 +35,8 @@ use complaint::About;
 pub(crate) use files::AnchorSource;
 use files::{FileError, Own, certificates};
 pub(crate) use verify::Anchors;
-use verify::{Clients, Servers, Signatures, Wanted};
-pub(crate) use verify::{Fingerprint, fingerprint, pin_refused};
+use verify::{Clients, Servers, Wanted};
+pub(crate) use verify::{Fingerprint, KnownServer, Signatures, fingerprint, pin_refused};
 
 /// Servers whose settings (and sessions to be resumed) are kept.
 const MAX_CONFIGS: usize = 32;

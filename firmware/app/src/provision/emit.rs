@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use config::Config;
-use config::schema::{Ipv4Config, Ipv6Config, WifiSecurity};
+use config::schema::{EapMethod, Ipv4Config, Ipv6Config, WifiSecurity};
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,9 @@ fn files(config: &Config) -> Vec<SystemFile> {
     if let Some(text) = wpa_supplicant(config) {
         files.push(secret("wpa_supplicant.conf", text));
     }
+    if let Some(text) = eap(config) {
+        files.push(secret("eap.conf", text));
+    }
     if !system.ntp.is_empty() {
         // busybox's ntpd takes an IPv6 address without brackets.
         let bare = |host: &String| {
@@ -168,6 +171,14 @@ fn network_env(config: &Config) -> String {
         ("INTERFACE", interface),
         ("VLAN", text(link.vlan.map(|vlan| vlan.to_string()))),
         ("VLAN_PRIORITY", link.vlan_priority.to_string()),
+        (
+            "LLDP",
+            if link.lldp && link.vlan.is_none() {
+                "1".to_owned()
+            } else {
+                String::new()
+            },
+        ),
         ("IPV4", ipv4),
         ("GATEWAY", text(link.gateway.map(|ip| ip.to_string()))),
         ("DNS", dns.join(" ")),
@@ -203,10 +214,7 @@ fn wpa_supplicant(config: &Config) -> Option<String> {
         .region
         .clone()
         .unwrap_or_else(|| config.phone.country.iso_3166());
-    // The name in hexadecimal: any bytes may be in it.
-    let ssid = ssid
-        .bytes()
-        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let ssid = hexadecimal(ssid);
     let password = &wifi.password.0;
     // A key of 64 digits stands bare; wpa_supplicant takes a quoted one up to the last quote, so
     // quotes inside need nothing.
@@ -231,6 +239,59 @@ fn wpa_supplicant(config: &Config) -> Option<String> {
         "ctrl_interface=/run/wpa_supplicant\nupdate_config=0\nsae_pwe=2\ncountry={region}\n\
          network={{\n\tssid={ssid}\n{hidden}{protection}}}\n"
     ))
+}
+
+/// As `wpa_supplicant` takes a text of any bytes.
+fn hexadecimal(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// IEEE 802.1X on the cable, for `wpa_supplicant`.
+fn eap(config: &Config) -> Option<String> {
+    let eap = &config.link.eap;
+    let method = eap.method?;
+    let mut text = "ctrl_interface=/run/wpa_supplicant\nupdate_config=0\nap_scan=0\nnetwork={\n\t\
+                    key_mgmt=IEEE8021X\n\teapol_flags=0\n"
+        .to_owned();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "\t{name}={value}");
+    };
+    line(
+        "eap",
+        match method {
+            EapMethod::Peap => "PEAP",
+            EapMethod::Ttls => "TTLS",
+            EapMethod::Tls => "TLS",
+        },
+    );
+    let user = match (method, eap.user.as_str()) {
+        // A certificate says who the phone is; something must stand there all the same.
+        (EapMethod::Tls, "") => &config.link.host_name,
+        (_, user) => user,
+    };
+    line("identity", &hexadecimal(user));
+    let quoted = |path: &Path| format!("\"{}\"", path.display());
+    if let Some(ca) = &eap.ca {
+        line("ca_cert", &quoted(ca));
+    }
+    match (method, &eap.certificate, &eap.key) {
+        (EapMethod::Tls, Some(certificate), Some(key)) => {
+            line("client_cert", &quoted(certificate));
+            line("private_key", &quoted(key));
+        }
+        (EapMethod::Tls, _, _) => {}
+        (EapMethod::Peap | EapMethod::Ttls, _, _) => {
+            line("password", &hexadecimal(&eap.password.0));
+            line("phase2", "\"auth=MSCHAPV2\"");
+        }
+    }
+    text.push_str("}\n");
+    Some(text)
 }
 
 #[cfg(test)]
@@ -259,7 +320,8 @@ mod tests {
         assert_eq!(
             text(&files, "network.env"),
             Some(
-                "HOST_NAME='offhook'\nINTERFACE='auto'\nVLAN=''\nVLAN_PRIORITY='5'\nIPV4='dhcp'\n\
+                "HOST_NAME='offhook'\nINTERFACE='auto'\nVLAN=''\nVLAN_PRIORITY='5'\nLLDP='1'\n\
+                 IPV4='dhcp'\n\
                  GATEWAY=''\nDNS=''\nIPV6='auto'\n\
                  IPV6_GATEWAY=''\nDHCP_OPTIONS='66 160 43'\n"
             )
@@ -288,7 +350,7 @@ url = "https://pbx.example.net/{mac}.toml"
         assert_eq!(
             text(&files, "network.env"),
             Some(
-                "HOST_NAME='kitchen'\nINTERFACE='auto'\nVLAN='20'\nVLAN_PRIORITY='6'\n\
+                "HOST_NAME='kitchen'\nINTERFACE='auto'\nVLAN='20'\nVLAN_PRIORITY='6'\nLLDP=''\n\
                  IPV4='192.168.1.20/24'\nGATEWAY='192.168.1.1'\n\
                  DNS='192.168.1.1 2001:db8::53'\nIPV6='2001:db8::20/64'\nIPV6_GATEWAY='fe80::1'\n\
                  DHCP_OPTIONS=''\n"
@@ -346,6 +408,35 @@ url = "https://pbx.example.net/{mac}.toml"
         );
         let open = wifi("security = \"open\"\ncountry = \"DE\"");
         assert!(open.contains("key_mgmt=NONE") && open.contains("country=DE"));
+    }
+
+    #[test]
+    fn a_cable_that_asks_who_is_there() {
+        let eap = |rest: &str| {
+            let files = of(&format!("[network]\neap_ca = \"ca.pem\"\n{rest}\n"));
+            let file = files.iter().find(|file| file.name == "eap.conf").unwrap();
+            assert!(file.secret);
+            file.text.clone()
+        };
+        let peap = eap("eap = \"peap\"\neap_user = \"a \\\"b\\\"\"\neap_password = \"p}\"");
+        assert!(peap.contains("\tkey_mgmt=IEEE8021X\n") && peap.contains("\teap=PEAP\n"));
+        assert!(
+            peap.contains("\tidentity=6120226222\n\tca_cert=\"ca.pem\"\n\tpassword=707d\n"),
+            "{peap}"
+        );
+        let ttls = eap("eap = \"ttls\"\neap_user = \"a\"\neap_password = \"b\"");
+        assert!(ttls.contains("\teap=TTLS\n") && ttls.contains("\tphase2=\"auth=MSCHAPV2\"\n"));
+        let tls = eap(
+            "eap = \"tls\"\neap_certificate = \"/x/c.pem\"\neap_key = \"/x/k.pem\"\n\
+             host_name = \"hall\"",
+        );
+        assert!(
+            tls.contains("\tidentity=68616c6c\n")
+                && tls.contains("\tclient_cert=\"/x/c.pem\"\n\tprivate_key=\"/x/k.pem\"\n")
+                && !tls.contains("password"),
+            "{tls}"
+        );
+        assert_eq!(text(&of(""), "eap.conf"), None);
     }
 
     #[test]

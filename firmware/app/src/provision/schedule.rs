@@ -1,13 +1,15 @@
 //! When to look for a configuration in the network, and where. No I/O, no clock.
 //!
 //! ```text
-//! [provision] url ─┐
-//! DHCP 160, 66, 43 ┴─▶ place ─▶ due at start, at `refresh`, every so many hours, soon again after a failure ─▶ Ask
+//! [provision] url ───────┐
+//! keyed on the phone ────┤
+//! DHCP 160, 66, 43 ──────┼─▶ place ─▶ due at start, at `refresh`, every so many hours, soon again after a failure ─▶ Ask
+//! _offhook._tcp (DNS-SD) ┘◀─ handle_browsed ◀─ is_browse_due: where none of the others names a server
 //! ```
 //!
-//! What DHCP says is hearsay: whoever is in the network can say it. It is followed only where the
-//! configuration names the authority that vouches for the server (`provision.ca`), or allows `http`
-//! outright.
+//! What DHCP and DNS-SD say is hearsay: whoever is in the network can say it. It is followed only
+//! where the configuration names the authority that vouches for the server (`provision.ca`), or
+//! allows `http` outright.
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +41,13 @@ pub(crate) struct Schedule {
     provision: Provision,
     /// What DHCP offered, as it stands in the file.
     dhcp: Option<String>,
+    /// The first folder of a server that was keyed.
+    keyed: Option<String>,
+    /// What the link was found to have.
+    found: Option<String>,
+    /// When the link is looked at; none: not, or it is looked at now.
+    browse_due: Option<Instant>,
+    browses: u32,
     due: Option<Instant>,
     /// No one is asked before, whoever wants it.
     not_before: Option<Instant>,
@@ -51,6 +60,10 @@ impl Schedule {
         Self {
             provision,
             dhcp: None,
+            keyed: None,
+            found: None,
+            browse_due: Some(now + FIRST),
+            browses: 0,
             due: Some(now + FIRST),
             not_before: None,
             failures: 0,
@@ -77,6 +90,46 @@ impl Schedule {
     pub(crate) fn refresh(&mut self, now: Instant) {
         self.failures = 0;
         self.due = Some(now);
+        if self.browse_due.is_some() {
+            self.browses = 0;
+            self.browse_due = Some(now);
+        }
+    }
+
+    /// A server was keyed in an earlier run.
+    pub(crate) fn set_keyed(&mut self, url: &str) {
+        self.keyed = Some(url.to_owned());
+    }
+
+    /// The server that was keyed is the one from now on.
+    pub(crate) fn handle_keyed(&mut self, url: &str, now: Instant) {
+        self.keyed = Some(url.to_owned());
+        self.refresh(now);
+    }
+
+    /// Whether the link is to be looked at now; then [`Schedule::handle_browsed`] must follow.
+    pub(crate) fn is_browse_due(&mut self, now: Instant) -> bool {
+        let vouched = self.provision.mdns && self.provision.ca.is_some();
+        let wanted = vouched && self.found.is_none() && self.named().is_none();
+        let is_due = wanted && self.browse_due.is_some_and(|due| due <= now);
+        if is_due {
+            self.browse_due = None;
+        }
+        is_due
+    }
+
+    /// The link was looked at; the URL of the server that it has.
+    pub(crate) fn handle_browsed(&mut self, url: Option<String>, now: Instant) {
+        let again = wait_after(&mut self.browses);
+        self.browse_due = Some(now + again);
+        if url.is_some() {
+            self.found = url;
+            self.browses = 0;
+            // One that failed waits its time.
+            if self.failures == 0 || self.due.is_none() {
+                self.due = Some(now);
+            }
+        }
     }
 
     /// The place to ask, when it is time; then [`Schedule::handle_answer`] must follow. `mac` gives
@@ -117,13 +170,21 @@ impl Schedule {
             let hours = u64::from(self.provision.every_h);
             self.due = (hours > 0).then(|| now + Duration::from_secs(3600 * hours));
         } else {
-            let wait = RETRY
-                .0
-                .saturating_mul(1 << self.failures.min(12))
-                .min(RETRY.1);
-            self.failures += 1;
+            let wait = wait_after(&mut self.failures);
             self.due = Some(now + wait);
+            // It may have another address, or another one may be there.
+            self.found = None;
         }
+    }
+
+    /// Who is asked without looking at the link.
+    fn named(&self) -> Option<String> {
+        let offered = || {
+            let offered = self.dhcp.as_deref().filter(|_| self.provision.dhcp)?;
+            super::offer::url(offered)
+        };
+        let own = self.provision.url.clone().or_else(|| self.keyed.clone());
+        own.or_else(offered)
     }
 
     /// Where the configuration lies, `{mac}` still in it; the error says why no one is asked.
@@ -131,13 +192,15 @@ impl Schedule {
         if let Some(url) = &self.provision.url {
             return Some(Ok(url.clone()));
         }
-        let offered = self.dhcp.as_deref().filter(|_| self.provision.dhcp)?;
-        let url = super::offer::url(offered)?;
+        let url = self.named().or_else(|| self.found.clone())?;
         let url = if url.ends_with('/') {
             format!("{url}{MAC}.toml")
         } else {
             url
         };
+        if self.keyed.is_some() {
+            return Some(Ok(url));
+        }
         let printable = url.len() <= 1024 && control::readable::displayable(&url) == url;
         let shown = crate::net::fetch::shown(&url);
         if !printable || !(url.starts_with("https://") || url.starts_with("http://")) {
@@ -149,6 +212,13 @@ impl Schedule {
         }
         Some(Ok(url))
     }
+}
+
+/// The pause after one more failure.
+fn wait_after(failures: &mut u32) -> Duration {
+    let wait = RETRY.0.saturating_mul(1 << (*failures).min(12));
+    *failures += 1;
+    wait.min(RETRY.1)
 }
 
 #[cfg(test)]
@@ -293,6 +363,57 @@ mod tests {
             refused.contains("https://p.example/…") && !refused.contains("t0ken"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn the_link_is_looked_at_where_no_one_names_a_server() {
+        let (mut schedule, t0) = schedule("ca = \"ca.pem\"");
+        assert!(!schedule.is_browse_due(t0 + 9 * SECOND));
+        let at = t0 + 10 * SECOND;
+        assert!(schedule.is_browse_due(at));
+        assert!(!schedule.is_browse_due(at), "one at a time");
+        schedule.handle_browsed(None, at);
+        assert!(!schedule.is_browse_due(at + 29 * SECOND));
+        let at = at + 30 * SECOND;
+        assert!(schedule.is_browse_due(at), "soon again");
+        schedule.handle_browsed(Some("https://phones.local:8443/".to_owned()), at);
+        let file = "https://phones.local:8443/0242ac110002.toml".to_owned();
+        assert_eq!(schedule.ask(mac, at), Some(Ok(file.clone())));
+        schedule.handle_answer(true, at);
+        assert!(!schedule.is_browse_due(at + 3600 * SECOND), "it is known");
+        let at = at + 24 * 3600 * SECOND;
+        assert_eq!(schedule.ask(mac, at), Some(Ok(file)));
+        schedule.handle_answer(false, at);
+        assert!(schedule.is_browse_due(at), "it may have moved");
+        schedule.handle_browsed(Some("https://phones.local/".to_owned()), at);
+        assert_eq!(schedule.ask(mac, at + 29 * SECOND), None, "it has failed");
+        assert!(schedule.ask(mac, at + 30 * SECOND).is_some());
+    }
+
+    #[test]
+    fn the_link_is_not_looked_at_in_vain() {
+        for (toml, dhcp) in [
+            ("", None),
+            ("ca = \"ca.pem\"\nmdns = false", None),
+            ("ca = \"ca.pem\"\nurl = \"https://p.example/x\"", None),
+            ("ca = \"ca.pem\"", Some("option66=p.example\n")),
+        ] {
+            let (mut schedule, t0) = schedule(toml);
+            schedule.handle_dhcp(dhcp.map(str::to_owned), t0);
+            assert!(!schedule.is_browse_due(t0 + 3600 * SECOND), "{toml}");
+        }
+        let (mut schedule, t0) = schedule("ca = \"ca.pem\"");
+        schedule.handle_keyed("https://10.0.0.5/", t0);
+        assert!(!schedule.is_browse_due(t0 + 3600 * SECOND));
+    }
+
+    #[test]
+    fn a_keyed_server_is_asked_at_once_and_before_what_dhcp_says() {
+        let (mut schedule, t0) = schedule("");
+        schedule.handle_dhcp(Some("option66=p.example\n".to_owned()), t0);
+        schedule.handle_keyed("https://10.0.0.5/", t0);
+        let file = "https://10.0.0.5/0242ac110002.toml".to_owned();
+        assert_eq!(schedule.ask(mac, t0), Some(Ok(file)));
     }
 
     #[test]

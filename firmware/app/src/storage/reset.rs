@@ -14,6 +14,8 @@ use std::path::Path;
 
 use super::{CONFIG_FILE, remove_from_card, write_card};
 
+/// How often a folder is emptied into which others write.
+const MOST_ROUNDS: usize = 1000;
 /// Any of these on the card asks for it; Windows likes to add the ending.
 const ASKED_BY: [&str; 2] = ["factory-reset", "factory-reset.txt"];
 
@@ -36,8 +38,35 @@ pub(crate) fn factory_reset(state_dir: &Path, card: Option<&Path>) -> io::Result
     Ok(())
 }
 
-/// Removes what is in a folder, but not the folder, which may be a mount point.
+/// Removes what is in a folder, but not the folder, which may be a mount point. Others write there,
+/// too (the image copies crash logs, a file is replaced by a new one): what went meanwhile is gone,
+/// and what came meanwhile goes as well.
 fn empty(folder: &Path) -> io::Result<()> {
+    for _ in 0..MOST_ROUNDS {
+        match empty_once(folder) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            Err(error) => return Err(error),
+            Ok(()) => {
+                let is_empty =
+                    fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+                if is_empty {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Err(io::ErrorKind::DirectoryNotEmpty.into())
+}
+
+/// What is gone is as it should be.
+fn or_gone(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn empty_once(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -46,17 +75,20 @@ fn empty(folder: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         // No symbolic link is followed: only what lies here is ours.
-        if entry.file_type()?.is_dir() {
-            empty(&entry.path())?;
-            fs::remove_dir(entry.path())?;
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        if kind.is_dir() {
+            empty_once(&entry.path())?;
+            or_gone(fs::remove_dir(entry.path()))?;
         } else {
-            if entry.file_type()?.is_file() {
-                overwrite(&entry.path())?;
+            if kind.is_file() {
+                or_gone(overwrite(&entry.path()))?;
             }
-            fs::remove_file(entry.path())?;
+            or_gone(fs::remove_file(entry.path()))?;
         }
     }
-    fs::File::open(folder)?.sync_all()
+    or_gone(fs::File::open(folder).and_then(|folder| folder.sync_all()))
 }
 
 /// Zeros over a file. On flash the old cells may live on; a reader of the file system finds
@@ -76,6 +108,45 @@ fn overwrite(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_come_and_go_meanwhile_do_not_stop_it() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let folder = std::env::temp_dir().join(format!("offhook-busy-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("crash")).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // As a file is replaced, and as crash logs are copied. Wall clock: the other thread
+                // is real; without pauses the folder would never be empty.
+                for number in 0_u64.. {
+                    if done.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    for name in ["last-good.toml", "crash/log"] {
+                        let (new, file) = (folder.join(format!("{name}.new")), folder.join(name));
+                        if fs::write(&new, "hunter2").is_ok() {
+                            let _ = fs::rename(&new, &file);
+                        }
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(10 + number % 20));
+                }
+            });
+            for round in 0..60 {
+                let _ = fs::create_dir_all(folder.join("crash"));
+                let result = factory_reset(&folder, None);
+                if result.is_err() {
+                    done.store(true, Ordering::Relaxed);
+                }
+                result.unwrap_or_else(|error| panic!("round {round}: {error}"));
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        factory_reset(&folder, None).unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn nothing_is_left_and_nothing_else_is_touched() {

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Reader, table};
 use crate::country;
 use crate::error::quote;
-use crate::schema::{BlockAction, FeatureKey, Turn, WifiSecurity};
+use crate::schema::{BlockAction, Eap, EapMethod, FeatureKey, Turn, WifiSecurity};
 
 impl Reader {
     /// None of these keys had a wrong value.
@@ -239,6 +239,26 @@ impl Reader {
                 "write the router's address in that network, or correct the prefix length",
             ));
         }
+        found.extend(
+            missing_for_eap(&link.eap)
+                .filter(|_| {
+                    self.right(&[
+                        "eap",
+                        "eap_user",
+                        "eap_password",
+                        "eap_ca",
+                        "eap_certificate",
+                        "eap_key",
+                    ])
+                })
+                .map(|(key, what, help)| {
+                    (
+                        span_of("network", key).or(span_of("network", "eap")),
+                        what,
+                        help,
+                    )
+                }),
+        );
         let open = wifi.security == WifiSecurity::Open;
         if self.right(&["ssid", "password", "security"]) {
             let password = !wifi.password.0.is_empty();
@@ -284,4 +304,47 @@ impl Reader {
             self.problem(at, what, help);
         }
     }
+}
+
+/// What IEEE 802.1X lacks: the key it is said of, what is wrong, and how to correct it. Without the
+/// authority anybody could play the switch and be given the password.
+fn missing_for_eap(eap: &Eap) -> Option<(&'static str, &'static str, &'static str)> {
+    let by_password = match eap.method {
+        None => {
+            let more = !eap.user.is_empty()
+                || !eap.password.0.is_empty()
+                || eap.ca.is_some()
+                || eap.certificate.is_some()
+                || eap.key.is_some();
+            return more.then_some((
+                "eap_user",
+                "there are settings for IEEE 802.1X, but no `network.eap`",
+                "add `eap = \"peap\"`, \"ttls\" or \"tls\", or remove them",
+            ));
+        }
+        Some(EapMethod::Tls) => false,
+        Some(EapMethod::Peap | EapMethod::Ttls) => true,
+    };
+    if eap.ca.is_none() {
+        return Some((
+            "eap",
+            "`network.eap` is set, but there is no `network.eap_ca`",
+            "add `eap_ca = \"FILE\"`: the authority of the RADIUS server's certificate",
+        ));
+    }
+    if by_password && (eap.user.is_empty() || eap.password.0.is_empty()) {
+        return Some((
+            "eap",
+            "`network.eap` needs a user and a password",
+            "add `eap_user` and `eap_password`",
+        ));
+    }
+    if !by_password && (eap.certificate.is_none() || eap.key.is_none()) {
+        return Some((
+            "eap",
+            "`network.eap` is \"tls\", which needs a certificate and its key",
+            "add `eap_certificate = \"FILE\"` and `eap_key = \"FILE\"`",
+        ));
+    }
+    None
 }

@@ -208,6 +208,25 @@ fn every_key_is_effective() {
             (Section::Tls, "key") if !line.is_empty() => {
                 format!("[tls]\ncertificate = \"c\"\n{line}\n")
             }
+            (Section::Network, "eap") if !line.is_empty() => {
+                format!(
+                    "[network]\neap_ca = \"c\"\neap_user = \"u\"\neap_password = \"p\"\n{line}\n"
+                )
+            }
+            (Section::Network, "eap_user" | "eap_password" | "eap_ca") if !line.is_empty() => {
+                let others = ["eap_ca", "eap_user", "eap_password"]
+                    .into_iter()
+                    .filter(|name| *name != setting.name)
+                    .fold(String::new(), |all, name| all + name + " = \"x\"\n");
+                format!("[network]\neap = \"peap\"\n{others}{line}\n")
+            }
+            (Section::Network, "eap_certificate" | "eap_key") if !line.is_empty() => {
+                let other = match setting.name {
+                    "eap_key" => "eap_certificate",
+                    _ => "eap_key",
+                };
+                format!("[network]\neap = \"tls\"\neap_ca = \"c\"\n{other} = \"x\"\n{line}\n")
+            }
             (_, "hotline_after_ms") => format!("[dial]\nhotline = \"1\"\n{line}\n"),
             (Section::Wifi, "ssid") => format!("[wifi]\npassword = \"12345678\"\n{line}\n"),
             (Section::Wifi, "security") => format!("[wifi]\n{line}\n"),

@@ -107,6 +107,53 @@ pub struct Link {
     pub vlan: Option<u16>,
     /// IEEE 802.1p priority on that VLAN.
     pub vlan_priority: u8,
+    /// Without `vlan`: the one that a switch names (LLDP-MED).
+    pub lldp: bool,
+    /// IEEE 802.1X on the cable.
+    pub eap: Eap,
+}
+
+/// How the phone proves itself to a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EapMethod {
+    /// User and password by `MSCHAPv2`, inside of TLS (PEAP).
+    Peap,
+    /// The same inside of EAP-TTLS (RFC 5281).
+    Ttls,
+    /// A certificate of its own (RFC 5216).
+    Tls,
+}
+
+impl EapMethod {
+    /// As they stand in the configuration.
+    pub(crate) const NAMES: &[&str] = &["peap", "ttls", "tls"];
+
+    /// By its name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "peap" => Some(Self::Peap),
+            "ttls" => Some(Self::Ttls),
+            "tls" => Some(Self::Tls),
+            _ => None,
+        }
+    }
+}
+
+/// `network.eap…`: IEEE 802.1X.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Eap {
+    /// `None`: the switch asks for nothing.
+    pub method: Option<EapMethod>,
+    /// Who the phone says it is.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// PEM file of the authority that vouches for the RADIUS server.
+    pub ca: Option<PathBuf>,
+    /// PEM file of the phone's certificate.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
 }
 
 /// How a Wi-Fi network is protected.
@@ -157,6 +204,8 @@ pub struct Provision {
     pub url: Option<String>,
     /// Without `url`: take it from DHCP options 160 and 66.
     pub dhcp: bool,
+    /// Without `url` and where DHCP names none: look for `_offhook._tcp` on the link (RFC 6763).
+    pub mdns: bool,
     /// Plain `http` is allowed.
     pub allow_http: bool,
     /// Hours between two checks; 0: only at start.
@@ -184,6 +233,8 @@ pub(crate) fn blank_link() -> Link {
         ipv6_gateway: None,
         vlan: None,
         vlan_priority: 0,
+        lldp: false,
+        eap: Eap::default(),
     }
 }
 
@@ -210,6 +261,7 @@ pub(crate) fn blank_provision() -> Provision {
     Provision {
         url: None,
         dhcp: false,
+        mdns: false,
         allow_http: false,
         every_h: 0,
         ca: None,

@@ -58,6 +58,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(Section::Provision, "dhcp", ValueKind::Bool, WhenUnset::Default("true"), "false",
         |c, v| c.provision.dhcp = v.bool(),
         "Without `url`, take it from DHCP options 160, 66 and 43."),
+    setting(Section::Provision, "mdns", ValueKind::Bool, WhenUnset::Default("true"), "false",
+        |c, v| c.provision.mdns = v.bool(),
+        "Without `url`, and where DHCP names none, a server that answers for `_offhook._tcp` in \
+         this network (DNS-SD) is asked, if `ca` vouches for it."),
     setting(Section::Provision, "allow_http", ValueKind::Bool, WhenUnset::Default("false"), "true",
         |c, v| c.provision.allow_http = v.bool(),
         "Allow unencrypted `http`: anyone on the path can then read the passwords and configure \

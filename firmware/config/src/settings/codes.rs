@@ -98,6 +98,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     code!(FactoryReset, "factory_reset", "`*99*7378#`", "\"*99*73780#\"",
         "Factory reset: erases every setting, password and history; `offhook.toml` becomes the \
          empty example."),
+    code!(SetUpServer, "setup_server", "`**73887*`", "\"**738870*\"",
+        "Takes the settings from the server at an address, as in `**73887*192*168*1*5#`."),
 ];
 
 #[cfg(test)]

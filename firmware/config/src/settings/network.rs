@@ -3,8 +3,8 @@
 use types::Transport;
 
 use super::account::TRANSPORTS;
-use super::{Section, Setting, WhenUnset, setting};
-use crate::schema::{Ipv4Config, Ipv6Config, Secret};
+use super::{Section, Setting, WhenUnset, path, setting};
+use crate::schema::{EapMethod, Ipv4Config, Ipv6Config, Secret};
 use crate::value::{TextFormat, Value, ValueKind};
 
 /// These keys, by section, in the order of the example. A later key may build on an earlier one of
@@ -107,4 +107,34 @@ pub(super) const SETTINGS: &[Setting] = &[
         "6",
         |c, v| c.link.vlan_priority = v.number() as u8,
         "Priority (IEEE 802.1p) on that VLAN; 5 is voice."),
+    setting(Section::Network, "lldp", ValueKind::Bool, WhenUnset::Default("true"), "false",
+        |c, v| c.link.lldp = v.bool(),
+        "Without `vlan`, a switch that names a VLAN for voice (LLDP-MED) has the phone use it, \
+         with its priority."),
+    setting(Section::Network, "eap", ValueKind::Choice(EapMethod::NAMES),
+        WhenUnset::Means("the cable asks for none"), "\"peap\"",
+        |c, v| c.link.eap.method = EapMethod::from_name(&v.text()),
+        "How the phone proves itself to a switch that asks for it (IEEE 802.1X): `tls` by a \
+         certificate, `peap` and `ttls` by user and password (MSCHAPv2)."),
+    setting(Section::Network, "eap_user", ValueKind::Text(128, false), WhenUnset::Means("none"),
+        "\"phone-12\"",
+        |c, v| c.link.eap.user = v.text(),
+        "User name for that."),
+    setting(Section::Network, "eap_password", ValueKind::Secret, WhenUnset::Means("none"),
+        "\"correct horse\"",
+        |c, v| c.link.eap.password = Secret(v.text()),
+        "Password for that. Never shown in log or status."),
+    setting(Section::Network, "eap_ca", ValueKind::File, WhenUnset::Means("none"),
+        "\"radius.pem\"",
+        |c, v| c.link.eap.ca = Some(path(v)),
+        "File with the certificates (PEM) of the authority that signed the RADIUS server's; a \
+         relative path starts at the directory of this file."),
+    setting(Section::Network, "eap_certificate", ValueKind::File, WhenUnset::Means("none"),
+        "\"phone.pem\"",
+        |c, v| c.link.eap.certificate = Some(path(v)),
+        "File with this phone's certificate (PEM), for `tls`."),
+    setting(Section::Network, "eap_key", ValueKind::File, WhenUnset::Means("none"),
+        "\"phone.key\"",
+        |c, v| c.link.eap.key = Some(path(v)),
+        "File with its private key (PEM), for `tls`."),
 ];

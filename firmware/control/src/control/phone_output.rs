@@ -84,6 +84,7 @@ impl Control {
             })),
             phone::Output::Dtmf(call, key, down) => self.send_digit(call, key, down, now),
             phone::Output::Maintenance(what) => self.outbox.push(Output::Maintenance(what)),
+            phone::Output::SetUpServer(url) => self.outbox.push(Output::SetUpServer(url)),
             phone::Output::Remember(features) => self.outbox.push(Output::Keep {
                 file: crate::features::FILE,
                 text: crate::features::to_json(&features),

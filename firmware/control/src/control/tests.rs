@@ -119,6 +119,7 @@ impl Desk {
                 | Output::Keep { .. }
                 | Output::WriteSettings(_)
                 | Output::Maintenance(_)
+                | Output::SetUpServer(_)
                 | Output::Fetch(_)
                 | Output::Publish(_)
                 | Output::LookUpConfiguration => {}

@@ -132,7 +132,8 @@ fn setting(code: StarCode, number: &str) -> Vec<Word> {
         | StarCode::Bundle
         | StarCode::HistoryToCard
         | StarCode::Reboot
-        | StarCode::FactoryReset => return spelled(number).collect(),
+        | StarCode::FactoryReset
+        | StarCode::SetUpServer => return spelled(number).collect(),
     };
     let mut words = vec![word];
     words.extend(spelled(number));

@@ -19,6 +19,7 @@ mod orders;
 mod provisioning;
 mod robust;
 mod server;
+mod zero_touch;
 
 use std::fs;
 use std::process::Command;

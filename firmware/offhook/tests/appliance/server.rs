@@ -12,6 +12,9 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 /// What a server answers, as bytes on the wire.
 pub(crate) type Answers = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
+/// Stands for every path.
+const ANY: &str = "*";
+
 /// A server on a port of its own; its threads end with the test's process.
 pub(crate) struct Server {
     pub(crate) port: u16,
@@ -111,6 +114,17 @@ impl Server {
         format!("{scheme}://127.0.0.1:{}{path}", self.port)
     }
 
+    /// The same file for whatever is asked.
+    pub(crate) fn any(&self, body: &str) {
+        self.answer(
+            ANY,
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        );
+    }
+
     /// Raw bytes for a path.
     pub(crate) fn answer(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         let mut answers = self.answers.lock().unwrap();
@@ -149,7 +163,7 @@ fn serve(stream: &mut (impl Read + Write), answers: &Answers, asked: &Mutex<Vec<
         .lock()
         .unwrap()
         .iter()
-        .find(|(known, _)| *known == path)
+        .find(|(known, _)| *known == path || known == ANY)
         .map(|(_, bytes)| bytes.clone());
     let mut answer =
         answer.unwrap_or_else(|| b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec());

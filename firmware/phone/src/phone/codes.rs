@@ -132,6 +132,14 @@ impl Phone {
             StarCode::HistoryToCard => self.maintain(Maintenance::HistoryToCard, now),
             StarCode::Reboot => self.maintain(Maintenance::Reboot, now),
             StarCode::FactoryReset => self.maintain(Maintenance::FactoryReset, now),
+            StarCode::SetUpServer => match config::setup_code::server(number) {
+                Some(url) => {
+                    self.out.push_back(Output::SetUpServer(url));
+                    self.confirm(now);
+                    self.explain(Announcement::Set(code, number.to_owned()), now);
+                }
+                None => self.not_dialled(DialError::Incomplete(number.to_owned()), now),
+            },
         }
     }
 
@@ -185,7 +193,8 @@ impl Phone {
             | StarCode::Bundle
             | StarCode::HistoryToCard
             | StarCode::Reboot
-            | StarCode::FactoryReset => return,
+            | StarCode::FactoryReset
+            | StarCode::SetUpServer => return,
         }
         if self.features.apply(code, "") {
             self.note(Note::StarCode(code));

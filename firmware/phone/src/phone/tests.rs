@@ -96,6 +96,7 @@ impl Desk {
                 | Output::Hold(..)
                 | Output::Dtmf(..)
                 | Output::Maintenance(_)
+                | Output::SetUpServer(_)
                 | Output::Remember(_)
                 | Output::SetUp(_)
                 | Output::BlindTransfer { .. }

@@ -69,7 +69,7 @@ pub(crate) async fn ask(question: Question) -> Result<Answer, AskError> {
     Err(none())
 }
 
-fn socket() -> io::Result<UdpSocket> {
+pub(super) fn socket() -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
     socket.set_multicast_ttl_v4(255)?;
@@ -77,7 +77,7 @@ fn socket() -> io::Result<UdpSocket> {
     UdpSocket::from_std(StdUdpSocket::from(socket))
 }
 
-fn send(socket: &UdpSocket, links: &[IpAddr], bytes: &[u8]) {
+pub(super) fn send(socket: &UdpSocket, links: &[IpAddr], bytes: &[u8]) {
     let by = socket2::SockRef::from(socket);
     let to = SocketAddr::from((GROUP, PORT));
     for address in links {

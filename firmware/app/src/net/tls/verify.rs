@@ -9,7 +9,7 @@
 //! ```
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -165,6 +165,33 @@ macro_rules! verify_signatures {
     };
 }
 pub(super) use verify_signatures;
+
+/// Checks a server that no one vouches for: the first certificate it shows is the only one it may
+/// show from then on (trust on first use).
+#[derive(Debug)]
+pub(crate) struct KnownServer {
+    pub(crate) seen: Arc<OnceLock<Fingerprint>>,
+    pub(crate) signatures: Signatures,
+}
+
+impl ServerCertVerifier for KnownServer {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let found = fingerprint(end_entity);
+        if *self.seen.get_or_init(|| found) == found {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(Refusal::NotPinned { found }.into_error())
+    }
+
+    verify_signatures!();
+}
 
 impl ServerCertVerifier for Servers {
     fn verify_server_cert(

@@ -16,6 +16,26 @@ fn each_mistake_is_reported_with_span_and_help() {
              add `turn = \"HOST\"` or remove this line",
         ),
         (
+            "[network]\neap = \"peap\"\neap_user = \"u\"\neap_password = \"p\"",
+            "f:2:7: `network.eap` is set, but there is no `network.eap_ca`; \
+             add `eap_ca = \"FILE\"`: the authority of the RADIUS server's certificate",
+        ),
+        (
+            "[network]\neap = \"ttls\"\neap_ca = \"c\"\neap_user = \"u\"",
+            "f:2:7: `network.eap` needs a user and a password; \
+             add `eap_user` and `eap_password`",
+        ),
+        (
+            "[network]\neap = \"tls\"\neap_ca = \"c\"\neap_key = \"k\"",
+            "f:2:7: `network.eap` is \"tls\", which needs a certificate and its key; \
+             add `eap_certificate = \"FILE\"` and `eap_key = \"FILE\"`",
+        ),
+        (
+            "[network]\neap_user = \"u\"",
+            "f:2:12: there are settings for IEEE 802.1X, but no `network.eap`; \
+             add `eap = \"peap\"`, \"ttls\" or \"tls\", or remove them",
+        ),
+        (
             "[[account]]\nuser = \"u\"\ndomain = \"d\"\nturn_password = \"p\"",
             "f:1:1: there is a transport, user or password of a TURN server, but no `turn`; \
              add `turn = \"HOST\"` or remove this line",

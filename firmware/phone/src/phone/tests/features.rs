@@ -249,6 +249,40 @@ fn maintenance_is_handed_out_once() {
 }
 
 #[test]
+fn a_provisioning_server_is_keyed() {
+    for (keys, url) in [
+        ("**73887*10*0*0*5#", "https://10.0.0.5/"),
+        ("**73887*10*0*0*5*8443#", "https://10.0.0.5:8443/"),
+    ] {
+        let mut desk = Desk::ready("");
+        desk.lifts().presses(keys);
+        let wanted = Output::SetUpServer(url.to_owned());
+        assert_eq!(
+            desk.said.iter().filter(|said| **said == wanted).count(),
+            1,
+            "{keys}"
+        );
+        assert_eq!(desk.tone, Some(Tone::Confirmation));
+    }
+    // Without `#`, by the long timer; what is no address is refused.
+    let mut desk = Desk::ready("");
+    desk.lifts().presses("**73887*10*0*0*5").waits_ms(20_000);
+    assert!(desk.said(&Output::SetUpServer("https://10.0.0.5/".to_owned())));
+    for wrong in ["**73887*10*0*0#", "**73887*#", "**73887*101#"] {
+        let mut desk = Desk::ready("");
+        desk.lifts().presses(wrong);
+        assert_eq!(desk.state(), State::Congestion, "{wrong}");
+        let set = |said: &Output| matches!(said, Output::SetUpServer(_));
+        assert!(!desk.said.iter().any(set), "{wrong}");
+    }
+    // The owner's server is not replaced by whoever lifts the handset.
+    let mut desk = Desk::ready("[provision]\nurl = \"https://p.example/x\"");
+    desk.lifts().presses("**73887*10*0*0*5#").waits_ms(20_000);
+    let set = |said: &Output| matches!(said, Output::SetUpServer(_));
+    assert!(!desk.said.iter().any(set));
+}
+
+#[test]
 fn a_code_can_be_changed_or_turned_off() {
     let mut desk = Desk::ready("[codes]\ndnd_on = \"*3\"\ndnd_off = \"\"");
     desk.sets("*3");

@@ -73,6 +73,7 @@ impl Ledger {
                 | Output::Levels(_)
                 | Output::OpenDoor
                 | Output::Maintenance(_)
+                | Output::SetUpServer(_)
                 | Output::Remember(_)
                 | Output::Speak(_)
                 | Output::SetUp(_)
