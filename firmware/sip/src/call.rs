@@ -122,9 +122,7 @@ impl Call {
         let here = env.addresses.primary().ip();
         let mut session = Session::new(placement.media, here, env.tokens.session_id());
         session.set_addresses(&env.addresses);
-        if let Some(shape) = env.offers.of(account, &placement.target) {
-            session.begin_with(shape);
-        }
+        session.begin_with(env.offers.of(account, &placement.target));
         let peer = shown(&NameAddr::new(placement.target.clone()));
         let invite = Invite {
             call: handle,
@@ -442,6 +440,7 @@ impl Call {
             return;
         };
         if allowed {
+            calling.begin_offers(&turn.env.offers, self.account);
             turn.push(Action::SendInvite {
                 call: self.handle,
                 ids: Box::new(ids),

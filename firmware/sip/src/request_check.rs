@@ -140,7 +140,7 @@ fn check_body(request: &Request) -> Result<(), u16> {
     if request.method == Method::Message {
         return text_of(request).map(|_| ()).ok_or(415);
     }
-    if request.method != Method::Invite || optional {
+    if !matches!(request.method, Method::Invite | Method::Update) || optional {
         return Ok(());
     }
     match request.headers.content_type() {

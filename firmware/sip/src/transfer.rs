@@ -29,6 +29,7 @@ use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::ids::CallHandle;
 use crate::message::{Method, NameAddr, Request, Uri};
+use crate::session_body::body_of;
 use crate::timer::T1_64;
 
 /// How long the far end may take to do what it was asked for.
@@ -177,12 +178,12 @@ impl Transfer {
         if !asks || first_part("Event").as_deref() != Some("refer") {
             return (Reply::not_allowed(481), TransferStep::Wait);
         }
-        let kind = headers.content_type().ok().flatten();
-        if !request.body.is_empty() && kind.is_none_or(|kind| kind.name != "message/sipfrag") {
+        let body = body_of("message/sipfrag", request);
+        if !request.body.is_empty() && body.is_none() {
             return (Reply::not_allowed(415), TransferStep::Wait);
         }
         let terminated = first_part("Subscription-State").as_deref() == Some("terminated");
-        let step = match status_in(&request.body) {
+        let step = match status_in(&body.unwrap_or_default()) {
             Some(200..300) => TransferStep::Done(Ok(())),
             Some(code @ 300..) => self.handle_failure(code, now),
             Some(..200) | None if terminated => TransferStep::Done(Err(487)),

@@ -360,17 +360,18 @@ impl Established {
     }
 
     /// A re-INVITE of theirs (section 14.2); the caller has checked that it may be answered.
+    /// Whether it is accepted: one that is not changes nothing (section 12.2.2).
     pub(super) fn handle_reinvite(
         &mut self,
         call: CallHandle,
         transaction: TransactionId,
         request: &Request,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
-            return turn.respond(transaction, reply);
+            turn.respond(transaction, reply);
+            return false;
         }
-        self.dialog.refresh(&request.headers);
         let before = self.session.clone();
         let tokens = &mut turn.env.tokens;
         // A far end that asks for an offer may pass it to another phone (section 14.2 wants it as
@@ -385,12 +386,12 @@ impl Established {
         let (body, agreed) = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                return turn.respond(
-                    transaction,
-                    refused_offer(&error, turn.env.addresses.primary()),
-                );
+                let refusal = refused_offer(&error, turn.env.addresses.primary());
+                turn.respond(transaction, refusal);
+                return false;
             }
         };
+        self.dialog.refresh(&request.headers);
         let reply = Reply::new(200).in_dialog(&self.dialog.contact);
         let reply = self.timer.handle_request(request, turn.now).write(reply);
         turn.respond(transaction, reply.with_session(body));
@@ -403,9 +404,11 @@ impl Established {
             }
         };
         self.exchange = Exchange::Theirs(AckWait::new(transaction, cseq, sent, turn.now));
+        true
     }
 
-    /// UPDATE with an offer (RFC 3311); the caller has checked that it may be answered.
+    /// UPDATE with an offer (RFC 3311); the caller has checked that it may be answered. Whether it
+    /// is accepted.
     pub(super) fn handle_update(
         &mut self,
         call: CallHandle,
@@ -413,13 +416,14 @@ impl Established {
         request: &Request,
         offer: &[u8],
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
-            return turn.respond(transaction, reply);
+            turn.respond(transaction, reply);
+            return false;
         }
-        self.dialog.refresh(&request.headers);
         match self.session.answer(offer, &mut turn.env.tokens) {
             Ok((body, media)) => {
+                self.dialog.refresh(&request.headers);
                 let reply = Reply::new(200)
                     .with_session(body)
                     .with("Contact", NameAddr::new(self.dialog.contact.clone()))
@@ -427,11 +431,13 @@ impl Established {
                 let reply = self.timer.handle_request(request, turn.now).write(reply);
                 turn.respond(transaction, reply);
                 self.agree(call, media, turn);
+                true
             }
-            Err(error) => turn.respond(
-                transaction,
-                refused_offer(&error, turn.env.addresses.primary()),
-            ),
+            Err(error) => {
+                let refusal = refused_offer(&error, turn.env.addresses.primary());
+                turn.respond(transaction, refusal);
+                false
+            }
         }
     }
 
@@ -466,15 +472,17 @@ impl Established {
 
     // ── session timer ─────────────────────────────────────────────────────────────────────────
 
-    /// An UPDATE of theirs without an offer: it refreshes target and session.
+    /// An UPDATE of theirs without an offer: it refreshes target and session. Whether it is
+    /// accepted.
     pub(super) fn handle_refresh(
         &mut self,
         transaction: TransactionId,
         request: &Request,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
-            return turn.respond(transaction, reply);
+            turn.respond(transaction, reply);
+            return false;
         }
         self.dialog.refresh(&request.headers);
         let reply = Reply::new(200)
@@ -482,6 +490,7 @@ impl Established {
             .with_capabilities();
         let reply = self.timer.handle_request(request, turn.now).write(reply);
         turn.respond(transaction, reply);
+        true
     }
 
     /// The final response to our refresh by UPDATE.
