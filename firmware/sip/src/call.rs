@@ -275,6 +275,12 @@ impl Call {
 
     /// Sends 200 with an answer, or with an offer where the INVITE had none.
     pub(crate) fn answer(&mut self, media: LocalMedia, turn: &mut Turn<'_>) {
+        if let State::Up(established) = &mut self.state
+            && established.is_offered()
+        {
+            established.take_back(&media);
+            return self.send_change(turn);
+        }
         let State::Ringing(ringing) = &mut self.state else {
             return;
         };
@@ -312,6 +318,9 @@ impl Call {
     /// Refuses a call that rings.
     pub(crate) fn reject(&mut self, code: u16, turn: &mut Turn<'_>) {
         let State::Ringing(ringing) = &self.state else {
+            if matches!(&self.state, State::Up(established) if established.is_offered()) {
+                self.hang_up(None, turn);
+            }
             return;
         };
         let server = ringing.server;

@@ -86,6 +86,8 @@ pub(crate) struct Transfer {
     /// Whom to, for log and owner.
     to: String,
     until: Instant,
+    /// The call goes back to its owner if nothing comes of it.
+    returns: bool,
 }
 
 impl Transfer {
@@ -97,6 +99,7 @@ impl Transfer {
         now: Instant,
     ) -> Self {
         Self {
+            returns: consulted.is_none(),
             role: Role::Asking {
                 consulted,
                 target: target.clone(),
@@ -111,6 +114,7 @@ impl Transfer {
     /// Of the consulted call.
     pub(crate) fn consulted_call(to: &str, now: Instant) -> Self {
         Self {
+            returns: false,
             role: Role::Consulted,
             to: to.to_owned(),
             until: now + TRANSFER_TIME,
@@ -128,6 +132,17 @@ impl Transfer {
             Role::Asking { consulted, .. } => consulted,
             Role::Consulted => None,
         }
+    }
+
+    /// Whether the call goes back to its owner where this fails: nobody has hung up on its far end,
+    /// which called nobody else.
+    pub(crate) fn returns(&self) -> bool {
+        self.returns
+    }
+
+    /// There is no call to go back to.
+    pub(crate) fn give_up_return(&mut self) {
+        self.returns = false;
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -208,7 +223,11 @@ impl Transfer {
                 }
                 Again::At(_) | Again::Open | Again::Done => TransferStep::Wait,
             },
-            Role::Asking { .. } => TransferStep::Done(Err(408)),
+            Role::Asking { .. } => {
+                // It may be talking there by now.
+                self.returns = false;
+                TransferStep::Done(Err(408))
+            }
             Role::Consulted => TransferStep::NotReplaced,
         }
     }

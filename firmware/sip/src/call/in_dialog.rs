@@ -507,6 +507,11 @@ impl Call {
                 let (transaction, step) = (ack.transaction, ack.handle_timeout(now));
                 self.on_ack_step(transaction, step, turn);
             }
+            State::Up(established) if established.is_offered_in_vain(now) => {
+                let reason = "nobody took it back after its transfer failed";
+                let before = self.finish(EndedBy::Failure, Some(480), reason, turn);
+                self.send_last_bye(before, None, turn);
+            }
             State::Up(established) | State::Transferring(established, _) => {
                 if established.handle_session_timeout(self.handle, self.account, turn) {
                     return self.handle_session_expired(turn);
