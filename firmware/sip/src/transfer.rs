@@ -99,7 +99,7 @@ impl Transfer {
         now: Instant,
     ) -> Self {
         Self {
-            returns: consulted.is_none(),
+            returns: false,
             role: Role::Asking {
                 consulted,
                 target: target.clone(),
@@ -109,6 +109,13 @@ impl Transfer {
             to: to.to_owned(),
             until: now + TRANSFER_TIME,
         }
+    }
+
+    /// The call goes back to its owner if nothing comes of it: nobody consulted, nobody hung up.
+    #[must_use]
+    pub(crate) fn returning(mut self) -> Self {
+        self.returns = true;
+        self
     }
 
     /// Of the consulted call.
@@ -134,8 +141,7 @@ impl Transfer {
         }
     }
 
-    /// Whether the call goes back to its owner where this fails: nobody has hung up on its far end,
-    /// which called nobody else.
+    /// Whether the call goes back to its owner where this fails.
     pub(crate) fn returns(&self) -> bool {
         self.returns
     }

@@ -259,7 +259,7 @@ fn call_that_came_back_may_be_refused_missed_or_gone() {
         assert!(comes_back(&mut world, held), "{how}");
         match how {
             "rejected" => world.with(0, |alice, now| alice.reject(held, 486, now)),
-            "missed" => world.run_ms(61_000),
+            "missed" => world.run_ms(60_100),
             "hung up there" => {
                 world.send(PEER, 0, ask(&invite, "p", PEER, "BYE", 90, ""));
                 world.response(200);
