@@ -60,6 +60,11 @@ pub(crate) fn check(
     if request.method == Method::Invite && !accepts_sdp(request) {
         return refuse(406);
     }
+    check_content(request)
+}
+
+/// Section 8.2.3: the refusal of a body this phone cannot read.
+pub(crate) fn check_content(request: &Request) -> Result<(), Reply> {
     check_body(request).map_err(|code| {
         let accepted = match request.method {
             Method::Message => CONTENT_TYPE,

@@ -118,6 +118,15 @@ fn refused_change_moves_neither_name_nor_target() {
             422,
         ),
         ("UPDATE", SDP, video.as_str(), 488),
+        ("INVITE", "Content-Type: application/foo\r\n", "x", 415),
+        ("UPDATE", "Content-Type: application/foo\r\n", "x", 415),
+        (
+            "UPDATE",
+            "Content-Encoding: gzip\r\nContent-Type: application/sdp\r\n",
+            "x",
+            415,
+        ),
+        ("INVITE", "", "x", 400),
         (
             "UPDATE",
             "Supported: timer\r\nSession-Expires: 30\r\n",

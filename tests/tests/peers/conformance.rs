@@ -245,7 +245,6 @@ const SCENARIOS: &[Scenario] = &[
     asked("ack_of_a_bye", Answers, NOTHING),
     asked("replaces_unknown", Answers, NOTHING),
     asked("replaces_twice", Answers, NOTHING),
-    asked("replaces_without_tag", Answers, NOTHING),
     asked("session_too_short_by_one", Answers, NOTHING),
     asked("refer_of_a_stranger", Answers, NOTHING),
     asked("info_of_a_package", Answers, NOTHING),

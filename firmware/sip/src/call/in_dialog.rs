@@ -12,6 +12,7 @@ use crate::identity::{connected_party, party};
 use crate::ids::{RequestId, TransactionId};
 use crate::message::{Method, NameAddr, Request, Response, SipUri};
 use crate::reason;
+use crate::request_check::check_content;
 use crate::session_body::session_body;
 use crate::text_message::{CONTENT_TYPE, text_of};
 use crate::transfer::ReferRequest;
@@ -69,6 +70,10 @@ impl Call {
         match &request.method {
             Method::Bye => self.handle_bye(asked, turn),
             Method::Invite | Method::Update => {
+                // One that cannot be read is no request for an offer.
+                if let Err(refusal) = check_content(request) {
+                    return turn.respond(transaction, refusal);
+                }
                 let accepted = if request.method == Method::Invite {
                     self.handle_reinvite(asked, turn)
                 } else {

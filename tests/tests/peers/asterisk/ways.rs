@@ -187,7 +187,7 @@ fn our_far_end_transfers_us_by_asterisk() {
     }
     // Nobody is there: the caller comes back.
     connect(&a, "102#", &b);
-    b.ctl(&json!({"cmd": "transfer", "to": "199"}));
+    b.ctl(&json!({"cmd": "transfer", "to": "555"}));
     std::thread::sleep(Duration::from_secs(1));
     b.wait_state("talking");
     hear_each_other([&a, &b]);
