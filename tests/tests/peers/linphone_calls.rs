@@ -102,7 +102,7 @@ fn linphone_transfers_us() {
     let Office {
         phones: [other, desk],
         mut linphone,
-        ..
+        _kamailio,
     } = office(&dir, Answers::AtOnce);
     call(&desk, "103#", None);
     hears(&desk);
@@ -124,7 +124,7 @@ fn we_transfer_linphone() {
     let Office {
         phones: [other, desk],
         mut linphone,
-        ..
+        _kamailio,
     } = office(&dir, Answers::AtOnce);
     // Blind.
     call(&desk, "103#", None);
@@ -160,7 +160,7 @@ fn we_transfer_somebody_to_linphone() {
     let Office {
         phones: [other, desk],
         mut linphone,
-        ..
+        _kamailio,
     } = office(&dir, Answers::AtOnce);
     // Blind.
     call(&other, "102#", Some(&desk));
@@ -206,7 +206,7 @@ fn early_media_of_linphone_is_taken() {
     let Office {
         phones: [_, desk],
         mut linphone,
-        ..
+        _kamailio,
     } = office(&dir, Answers::WithEarlyMedia);
     desk.lift();
     desk.wait_state("dial_tone");
