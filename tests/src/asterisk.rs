@@ -158,7 +158,7 @@ impl<'a> Asterisk<'a> {
     /// The `[tls]` that trusts it.
     pub fn trusted(&self) -> String {
         let file = self.files.join(format!("{AUTHORITY}-ca.pem"));
-        format!("[tls]\nca = {file:?}\n")
+        format!("[tls]\nca = \"{}\"\n", file.display())
     }
 
     /// Ends it; its registrations are kept in its database.

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! For their owner both calls are over at once: the handset is down, and whatever may still fail
-//! keeps nothing open longer than [`TRANSFER_TIME`].
+//! keeps nothing open longer than [`TRANSFER_TIME`]. A call sent to a number that cannot be had
+//! comes back, as one that rings.
 //!
 //! `refer` is the other way round (a far end asks us), `subscription` what it learns of the call
 //! placed then, and `replaces` a call that takes the place of another (RFC 3891).
@@ -103,8 +104,7 @@ impl Transfer {
             role: Role::Asking {
                 consulted,
                 target: target.clone(),
-                // Only a call that is answered may be in a moment when it cannot be taken over.
-                again: consulted.map_or(Again::Done, |_| Again::Open),
+                again: Again::Open,
             },
             to: to.to_owned(),
             until: now + TRANSFER_TIME,
@@ -171,7 +171,13 @@ impl Transfer {
 
     /// It was refused, or failed: once more where that may pass.
     fn handle_failure(&mut self, code: u16, now: Instant) -> TransferStep {
-        let passes = matches!(code, 400 | 491 | 500 | 503);
+        let passes = match (code, self.consulted()) {
+            // The call is being changed, put on hold, say.
+            (491, _) => true,
+            // Only a call that is answered may be in a moment when it cannot be taken over.
+            (400 | 500 | 503, Some(_)) => true,
+            (_, _) => false,
+        };
         match &mut self.role {
             Role::Asking { again, .. } if passes && *again == Again::Open => {
                 *again = Again::At(now + ASK_AGAIN);

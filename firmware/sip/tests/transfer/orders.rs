@@ -245,6 +245,29 @@ fn call_that_cannot_go_to_a_number_comes_back() {
 }
 
 #[test]
+fn far_end_that_is_changing_the_call_is_asked_again_once() {
+    for (second, back) in [(202, false), (491, true)] {
+        let mut world = World::alone();
+        let (held, invite, refer) = sent_to_a_number(&mut world);
+        world.answer(&refer, 491, None, PEER, &[], None);
+        world.run_ms(900);
+        assert_eq!(world.sent("REFER"), 1);
+        world.run_ms(200);
+        let refer = world.request(&Method::Refer);
+        world.answer(&refer, second, None, PEER, &[], None);
+        assert_eq!(comes_back(&mut world, held), back, "{second}");
+        if back {
+            world.with(0, |alice, now| alice.reject(held, 486, now));
+        } else {
+            world.send(PEER, 0, news(&invite, 60, "200 OK"));
+        }
+        world.run_ms(50);
+        assert_eq!(world.sent("BYE"), 1, "{second}");
+        nothing_is_left(&mut world);
+    }
+}
+
+#[test]
 fn call_that_came_back_may_be_refused_missed_or_gone() {
     for how in [
         "rejected",

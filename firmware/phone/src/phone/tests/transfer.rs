@@ -310,7 +310,7 @@ fn call_comes_back_to_the_hand_or_rings() {
         desk.lifts();
         assert!(desk.said(&Output::Answer(call)));
         assert_eq!(desk.connected, [call]);
-        desk.puts_down();
+        desk.does(Input::HangUp);
         desk.rests();
         // The handset is lifted and has nothing: it is there at once, whatever was keyed.
         for keys in ["", "1"] {
@@ -323,7 +323,7 @@ fn call_comes_back_to_the_hand_or_rings() {
                 (State::Talking, &[call][..])
             );
             assert_eq!(desk.tone, None);
-            desk.puts_down();
+            desk.does(Input::HangUp);
             desk.rests();
         }
     }
