@@ -111,7 +111,7 @@ impl Transfer {
         }
     }
 
-    /// The call goes back to its owner if nothing comes of it: nobody consulted, nobody hung up.
+    /// The call goes back to its owner if nothing comes of it: no one consulted, no one hung up.
     #[must_use]
     pub(crate) fn returning(mut self) -> Self {
         self.returns = true;

@@ -197,10 +197,9 @@ fn take(world: &mut World, invite: &Request) {
     let body = if profile.starts_with("UDP/TLS") {
         by_dtls(&profile)
     } else if profile.starts_with("RTP/SAVP") {
-        answer_in(
-            &profile,
-            "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n",
-        )
+        const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+        let line = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n");
+        answer_in(&profile, &line)
     } else {
         answer_in(&profile, "")
     };

@@ -386,9 +386,9 @@ fn notifier_that_loses_count_is_asked_once_a_minute() {
     while world.now - start < Duration::from_secs(130) {
         if world.sent("SUBSCRIBE") > answered || cseq == 0 {
             answered = world.sent("SUBSCRIBE").max(1);
-            for told in [(10 * cseq, "full"), (10 * cseq + 5, "partial")] {
+            for document_of in [(10 * cseq, "full"), (10 * cseq + 5, "partial")] {
                 cseq += 1;
-                world.send(PEER, 0, document(&request, cseq, told, "confirmed"));
+                world.send(PEER, 0, document(&request, cseq, document_of, "confirmed"));
             }
         }
         let pending: Vec<_> = world.inbox.drain(..).collect();

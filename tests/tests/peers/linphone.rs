@@ -12,7 +12,7 @@ use testkit::process::{ChildProcess, TestDir, port_block};
 pub(crate) enum Answers {
     /// It answers by itself.
     AtOnce,
-    /// It rings with sound of its own (183), until it is told to answer.
+    /// It rings with sound of its own (183), until somebody has it answer.
     WithEarlyMedia,
 }
 
@@ -29,8 +29,8 @@ impl Linphone {
     }
 
     /// The same, with what it does when it is called. It does not look at the server's certificate:
-    /// its mbedTLS knows no certificates for addresses, and what it would find there is no matter of
-    /// these tests.
+    /// its mbedTLS knows no certificates for addresses, and what it would find there matters to no
+    /// test.
     pub(crate) fn start_with(
         dir: &TestDir,
         user: &str,

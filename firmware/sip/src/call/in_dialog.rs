@@ -513,7 +513,7 @@ impl Call {
                 self.on_ack_step(transaction, step, turn);
             }
             State::Up(established) if established.is_offered_in_vain(now) => {
-                let reason = "nobody took it back after its transfer failed";
+                let reason = "no one took it back after its transfer failed";
                 let before = self.finish(EndedBy::Failure, Some(480), reason, turn);
                 self.send_last_bye(before, None, turn);
             }

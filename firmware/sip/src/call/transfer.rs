@@ -170,7 +170,7 @@ impl Call {
         }
     }
 
-    /// The far end is still there, and nobody has it any more: it comes back like a caller.
+    /// The far end is still there, and no one has it any more: it comes back like a caller.
     fn offer_back(&mut self, turn: &mut Turn<'_>) {
         let State::Transferring(mut established, _) =
             std::mem::replace(&mut self.state, State::Over(Box::default()))

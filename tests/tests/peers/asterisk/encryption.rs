@@ -1,5 +1,7 @@
 //! Encryption as Asterisk wants it, one endpoint for each kind, over TLS and with the encryption of
 //! the phone as delivered.
+//!
+//! Wall clock: a real server, and sound in real time.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Provisional responses that must be acknowledged, media from phone to phone, the lamp of a phone,
 //! and a transfer of our far end, as Asterisk does them.
+//!
+//! Wall clock: a real server, and sound in real time.
 
 use std::time::Duration;
 
@@ -185,7 +187,7 @@ fn our_far_end_transfers_us_by_asterisk() {
             phone.assert_usable();
         }
     }
-    // Nobody is there: the caller comes back.
+    // No one is there: the caller comes back.
     connect(&a, "102#", &b);
     b.ctl(&json!({"cmd": "transfer", "to": "555"}));
     std::thread::sleep(Duration::from_secs(1));

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Has ─ transfer ─▶ Left ─ refused ─▶ Offered ─ answered ─▶ Returns ─ re-INVITE, 2xx ─▶ Has
-//!                                        └ nobody takes it: BYE    └ refused: BYE
+//!                                        └ no one takes it: BYE    └ refused: BYE
 //! ```
 
 use std::time::{Duration, Instant};
