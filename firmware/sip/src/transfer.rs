@@ -172,10 +172,9 @@ impl Transfer {
     /// It was refused, or failed: once more where that may pass.
     fn handle_failure(&mut self, code: u16, now: Instant) -> TransferStep {
         let passes = match (code, self.consulted()) {
-            // The call is being changed, put on hold, say.
-            (491, _) => true,
-            // Only a call that is answered may be in a moment when it cannot be taken over.
-            (400 | 500 | 503, Some(_)) => true,
+            // The call is being changed, put on hold, say; or the one that is answered is in a
+            // moment in which it cannot be taken over.
+            (491, _) | (400 | 500 | 503, Some(_)) => true,
             (_, _) => false,
         };
         match &mut self.role {

@@ -302,9 +302,11 @@ impl Desk {
 #[test]
 fn call_comes_back_to_the_hand_or_rings() {
     // No setting for callers keeps it out, nor sends it elsewhere.
-    let settings = "[call]\nreject_anonymous = true\n";
-    for set in ["", settings] {
-        let mut desk = Desk::ready(set);
+    for undisturbed in [false, true] {
+        let mut desk = Desk::ready("");
+        if undisturbed {
+            desk.sets("*78");
+        }
         let call = desk.gets_back();
         assert_eq!(desk.state(), State::Ringing);
         desk.lifts();
