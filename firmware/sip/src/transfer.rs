@@ -172,9 +172,9 @@ impl Transfer {
     /// It was refused, or failed: once more where that may pass.
     fn handle_failure(&mut self, code: u16, now: Instant) -> TransferStep {
         let passes = match (code, self.consulted()) {
-            // The call is being changed, put on hold, say; or the one that is answered is in a
-            // moment in which it cannot be taken over.
-            (491, _) | (400 | 500 | 503, Some(_)) => true,
+            // The call is being changed, put on hold, say, or a server has not connected it yet; or
+            // the one that is answered is in a moment in which it cannot be taken over.
+            (400 | 491, _) | (500 | 503, Some(_)) => true,
             (_, _) => false,
         };
         match &mut self.role {

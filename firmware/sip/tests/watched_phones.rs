@@ -196,7 +196,7 @@ fn watcher_is_served_until_it_leaves_or_runs_out() {
             while world.now < until {
                 world.run(Duration::from_millis(500));
                 while let Some((_, _, message)) = world.inbox.pop_front() {
-                    let sip::message::Message::Request(notify) = message else {
+                    let Message::Request(notify) = message else {
                         continue;
                     };
                     // A repeated one was not answered in time.
@@ -300,8 +300,8 @@ fn number_of_watchers_is_limited() {
         world.run_ms(50);
         while let Some((_, _, message)) = world.inbox.pop_front() {
             match message {
-                sip::message::Message::Response(response) => codes.push(response.code()),
-                sip::message::Message::Request(notify) => {
+                Message::Response(response) => codes.push(response.code()),
+                Message::Request(notify) => {
                     world.answer(&notify, 200, None, PEER, &[], None);
                 }
             }
@@ -339,8 +339,11 @@ fn document(subscribe: &Request, cseq: u32, (version, state): (u32, &str), stage
         method: "NOTIFY",
         branch: format!("z9hG4bKn{cseq}").leak(),
         from_tag: "n",
-        to: headers.from().unwrap().to_string(),
-        call_id: headers.call_id().unwrap(),
+        to: headers
+            .from()
+            .map(|from| from.to_string())
+            .unwrap_or_default(),
+        call_id: headers.call_id().unwrap_or_default(),
         cseq,
         extra,
         body,

@@ -138,7 +138,18 @@ fn we_transfer_linphone() {
     hears(&other);
     other.assert_usable();
     desk.assert_usable();
-    // Attended: linphone is asked to take the place of the call to 101.
+    linphone.heard();
+}
+
+#[test]
+fn we_transfer_linphone_after_asking() {
+    let dir = TestDir::new("linphone-attended");
+    let Office {
+        phones: [other, desk],
+        mut linphone,
+        _kamailio,
+    } = office(&dir, Answers::AtOnce);
+    // Linphone is asked to take the place of the call to 101.
     call(&desk, "103#", None);
     desk.ctl(&json!({"cmd": "flash"}));
     desk.wait_state("dial_tone");

@@ -246,10 +246,10 @@ fn call_that_cannot_go_to_a_number_comes_back() {
 
 #[test]
 fn far_end_that_is_changing_the_call_is_asked_again_once() {
-    for (second, back) in [(202, false), (491, true)] {
+    for (first, second, back) in [(491, 202, false), (400, 202, false), (491, 491, true)] {
         let mut world = World::alone();
         let (held, invite, refer) = sent_to_a_number(&mut world);
-        world.answer(&refer, 491, None, PEER, &[], None);
+        world.answer(&refer, first, None, PEER, &[], None);
         world.run_ms(900);
         assert_eq!(world.sent("REFER"), 1);
         world.run_ms(200);
