@@ -336,7 +336,7 @@ fn call_comes_back_to_the_hand_or_rings() {
         (desk.state(), &desk.connected[..]),
         (State::Talking, &[first][..])
     );
-    desk.does(Input::Flash);
+    desk.does(Input::Flash).waits_ms(1500);
     assert!(desk.said(&Output::Answer(call)));
     let (mut desk, _) = Desk::talking("[call]\nwaiting = false\n");
     let call = desk.gets_back();
