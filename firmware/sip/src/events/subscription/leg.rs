@@ -97,7 +97,9 @@ impl Leg {
         let lifetime = Duration::from_secs(u64::from(lifetime_s.min(MAX_EXPIRES_S)));
         self.until = now + lifetime;
         if !self.asked {
-            self.refresh_at = Some(now + refresh_after(lifetime, &mut env.tokens));
+            // What is due sooner stays due: something may have been lost meanwhile.
+            let at = now + refresh_after(lifetime, &mut env.tokens);
+            self.refresh_at = earliest([self.refresh_at, Some(at)]);
         }
     }
 }
