@@ -79,7 +79,7 @@ bench-image:
 docs:
 	@scripts/need build
 	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet -p config
-	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet -p offhook --lib -- picture_of_the_panel
+	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet -p app --lib -- picture_of_the_panel
 	@OFFHOOK_WRITE_PAGES=1 $(CARGO) test --quiet --workspace --test docs
 
 guide:

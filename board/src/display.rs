@@ -19,6 +19,7 @@ pub use i2c::LinuxI2c;
 pub use oled::Oled;
 
 use crate::BoardError;
+pub use crate::profile::Rotation;
 use crate::profile::{Controller, Display};
 
 /// Lit and dark pixels: rows from the top, each of whole bytes, the leftmost pixel in the highest
@@ -66,39 +67,6 @@ pub trait Panel: Send {
     /// Shows a picture at this brightness; sends only what is not shown already. After an error all
     /// is sent again, the set-up of the panel included: it may have been unplugged.
     fn show(&mut self, picture: &Picture<'_>, light: Light) -> Result<(), BoardError>;
-}
-
-/// How a display is mounted: the upper edge of what it shows is this far from where its maker meant
-/// it to be, clockwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Rotation {
-    /// As made.
-    #[default]
-    None,
-    /// A quarter turn.
-    Quarter,
-    /// Upside down.
-    Half,
-    /// Three quarters.
-    ThreeQuarters,
-}
-
-impl Rotation {
-    /// By degrees.
-    pub fn from_degrees(degrees: u16) -> Option<Self> {
-        match degrees {
-            0 => Some(Self::None),
-            90 => Some(Self::Quarter),
-            180 => Some(Self::Half),
-            270 => Some(Self::ThreeQuarters),
-            _ => None,
-        }
-    }
-
-    /// It stands on its side.
-    pub fn is_upright(self) -> bool {
-        matches!(self, Self::Quarter | Self::ThreeQuarters)
-    }
 }
 
 /// Opens the display of a profile.

@@ -123,7 +123,7 @@ pub fn find(device: &str, chip: &str, line: &LineName) -> Result<FoundLine, Boar
         };
         return Err(wrong(
             format!("is held by {holder}"),
-            "stop that program or driver, or give another line in hardware.toml".to_owned(),
+            "stop that program or driver, or give another line under [hardware]".to_owned(),
         ));
     }
     Ok(FoundLine {

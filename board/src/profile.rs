@@ -20,7 +20,7 @@ use crate::hook::Contact;
 use crate::ringer::RingerKind;
 use crate::rotary::Numbering;
 
-pub use display::{Controller, Display};
+pub use display::{Controller, Display, Rotation};
 pub use overlay::Override;
 
 /// Something in `hardware.toml` that is not right.
@@ -327,12 +327,12 @@ impl Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RingerError {
     /// The profile has no `[ringer]`.
-    #[error("the board's profile names no ringer lines; add [ringer] to its hardware.toml")]
+    #[error("the board's profile names no ringer lines; write them under [hardware.ringer]")]
     NoLines,
     /// It has one line only.
     #[error(
         "a bell needs two lines and the board's profile names one; write ringer = \"buzzer\", or \
-         name both lines in its hardware.toml"
+         name both lines under [hardware.ringer]"
     )]
     OneLine,
 }

@@ -11,7 +11,7 @@
 
 use std::cell::Cell;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -51,24 +51,23 @@ impl LinuxWatchdog {
     /// Opens and so arms the watchdog. The timeout is what the driver makes of it, see
     /// [`Watchdog::timeout`].
     pub fn open(path: &Path, timeout: Duration) -> Result<Self, BoardError> {
-        let device =
-            OpenOptions::new()
-                .write(true)
-                .custom_flags(libc::O_NONBLOCK)
-                .open(path)
-                .map_err(|e| {
-                    BoardError::Device {
+        let refused = |error: std::io::Error| BoardError::Device {
             device: format!("watchdog {}", path.display()),
-            problem: e.to_string(),
-            help: match e.kind() {
-                std::io::ErrorKind::NotFound => "leave [watchdog] out of hardware.toml, or load \
-                                                 its driver",
-                _ => "another program holds it (systemd: RuntimeWatchdogSec=0), and the phone \
-                      needs the right to open it",
+            help: match error.kind() {
+                ErrorKind::NotFound => "leave [watchdog] out of hardware.toml, or load its driver",
+                _ => {
+                    "another program holds it (systemd: RuntimeWatchdogSec=0), and the phone needs \
+                     the right to open it"
+                }
             }
             .to_owned(),
-        }
-                })?;
+            problem: error.to_string(),
+        };
+        let device = OpenOptions::new()
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .map_err(refused)?;
         let mut seconds = timeout.as_secs().clamp(1, 3600) as libc::c_int;
         // SAFETY: the descriptor is open and `seconds` lives through the call. A driver with a
         // fixed timeout refuses; it stays as it was.

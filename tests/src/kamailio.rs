@@ -1,5 +1,5 @@
 //! kamailio as registrar and record-routing proxy, digest without a database: every user's password
-//! is `secret` + user.
+//! is `secret` + user, where a test wants no other.
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpStream};
@@ -18,6 +18,8 @@ pub struct KamailioSetup<'a> {
     pub name: &'a str,
     /// Of the digest.
     pub algorithm: &'a str,
+    /// Every user's password begins with it, and ends with the user.
+    pub secret: &'a str,
     /// It listens here; its domain and realm stay `127.0.0.1`.
     pub address: &'a str,
     /// It speaks TLS besides, by this certificate.
@@ -37,6 +39,7 @@ impl Default for KamailioSetup<'_> {
         Self {
             name: "kamailio",
             algorithm: "MD5",
+            secret: "secret",
             address: "127.0.0.1",
             certificate: None,
             namespace: None,
@@ -213,6 +216,7 @@ fn command(inside: &[OsString], program: &str) -> Command {
 /// `kamailio.cfg`.
 fn configuration(setup: &KamailioSetup<'_>, port: u16) -> String {
     let (address, algorithm) = (setup.address, setup.algorithm);
+    let secret = setup.secret.replace('\\', "\\\\").replace('"', "\\\"");
     let max_expires_s = setup.max_expires_s;
     let modules = [
         "/usr/lib/x86_64-linux-gnu/kamailio/modules",
@@ -299,10 +303,10 @@ modparam("auth", "qop", "auth")
     }}
     if (is_method("CANCEL")) {{ {relay} if (t_check_trans()) t_relay(); exit; }}
     if (is_method("REGISTER")) {{
-        if (!pv_www_authenticate("127.0.0.1", "secret$au", "0")) {{ www_challenge("127.0.0.1", "1"); exit; }}
+        if (!pv_www_authenticate("127.0.0.1", "{secret}$au", "0")) {{ www_challenge("127.0.0.1", "1"); exit; }}
         {fix_register} {flow_timer} save("location"); exit;
     }}
-    if (!pv_proxy_authenticate("127.0.0.1", "secret$au", "0")) {{ proxy_challenge("127.0.0.1", "1"); exit; }}
+    if (!pv_proxy_authenticate("127.0.0.1", "{secret}$au", "0")) {{ proxy_challenge("127.0.0.1", "1"); exit; }}
     record_route();
     if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
     {relay}

@@ -6,11 +6,43 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::GpioLine;
-use crate::display::Rotation;
 use crate::gpio::LineName;
 
 /// The chip of its header.
 const RASPBERRY_PI: &str = "pinctrl-bcm2835";
+
+/// How a display is mounted: the upper edge of what it shows is this far from where its maker meant
+/// it to be, clockwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rotation {
+    /// As made.
+    #[default]
+    None,
+    /// A quarter turn.
+    Quarter,
+    /// Upside down.
+    Half,
+    /// Three quarters.
+    ThreeQuarters,
+}
+
+impl Rotation {
+    /// By degrees.
+    pub fn from_degrees(degrees: u16) -> Option<Self> {
+        match degrees {
+            0 => Some(Self::None),
+            90 => Some(Self::Quarter),
+            180 => Some(Self::Half),
+            270 => Some(Self::ThreeQuarters),
+            _ => None,
+        }
+    }
+
+    /// It stands on its side.
+    pub fn is_upright(self) -> bool {
+        matches!(self, Self::Quarter | Self::ThreeQuarters)
+    }
+}
 
 /// What drives the display's pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -11,7 +11,7 @@ OFFHOOK_LICENSE = MIT or Apache-2.0
 OFFHOOK_LICENSE_FILES = LICENSE LICENSE-MIT LICENSE-APACHE
 OFFHOOK_DEPENDENCIES = alsa-lib host-pkgconf opus
 # The binary's crate; cargo finds the workspace above it.
-OFFHOOK_SUBDIR = firmware/app
+OFFHOOK_SUBDIR = firmware/offhook
 OFFHOOK_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude /target --exclude '/target-*'
 
 # Buildroot vendors crates for downloaded archives only, not for a local tree: done here, by the

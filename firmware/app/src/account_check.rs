@@ -23,6 +23,8 @@ mod stun;
 pub(crate) use finding::{Finding, Mark};
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use config::Config;
@@ -178,7 +180,7 @@ async fn try_account(
     let identities = server.identities(account);
     // A server that cannot prove who it is may be a stranger's: no one is led round that proof.
     let mut only_encrypted = must_encrypt;
-    for target in &targets {
+    for (number, target) in targets.iter().enumerate() {
         let opened = Exchange::open(*target, &identities, tls).await;
         match opened {
             Ok(mut exchange) => {
@@ -186,7 +188,10 @@ async fn try_account(
                     found(finding);
                 }
                 match registration::try_it(&mut exchange, account, &server, scope, found).await {
-                    registration::Outcome::Answered => return,
+                    registration::Outcome::Answered => {
+                        let others = targets.get(number + 1..).unwrap_or_default();
+                        return try_others(about, others, &identities, tls, found).await;
+                    }
                     registration::Outcome::Silent(finding) => found(*finding),
                 }
             }
@@ -206,6 +211,47 @@ async fn try_account(
     }
 }
 
+/// The servers that take over when the one that answered does not.
+async fn try_others(
+    about: &str,
+    others: &[Target],
+    identities: &[String],
+    tls: &mut Tls,
+    found: &mut dyn FnMut(Finding),
+) {
+    for other in others {
+        let (address, by) = (other.address, transport_name(other.transport));
+        let answers = match Exchange::open(*other, identities, tls).await {
+            Ok(mut exchange) => {
+                if let Some(finding) = exchange.certificate(about) {
+                    found(finding);
+                }
+                registration::is_sip(&mut exchange).await
+            }
+            // The other family of an address this network has no way to: nothing is wrong.
+            Err(OpenError::Network(_)) => continue,
+            Err(OpenError::Tls(complaint)) => {
+                found(Finding::fault_in_one(about, &format!("TLS: {complaint}")));
+                continue;
+            }
+            Err(_) => false,
+        };
+        found(if answers {
+            Finding::good(
+                about,
+                &format!("{address} ({by}) takes over: it answers OPTIONS"),
+            )
+        } else {
+            Finding::warning(
+                about,
+                &format!("{address} ({by}), which is to take over, does not answer OPTIONS"),
+                "calls work as long as the other server does; see that this one runs, or correct \
+                 its DNS record",
+            )
+        });
+    }
+}
+
 /// A server that cannot be spoken to, in words.
 fn unreachable(about: &str, target: Target, error: &OpenError) -> Finding {
     let transport = transport_name(target.transport);
@@ -222,12 +268,56 @@ fn unreachable(about: &str, target: Target, error: &OpenError) -> Finding {
             &format!("nothing answers at {address} ({transport})"),
             "check the address and that no firewall stands between",
         ),
+        OpenError::NotSip(spoken) => {
+            let what = spoken.map_or("no SIP".to_owned(), |other| format!("{other}, not SIP"));
+            Finding::fault(
+                about,
+                &format!("what answers at {address} ({transport}) speaks {what}"),
+                "correct the port in `registrar` or `outbound_proxy`; in a network with a sign-in \
+                 page, sign in first",
+            )
+        }
+        OpenError::Closed => Finding::fault(
+            about,
+            &format!("{address} ends the connection without an answer ({transport})"),
+            "check the port and the transport; the server, or a firewall, may refuse this network",
+        ),
+        OpenError::Network(error) if has_only_the_other_family(address, error) => {
+            let (own, other) = if address.is_ipv6() {
+                ("IPv6", "IPv4")
+            } else {
+                ("IPv4", "IPv6")
+            };
+            Finding::fault(
+                about,
+                &format!(
+                    "{address} cannot be reached ({transport}): this network has {other} only"
+                ),
+                &format!("have it get {own}, or name a server that has an address of {other}"),
+            )
+        }
         OpenError::Network(error) => Finding::fault(
             about,
             &format!("{address} cannot be reached ({transport}): {error}"),
             "check cable or Wi-Fi, and that this network has a way there",
         ),
     }
+}
+
+/// Whether there is no way to an address because of its family. Nothing is sent.
+fn has_only_the_other_family(address: SocketAddr, error: &std::io::Error) -> bool {
+    let is_without_way = matches!(
+        error.kind(),
+        ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable | ErrorKind::HostUnreachable
+    );
+    // Of the networks of documentation: whatever is not this network's own.
+    let (from, to): (IpAddr, &str) = if address.is_ipv6() {
+        (Ipv4Addr::UNSPECIFIED.into(), "192.0.2.1:9")
+    } else {
+        (Ipv6Addr::UNSPECIFIED.into(), "[2001:db8::1]:9")
+    };
+    let other = UdpSocket::bind((from, 0));
+    is_without_way && other.is_ok_and(|socket| socket.connect(to).is_ok())
 }
 
 /// Where the configured transport fails: does the server listen by one of the `others`?

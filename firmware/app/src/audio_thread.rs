@@ -18,7 +18,6 @@
 mod cycle;
 mod guard;
 mod link;
-mod sockets;
 mod wake_ups;
 mod warmup;
 
@@ -28,12 +27,11 @@ use std::thread::JoinHandle;
 use board::audio::AudioDevice;
 use media::Engine;
 
+pub use crate::net::media_sockets::{SocketPair, bind_pair, receiving_pair};
 pub use cycle::AudioLoop;
 pub use link::{
     AudioCommand, AudioLink, AudioReport, Datagram, LossReason, PacketHeader, Shared, link,
 };
-pub(crate) use sockets::mark;
-pub use sockets::{SocketPair, bind_pair, receiving_pair};
 
 /// Why the audio thread does not run.
 #[derive(Debug, thiserror::Error)]

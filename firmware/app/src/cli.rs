@@ -22,7 +22,7 @@ use crate::ctl::client::{Client, ClientError};
 use crate::net::tls::OwnCertificateError;
 use crate::output::print;
 use crate::provision::{ConfigPaths, ProvisionError};
-use crate::setup::SetupError;
+use crate::setup_error::SetupError;
 use args::Command;
 
 /// Exit code of `fetch`: there is nothing new.

@@ -50,7 +50,6 @@ use crate::storage::{Disk, Files, Storage};
 pub use card::CardSource;
 use event::DriverEvent;
 use housekeeping::Housekeeping;
-pub(crate) use housekeeping::SLOT_GOOD;
 pub use network::BindError;
 use network::Network;
 use service::Service;

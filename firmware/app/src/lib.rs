@@ -14,6 +14,7 @@ pub mod driver;
 mod echo;
 #[cfg(feature = "tools")]
 mod graph;
+mod hardware;
 mod header_capture;
 pub mod identity;
 mod net;
@@ -25,8 +26,10 @@ mod provision;
 pub mod realtime;
 mod reboot;
 mod report;
+mod run_dir;
 mod secrets;
 mod selftest;
 mod setup;
+mod setup_error;
 mod storage;
 mod update;

@@ -7,9 +7,10 @@
 //! fetch  files over https, whole or not at all
 //! local  which of our addresses far ends are spoken to from; why there is none
 //! mdns   the phone's name on its link, and the names of others there
+//! media_sockets  pairs of RTP and RTCP sockets, read and written on the audio thread
 //! paging multicast groups whose announcements are heard
 //! watch  what the kernel reports of links, addresses, routes and name servers
-//! ports  pairs of media sockets out of network.rtp_ports
+//! ports  free pairs of them out of network.rtp_ports
 //! slots  how many sockets others may open
 //! turn_link  datagrams of media sockets to a TURN server over TCP or TLS, and back
 //! ```
@@ -19,6 +20,7 @@ pub(crate) mod dns;
 pub(crate) mod fetch;
 pub(crate) mod local;
 pub(crate) mod mdns;
+pub(crate) mod media_sockets;
 pub(crate) mod paging;
 pub(crate) mod ports;
 pub(crate) mod slots;

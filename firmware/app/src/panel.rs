@@ -20,7 +20,7 @@ use types::Lamp;
 
 use crate::ctl::client::{Client, ClientError};
 use crate::output::print;
-use crate::setup::SetupError;
+use crate::setup_error::SetupError;
 use draw::Face;
 use terminal::Terminal;
 

@@ -16,7 +16,6 @@ pub(crate) mod keypad;
 mod offer;
 pub(crate) mod origin;
 pub(crate) mod pace;
-pub(crate) mod reset;
 pub(crate) mod schedule;
 #[cfg(test)]
 mod tests;
@@ -30,19 +29,13 @@ use config::store::{Source, Texts};
 use config::{Config, Errors, Layer};
 
 use crate::net::fetch::FetchError;
-use crate::storage::Disk;
+use crate::storage::{CONFIG_FILE, Disk, LAST_GOOD, NETWORK};
 pub(crate) use download::download;
 pub(crate) use emit::emit;
 use trial::TrialState;
 
 /// Where the configuration lies when the command line does not say.
 const CONFIG: &str = "/etc/offhook/offhook.toml";
-/// A person's file, on the card and in a board's folder.
-pub(crate) const FILE: &str = "offhook.toml";
-/// The last good configuration, in the state directory.
-pub(crate) const LAST_GOOD: &str = "last-good.toml";
-/// What was fetched, in the state directory.
-pub(crate) const NETWORK: &str = "network.toml";
 /// How the fetched layer is called in errors.
 pub(crate) const NETWORK_NAME: &str = "network configuration";
 /// How the last good text is called in errors.
@@ -158,12 +151,12 @@ struct FoundLayers {
 fn gather(paths: &ConfigPaths) -> Result<FoundLayers, ProvisionError> {
     let file = match (&paths.config, &paths.card) {
         (Some(file), _) => file.clone(),
-        (None, Some(card)) => card.join(FILE),
+        (None, Some(card)) => card.join(CONFIG_FILE),
         (None, None) => CONFIG.into(),
     };
     let name = match (&paths.config, &paths.card) {
         // A person with the card in hand knows no mount points.
-        (None, Some(_)) => FILE.to_owned(),
+        (None, Some(_)) => CONFIG_FILE.to_owned(),
         (Some(_), _) | (None, None) => file.display().to_string(),
     };
     let mut unreadable = Vec::new();
@@ -197,7 +190,7 @@ fn gather(paths: &ConfigPaths) -> Result<FoundLayers, ProvisionError> {
     );
     let alone = alone.unwrap_or_default();
     let profile = paths.board.clone().unwrap_or(alone.board.profile);
-    let board = alone.board.profile_dir.join(&profile).join(FILE);
+    let board = alone.board.profile_dir.join(&profile).join(CONFIG_FILE);
     let board_name = board.display().to_string();
     let wanted = alone.provision.dhcp || alone.provision.url.is_some();
     Ok(FoundLayers {

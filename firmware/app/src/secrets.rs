@@ -21,6 +21,8 @@ use config::secrets::{self, StoredSecrets};
 use config::{Error, Errors};
 use zeroize::Zeroizing;
 
+use crate::storage::{CONFIG_FILE, LAST_GOOD, NETWORK};
+
 /// The file in the state directory.
 pub(crate) const FILE: &str = "secrets.toml";
 /// Longest such file.
@@ -62,7 +64,7 @@ pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
     let name = file
         .file_name()
         .and_then(|name| name.to_str())
-        .unwrap_or(crate::provision::FILE);
+        .unwrap_or(CONFIG_FILE);
     crate::storage::write_card(folder, name, moved.text.as_bytes())?;
     Ok(true)
 }
@@ -111,13 +113,7 @@ pub(crate) fn move_key(
 /// Closes the files of secrets that others could read, and says which those were. What cannot be
 /// closed is reported, too.
 pub(crate) fn guard(state_dir: &Path, more: &[PathBuf]) -> Vec<String> {
-    let own = [
-        FILE,
-        crate::provision::LAST_GOOD,
-        crate::provision::NETWORK,
-        crate::identity::FILE,
-    ]
-    .map(|name| state_dir.join(name));
+    let own = [FILE, LAST_GOOD, NETWORK, crate::identity::FILE].map(|name| state_dir.join(name));
     own.iter()
         .chain(more)
         .filter_map(|path| close(path))
@@ -212,19 +208,21 @@ pub(crate) fn resolve(config: &mut config::Config, beside: &Path, state_dir: &Pa
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     const TEXT: &str = "[security]\nmove_secrets = true\n[[account]]\nuser = \"101\"\n\
                         domain = \"pbx\"\npassword = \"hunter2\"\n";
 
-    fn folders(name: &str) -> (PathBuf, PathBuf) {
-        let folder =
-            std::env::temp_dir().join(format!("offhook-secrets-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
+    /// A folder that goes with its test, the configuration on the card in it, and the state
+    /// directory.
+    fn folders(name: &str) -> (TestDir, PathBuf, PathBuf) {
+        let folder = TestDir::new(&format!("secrets-{name}"));
         let (card, state) = (folder.join("card"), folder.join("state"));
         fs::create_dir_all(&card).unwrap();
         fs::create_dir_all(&state).unwrap();
-        (card.join("offhook.toml"), state)
+        (folder, card.join("offhook.toml"), state)
     }
 
     fn password(file: &Path, state: &Path) -> String {
@@ -237,7 +235,7 @@ mod tests {
 
     #[test]
     fn secrets_leave_the_card_once_and_the_phone_has_them() {
-        let (file, state) = folders("move");
+        let (_folder, file, state) = folders("move");
         fs::write(&file, TEXT).unwrap();
         assert!(move_off(&file, &state).unwrap());
         let card = fs::read_to_string(&file).unwrap();
@@ -258,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_power_cut_between_the_two_writes_loses_nothing() {
-        let (file, state) = folders("cut");
+        let (_folder, file, state) = folders("cut");
         fs::write(&file, TEXT).unwrap();
         // The card refuses the write, as if the power had gone: a folder stands where the new file
         // would be written.
@@ -270,7 +268,7 @@ mod tests {
         assert!(move_off(&file, &state).unwrap());
         assert_eq!(password(&file, &state), "hunter2");
         // And where the secrets cannot be kept, the card keeps them.
-        let (file, state) = folders("full");
+        let (_folder, file, state) = folders("full");
         fs::write(&file, TEXT).unwrap();
         fs::create_dir(state.join("secrets.new")).unwrap();
         assert!(move_off(&file, &state).is_err());
@@ -279,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_key_file_leaves_the_card_and_is_found_where_it_went() {
-        let (file, state) = folders("key");
+        let (_folder, file, state) = folders("key");
         let card = file.parent().unwrap();
         let text = "[tls]\ncertificate = \"phone.pem\"\nkey = \"phone.key\"\n";
         let load = |text: &str| {
@@ -351,7 +349,7 @@ mod tests {
 
     #[test]
     fn open_files_are_closed_and_reported() {
-        let (file, state) = folders("modes");
+        let (_folder, file, state) = folders("modes");
         let path = state.join(FILE);
         fs::write(&path, "").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
@@ -374,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_an_error_with_its_place() {
-        let (file, state) = folders("missing");
+        let (_folder, file, state) = folders("missing");
         let beside = file.parent().unwrap();
         let text = "[tls]\nca = \"ca.pem\"\n";
         let errors = missing_files(text.as_bytes(), "offhook.toml", beside, &state)

@@ -9,13 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use board::audio::AudioRequest;
 use board::display::Panel;
-use board::profile::Override;
-use board::ringer::RingerKind;
-use board::{Board, BoardError, Profile, ProfileError, RingerError};
+use board::{Board, Profile};
 use config::Config;
-use config::schema::RingerChoice;
 use control::DisplaySettings;
 use control::readable::OneLineWriter;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -27,40 +23,17 @@ use crate::appliance::{Appliance, Ending};
 use crate::bundle::log::Tee;
 use crate::confine::broker::Broker;
 use crate::confine::{self, Reach};
-use crate::driver::{self, CardSource, DriverError, Setup};
-use crate::provision::{ConfigPaths, ProvisionError, reset};
-use crate::selftest::SelfTestError;
-use crate::storage::Files;
+use crate::driver::{self, CardSource, Setup};
+use crate::hardware::{audio_request, override_profile, overrides};
+use crate::provision::ConfigPaths;
+use crate::run_dir::SELF_TEST;
+use crate::setup_error::SetupError;
+use crate::storage::{Files, reset};
 
 #[cfg(feature = "tools")]
 pub(crate) mod tools;
 
-/// Why a phone does not start.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SetupError {
-    /// There is no configuration to run by.
-    #[error(transparent)]
-    Provision(#[from] ProvisionError),
-    /// There is no such board.
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
-    /// The ringer wanted is not what the board can have.
-    #[error("[board] ringer: {0}")]
-    Ringer(#[from] RingerError),
-    /// A device of the board cannot be opened.
-    #[error(transparent)]
-    Board(#[from] BoardError),
-    /// The phone cannot run.
-    #[error(transparent)]
-    Driver(#[from] DriverError),
-    /// The self-test cannot run.
-    #[error(transparent)]
-    SelfTest(#[from] SelfTestError),
-}
-
-/// In the run directory: the next process begins with the self-test.
-pub(crate) const SELF_TEST: &str = "self-test";
-/// What stands in it where not the self-test is wanted, but the search for what is wired.
+/// What stands in [`SELF_TEST`] where the search for what is wired is wanted.
 const WIRING: &str = "wiring";
 
 /// `offhook run`. With a broker the phone gives up every right it does not need.
@@ -183,45 +156,6 @@ pub(crate) fn selftest(paths: &ConfigPaths, wiring: bool) -> Result<bool, SetupE
     Ok(crate::selftest::run(&provisioned.config)?)
 }
 
-/// The sound card the board and the configuration name together.
-pub(crate) fn audio_request(config: &Config, profile: &Profile) -> AudioRequest {
-    let (audio, own) = (&config.board.audio, &profile.audio);
-    let card = config.audio.card.as_ref();
-    let device = |direction: &Option<String>, own: &String| {
-        let wanted = direction.as_ref().or(card).unwrap_or(own);
-        wanted.clone()
-    };
-    AudioRequest {
-        capture: device(&audio.capture, &own.capture),
-        playback: device(&audio.playback, &own.playback),
-        rate_hz: audio.rate_hz.unwrap_or(own.rate_hz),
-        period_ms: audio.period_ms.unwrap_or(own.period_ms),
-        periods: own.periods,
-        microphone_channel: config
-            .audio
-            .microphone_channel
-            .unwrap_or(own.microphone_channel),
-    }
-}
-
-/// What the configuration says of the wiring.
-pub(crate) fn overrides(config: &Config) -> Vec<Override<'_>> {
-    let each = |(table, key, value)| Override { table, key, value };
-    config.hardware.iter().map(each).collect()
-}
-
-/// What the configuration says of the board, put over the board's profile.
-pub(crate) fn override_profile(config: &Config, profile: &mut Profile) -> Result<(), RingerError> {
-    let Some(choice) = config.board.ringer else {
-        return Ok(());
-    };
-    profile.set_ringer(match choice {
-        RingerChoice::Bell => Some(RingerKind::Bell),
-        RingerChoice::Buzzer => Some(RingerKind::Buzzer),
-        RingerChoice::Sound | RingerChoice::None => None,
-    })
-}
-
 /// A phone on the board its configuration names. An appliance, which somebody far away must be able
 /// to correct, makes do with what is right of the board's description.
 pub(crate) fn whole_phone(
@@ -308,54 +242,4 @@ where
         .with(filter)
         .with(lines)
         .try_init();
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What `offhook.toml` may say of the wiring, table by table with the examples of its
-    /// reference, is what the board takes: the two lists of keys agree.
-    #[test]
-    fn the_board_takes_every_key_of_the_wiring() {
-        let text: String = config::example()
-            .lines()
-            .filter(|line| !line.starts_with("#fitted"))
-            .map(|line| match line.strip_prefix('#') {
-                Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
-                Some(_) | None => format!("{line}\n"),
-            })
-            .collect();
-        let config = config::load(&text, "example").unwrap_or_else(|errors| panic!("{errors}"));
-        let all = overrides(&config);
-        let tables: std::collections::BTreeSet<&str> = all.iter().map(|o| o.table).collect();
-        assert!(tables.len() >= 10, "{tables:?}");
-        for table in tables {
-            let own: Vec<Override<'_>> = all.iter().filter(|o| o.table == table).copied().collect();
-            let before = Profile::load(Path::new("/nowhere"), "sim").unwrap();
-            let after = Profile::load_over(Path::new("/nowhere"), "sim", &own)
-                .unwrap_or_else(|error| panic!("{error}"));
-            assert_ne!(before, after, "{table} changes nothing");
-        }
-    }
-
-    #[test]
-    fn the_card_is_said_for_both_directions_or_each() {
-        let profile = Profile::load(Path::new("/nowhere"), "sim").unwrap();
-        let request = |toml: &str| {
-            let config = config::load(toml, "f").unwrap_or_else(|errors| panic!("{errors}"));
-            audio_request(&config, &profile)
-        };
-        let both = request("[audio]\ncard = \"hw:1\"\nmicrophone_channel = \"right\"\n");
-        assert_eq!(
-            (both.capture.as_str(), both.playback.as_str()),
-            ("hw:1", "hw:1")
-        );
-        assert_eq!(both.microphone_channel, types::MicrophoneChannel::Right);
-        let one = request("[audio]\ncard = \"hw:1\"\n[board.audio]\ncapture = \"hw:2\"\n");
-        assert_eq!(
-            (one.capture.as_str(), one.playback.as_str()),
-            ("hw:2", "hw:1")
-        );
-    }
 }

@@ -11,6 +11,7 @@
 //! not use this thread: they must not wait behind a write either.
 
 mod card;
+pub(crate) mod reset;
 mod state_dir;
 mod thread;
 
@@ -20,6 +21,13 @@ use std::path::Path;
 pub(crate) use card::{remove_from_card, write_card};
 pub(crate) use state_dir::write_atomic;
 pub(crate) use thread::{Storage, StorageError};
+
+/// A person's configuration, on the card and in a board's folder.
+pub(crate) const CONFIG_FILE: &str = "offhook.toml";
+/// The last good configuration, in the state directory.
+pub(crate) const LAST_GOOD: &str = "last-good.toml";
+/// The configuration that was fetched, in the state directory.
+pub(crate) const NETWORK: &str = "network.toml";
 
 /// The operations that change files. [`Disk`] performs them; a test puts a slow device in its
 /// place.
@@ -46,6 +54,6 @@ impl Files for Disk {
     }
 
     fn factory_reset(&self, state_dir: &Path, card: Option<&Path>) -> io::Result<()> {
-        crate::provision::reset::factory_reset(state_dir, card)
+        reset::factory_reset(state_dir, card)
     }
 }

@@ -16,6 +16,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub(crate) enum AddressError {
     #[error("a host is written without `sip:`")]
     Scheme,
+    #[error("a host is written without `http://` or the like, and without a path")]
+    Web,
+    #[error("there is a space in it")]
+    Space,
     #[error("a host is only what follows the `@`")]
     User,
     #[error("the closing `]` of the IPv6 address is missing")]
@@ -65,6 +69,12 @@ pub(crate) fn host_port(text: &str) -> Result<(), AddressError> {
         .is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"))
     {
         return Err(AddressError::Scheme);
+    }
+    if text.contains("://") {
+        return Err(AddressError::Web);
+    }
+    if text.contains(char::is_whitespace) {
+        return Err(AddressError::Space);
     }
     if text.contains('@') {
         return Err(AddressError::User);
@@ -136,19 +146,19 @@ pub(crate) fn sip_user(user: &str) -> Result<(), AddressError> {
     if user.is_empty() {
         return Err(AddressError::NoUser);
     }
-    let mut bytes = user.bytes();
-    while let Some(byte) = bytes.next() {
-        let allowed = byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/#".contains(&byte);
-        if byte == b'%' {
-            let (high, low) = (bytes.next(), bytes.next());
+    let mut chars = user.chars();
+    while let Some(c) = chars.next() {
+        let allowed = c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,;?/#".contains(c);
+        if c == '%' {
+            let (high, low) = (chars.next(), chars.next());
             if ![high, low]
                 .iter()
-                .all(|b| b.is_some_and(|b| b.is_ascii_hexdigit()))
+                .all(|c| c.is_some_and(|c| c.is_ascii_hexdigit()))
             {
                 return Err(AddressError::UserEscape);
             }
         } else if !allowed {
-            return Err(AddressError::UserCharacter(char::from(byte)));
+            return Err(AddressError::UserCharacter(c));
         }
     }
     Ok(())

@@ -205,6 +205,15 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
         .map_or((message, None), |(what, expected)| (what, Some(expected)));
     let help = match (what, expected) {
         ("duplicate key", _) => "keep one of them".to_owned(),
+        ("unexpected key or value", Some(_)) if is_inside_text(text, at, '"') => {
+            "a quotation mark inside \"…\" is written \\\", or put the text between '…'".to_owned()
+        }
+        ("unexpected key or value", Some(_)) if is_inside_text(text, at, '\'') => {
+            "put a text with an apostrophe between \"…\"".to_owned()
+        }
+        ("missing escaped value", _) => {
+            "a backslash is written twice between \"…\", and once between '…'".to_owned()
+        }
         ("unexpected key or value", Some(_)) => {
             "begin a new line here, or write `#` before a comment".to_owned()
         }
@@ -226,6 +235,18 @@ fn syntax_problem(error: &toml::de::Error, text: &str) -> Problem {
         (_, None) => "write `name = value`, `[section]` or a `#` comment".to_owned(),
     };
     Problem::new(at, what, help)
+}
+
+/// Whether what stands here follows the quotation mark that closed a text on its line, and another
+/// one comes behind: it was meant as a part of the text.
+fn is_inside_text(text: &str, at: usize, mark: char) -> bool {
+    let (before, behind) = (text.get(..at), text.get(at..));
+    let (Some(before), Some(behind)) = (before, behind) else {
+        return false;
+    };
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    let rest = behind.lines().next().unwrap_or_default();
+    line.ends_with(mark) && line.matches(mark).count() == 2 && rest.contains(mark)
 }
 
 /// What a text says of a key.
@@ -432,7 +453,10 @@ impl Reader {
                 continue;
             }
             let here = settings_of(section).map(|setting| setting.name);
-            let help = if let Some(near) = nearest(name.get_ref(), here.clone()) {
+            let other = (section == Section::Account).then_some(name.get_ref());
+            let help = if let Some(help) = other.and_then(|name| other_names::of_account(name)) {
+                help.to_owned()
+            } else if let Some(near) = nearest(name.get_ref(), here.clone()) {
                 format!("did you mean `{near}`?")
             } else if let Some((other, key)) = section_of(name.get_ref()) {
                 format!("did you mean `{key}` under `[{other}]`?")
@@ -549,5 +573,6 @@ impl Default for Config {
 
 mod cross_checks;
 mod lists;
+mod other_names;
 #[cfg(test)]
 mod tests;

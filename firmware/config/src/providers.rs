@@ -157,6 +157,11 @@ pub fn all() -> Vec<Recipe> {
     recipes
 }
 
+/// Those that people ask for and that have no recipe, by name.
+pub fn without_recipe() -> Vec<Unsupported> {
+    unsupported::all()
+}
+
 /// What a name stands for that somebody gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LookUp {

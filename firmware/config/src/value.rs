@@ -235,7 +235,11 @@ impl ValueKind {
         if text.chars().any(char::is_control) {
             return Err((
                 "there is a control character in the text".to_owned(),
-                Some("write one line of plain text".to_owned()),
+                Some(
+                    "write one line of plain text; a backslash is written twice between \"…\", and \
+                     once between '…'"
+                        .to_owned(),
+                ),
             ));
         }
         match self {

@@ -7,26 +7,16 @@ use std::time::{Duration, Instant};
 
 use media::{SignallingHosts, StreamId, StreamStats};
 use phone::{CallId, Encryption};
-use serde::{Deserialize, Serialize};
 use sip::media_security::Protection;
 use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::sdes::SdesKey;
 
 use crate::dtls::Sas;
+use crate::event::CallDirection;
 use crate::history::{CallOutcome, HistoryEntry};
 use crate::known_peers::Trust;
 use crate::media_addresses::MediaAddresses;
 use crate::wall_clock::unix_time;
-
-/// Who called whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CallDirection {
-    /// They called us.
-    In,
-    /// We called them.
-    Out,
-}
 
 /// What a DTLS handshake proved of the far end.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -49,7 +49,6 @@ mod ice_event;
 mod media_event;
 mod media_sockets;
 mod messages;
-mod output;
 mod pages;
 mod phone_output;
 mod quality_report;
@@ -60,10 +59,10 @@ mod sip_event;
 mod tests;
 mod voice;
 
+pub use crate::output::Output;
 use event_packages::EventPackages;
 use media_sockets::{PreparedSockets, Waiting};
 use messages::TextMessages;
-pub use output::Output;
 
 /// Rounds of carrying values in one turn; more than any real turn needs, so that a mistake cannot
 /// hang the phone.

@@ -1,11 +1,20 @@
 //! What the phone reports to whoever listens: values here, JSON lines on the control socket.
 //! `docs/ctl.md` documents each kind and each field; a test compares the page with these types.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use types::{Lamp, LampState};
 
-use crate::call::CallDirection;
 use crate::known_peers::Trust;
+
+/// Who called whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallDirection {
+    /// They called us.
+    In,
+    /// We called them.
+    Out,
+}
 
 /// One event, as a line of `ctl events` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::call::CallDirection;
+use crate::event::CallDirection;
 use crate::readable::displayable;
 
 /// The file's name.

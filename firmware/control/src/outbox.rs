@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use media::{Command, StreamId};
 use types::{Lamp, LampState};
 
-use crate::control::Output;
 use crate::event::Event;
 use crate::note::Note;
+use crate::output::Output;
 use crate::readable::displayable;
 
 /// This many outputs unread means that no one reads them: an idle phone has none, a call a few.

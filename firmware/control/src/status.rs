@@ -4,8 +4,7 @@
 use media::rtcp::xr::VoipMetrics;
 use serde::Serialize;
 
-use crate::call::CallDirection;
-use crate::event::{CallProgress, state_name};
+use crate::event::{CallDirection, CallProgress, state_name};
 use crate::known_peers::Trust;
 
 /// What log and status say of `tls.verify = false`.

@@ -94,6 +94,7 @@ pub mod speech;
 pub mod srtp;
 mod stats;
 pub mod stream;
+mod stream_config;
 mod stretch;
 mod time;
 pub mod tone;

@@ -9,8 +9,6 @@
 
 use std::net::SocketAddr;
 
-use crate::rtp;
-
 /// Largest packet taken or made, in bytes.
 pub const MAX_PACKET: usize = 1500;
 
@@ -25,6 +23,18 @@ pub enum PacketKind {
     Rtp,
     /// RTCP.
     Rtcp,
+}
+
+impl PacketKind {
+    /// Distinguishes RTP from RTCP on one port by the payload type (RFC 5761 §4) and both from STUN
+    /// and DTLS by the first byte (RFC 7983 §7). `None`: neither.
+    pub fn of(packet: &[u8]) -> Option<Self> {
+        match packet {
+            [128..=191, 192..=223, ..] => Some(Self::Rtcp),
+            [128..=191, _, ..] => Some(Self::Rtp),
+            _ => None,
+        }
+    }
 }
 
 /// A packet that must leave, borrowed from the engine.
@@ -151,7 +161,7 @@ pub(crate) fn classify(datagram: &[u8]) -> Class {
             let length = u16::from_be_bytes([high, low]);
             Class::Channel(u16::from_be_bytes([first, second]), length.into())
         }
-        _ => rtp::kind(datagram).map_or(Class::Unknown, Class::Media),
+        _ => PacketKind::of(datagram).map_or(Class::Unknown, Class::Media),
     }
 }
 

@@ -22,12 +22,10 @@ use crate::playout::bursts::Bursts;
 use crate::playout::{Counts, Playout};
 use crate::resample::Pull;
 use crate::rtcp::Jitter;
-use crate::rtp::{Sequence, SequenceVerdict, View};
-use crate::stream::{StreamConfig, StreamError};
+use crate::rtp::{COMFORT_NOISE, Sequence, SequenceVerdict, View};
+use crate::stream_config::{StreamConfig, StreamError};
 use crate::time::ms_between;
 
-/// Comfort noise (RFC 3389), the static payload type.
-pub(crate) const COMFORT_NOISE: u8 = 13;
 /// A packet so much later or earlier than the fastest is of another timeline, in ms.
 const MOST_LATE_MS: f64 = 1000.0;
 const MOST_EARLY_MS: f64 = 15.0;

@@ -8,6 +8,8 @@
 
 use crate::packet::PacketKind;
 
+/// Comfort noise (RFC 3389), the static payload type.
+pub(crate) const COMFORT_NOISE: u8 = 13;
 /// Bytes of the header we write: no CSRC, no extension.
 pub const HEADER_LEN: usize = 12;
 
@@ -28,21 +30,11 @@ pub enum RtpError {
     NoRoom(usize),
 }
 
-/// Distinguishes RTP from RTCP on one port by the payload type (RFC 5761 §4) and both from STUN and
-/// DTLS by the first byte (RFC 7983 §7). `None`: neither.
-pub fn kind(packet: &[u8]) -> Option<PacketKind> {
-    match packet {
-        [128..=191, 192..=223, ..] => Some(PacketKind::Rtcp),
-        [128..=191, _, ..] => Some(PacketKind::Rtp),
-        _ => None,
-    }
-}
-
 /// How much of a packet is header and not sound: of RTP the fixed part, sources and extension
 /// (RFC 3550 section 5.1), of RTCP header and SSRC, which SRTCP leaves in clear, too. At most the
 /// packet's length; `None`: it is neither.
 pub fn header_length(packet: &[u8]) -> Option<usize> {
-    let length = match kind(packet)? {
+    let length = match PacketKind::of(packet)? {
         PacketKind::Rtcp => 8,
         PacketKind::Rtp => {
             let sources = HEADER_LEN + 4 * usize::from(packet.first()? & 0x0F);

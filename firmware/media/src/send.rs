@@ -14,13 +14,12 @@ use crate::dtmf::{self, MIN_INBAND_MS};
 use crate::level::LevelMeter;
 use crate::outbox::Outbox;
 use crate::packet::{Destination, PacketKind};
-use crate::receive::COMFORT_NOISE;
 use crate::resample::Push;
 use crate::rtcp::SenderInfo;
-use crate::rtp::{HEADER_LEN, Sender};
+use crate::rtp::{COMFORT_NOISE, HEADER_LEN, Sender};
 use crate::silence::{SilenceDetector, Verdict};
 use crate::srtp::Guard;
-use crate::stream::{StreamConfig, StreamError};
+use crate::stream_config::{StreamConfig, StreamError};
 use crate::tone::ToneGenerator;
 
 /// Bits a second of wideband Opus with FEC. libopus 1.3.1 carries no copies at all at 24 kbit/s

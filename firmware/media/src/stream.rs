@@ -33,10 +33,9 @@ use crate::send::{Route, Send};
 use crate::srtp::{Guard, Protection, Refusal};
 use crate::stats::{Missing, StreamStats};
 
-mod config;
 mod quality;
 
-pub use config::{StreamConfig, StreamError};
+pub use crate::stream_config::{StreamConfig, StreamError};
 
 use quality::SpeechLevel;
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use media::codec::{Decoder, Encoder, EncoderOptions, MAX_PAYLOAD, MAX_SAMPLES};
 use media::tone::ToneGenerator;
-use media::{Codec, dtmf, level, resample, rtcp, rtp};
+use media::{Codec, PacketKind, dtmf, level, resample, rtcp, rtp};
 use testkit::heap::{self, untouched};
 use types::Key;
 
@@ -178,7 +178,7 @@ fn packets_and_reports() {
                 .write_header(&mut packet, 0, n == 0, timestamp, 160)
                 .unwrap();
             sender.advance(160);
-            assert!(rtp::kind(&packet).is_some());
+            assert!(PacketKind::of(&packet).is_some());
             let view = rtp::View::parse(&packet).unwrap();
             assert_eq!(view.payload(&packet).len(), 160);
             if n % 17 != 0 {

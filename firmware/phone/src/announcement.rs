@@ -2,8 +2,8 @@
 
 use config::codes::StarCode;
 
+use crate::maintenance::Maintenance;
 use crate::note::DialError;
-use crate::output::Maintenance;
 use crate::set_up::Prompt;
 
 /// Something said into the handset.

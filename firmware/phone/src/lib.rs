@@ -65,6 +65,7 @@ mod dial_plan;
 mod features;
 mod forwarding;
 mod input;
+mod maintenance;
 mod note;
 mod output;
 mod phone;
@@ -81,8 +82,9 @@ pub use features::Features;
 pub use input::{
     AccountId, Alert, CallId, CallUpdate, Caller, Encryption, EndCause, Input, PickUp,
 };
+pub use maintenance::Maintenance;
 pub use note::{BarredNumber, DialError, Note, Refusal, RouteError, TransferRefusal};
-pub use output::{CallOptions, Destination, Maintenance, Output, RingStyle, Tone};
+pub use output::{CallOptions, Destination, Output, RingStyle, Tone};
 pub use phone::{LastCaller, Phone};
 pub use set_up::{NetworkAnswer, Prompt, Question, SetUpAnswers};
 pub use state::State;

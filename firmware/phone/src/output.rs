@@ -5,6 +5,7 @@ use types::{Key, Lamp, LampState};
 use crate::announcement::Announcement;
 use crate::features::Features;
 use crate::input::{AccountId, Alert, CallId};
+use crate::maintenance::Maintenance;
 use crate::note::Note;
 use crate::set_up::SetUpAnswers;
 use crate::volume::Levels;
@@ -45,21 +46,6 @@ pub use config::country::ToneKind as Tone;
 pub struct RingStyle {
     /// What the caller asked for; the cadence itself is country data.
     pub alert: Alert,
-}
-
-/// What keys ask of the appliance around the phone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Maintenance {
-    /// Walk through speaker, microphone, keys, hook, lamps, bell and network.
-    SelfTest,
-    /// Write the support bundle.
-    Bundle,
-    /// Write the history of calls to the card.
-    HistoryToCard,
-    /// Restart the board.
-    Reboot,
-    /// Erase every setting, password and history.
-    FactoryReset,
 }
 
 /// What the phone wants done.

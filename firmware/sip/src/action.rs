@@ -9,12 +9,11 @@ use std::time::Instant;
 use types::Key;
 
 use crate::api::Event;
-use crate::capabilities::{ALLOW, add_capabilities};
+use crate::capabilities::{ALLOW, ALLOW_EVENTS, add_capabilities};
 use crate::dialog::Dialog;
 use crate::env::Env;
-use crate::events::{ALLOW_EVENTS, ServedId};
 use crate::flow::Flow;
-use crate::ids::{CallHandle, MessageId, PublicationId, RequestId, TransactionId};
+use crate::ids::{CallHandle, MessageId, PublicationId, RequestId, ServedId, TransactionId};
 use crate::locate::{Hop, HopError};
 use crate::message::{Headers, Method, NameAddr, Request, Response, SipUri};
 

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::connections::host_of;
+use crate::host::host_of;
 use crate::ids::CallHandle;
 use crate::message::{Method, Request};
 use crate::transaction::table::MAX_SERVERS;

@@ -41,6 +41,7 @@ pub use crate::api::*;
 pub use crate::flow::{Flow, Target, Transmit, Transport};
 pub use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId, PublicationId};
 pub use crate::registration::RegistrationAttempt;
+pub use crate::text_message::SendError;
 
 /// How often one deadline may come back due within one turn: an object has few timers, and fires
 /// them one by one.

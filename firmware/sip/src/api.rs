@@ -11,14 +11,13 @@ use types::{Codec, Transport};
 
 use crate::admission::{AllowedCaller, DirectCallers};
 use crate::digest::Hash;
-use crate::events::{MessageSummary, WatchedState};
+use crate::event_body::{MessageSummary, WatchedState};
 use crate::ids::{AccountId, CallHandle, ConnectionId, LookupId, MessageId, PublicationId};
 use crate::local_addresses::LocalAddresses;
 use crate::locate::Service;
 use crate::media_security::MediaSecurity;
 use crate::offer_answer::Negotiated;
 use crate::session_intervals::SessionIntervals;
-use crate::text_message::MAX_TEXT;
 use crate::udp_keepalive::KeepaliveMode;
 
 /// One account, as `app` takes it from the configuration.
@@ -557,20 +556,6 @@ pub struct MessageError {
     pub code: u16,
     /// What the far end says, or what failed on the way.
     pub reason: String,
-}
-
-/// Why a text message cannot even be tried.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// There is nothing to send.
-    #[error("the message has no text")]
-    Empty,
-    /// It would not fit into one datagram.
-    #[error("the message has {0} bytes; {MAX_TEXT} are sent at most")]
-    TooLong(usize),
-    /// It cannot be sent there.
-    #[error(transparent)]
-    Target(#[from] InviteError),
 }
 
 /// Why a call cannot even be tried.

@@ -28,7 +28,6 @@ mod summary;
 mod tests;
 mod transfer;
 
-pub(crate) use calling::Route;
 pub(crate) use established::{ChangeRefused, refused_offer};
 pub(crate) use in_dialog::InDialog;
 pub(crate) use session_timer::check_interval;
@@ -45,6 +44,7 @@ use crate::flow::{Flow, Transport};
 use crate::ice::ChosenPath;
 use crate::identity::shown;
 use crate::ids::{CallHandle, TransactionId};
+use crate::initial_route::InitialRoute;
 use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
 use crate::offer_answer::{LocalMedia, Negotiated, Session};
 use crate::reason::is_answered_elsewhere;
@@ -67,7 +67,7 @@ const UNUSABLE_ANSWER: &str = "SIP;cause=488;text=\"Not Acceptable Here\"";
 pub(crate) struct Placement {
     pub(crate) target: Uri,
     pub(crate) ids: InviteIds,
-    pub(crate) route: Route,
+    pub(crate) route: InitialRoute,
     pub(crate) media: LocalMedia,
     pub(crate) order: ReferOrder,
     pub(crate) options: InviteOptions,
@@ -422,7 +422,7 @@ impl Call {
     // ── being placed ──────────────────────────────────────────────────────────────────────────
 
     /// Sends the INVITE again by this route, after a redirection or a refused offer.
-    pub(crate) fn place_again(&mut self, ids: InviteIds, route: Route, turn: &mut Turn<'_>) {
+    pub(crate) fn place_again(&mut self, ids: InviteIds, route: InitialRoute, turn: &mut Turn<'_>) {
         let State::Calling(calling) = &mut self.state else {
             return;
         };

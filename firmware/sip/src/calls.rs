@@ -15,7 +15,7 @@ use crate::action::{Action, OutgoingRequest, Purpose, Turn};
 use crate::api::PeerCheck;
 use crate::call::Call;
 use crate::env::Env;
-use crate::events::CallSummary;
+use crate::event_body::CallSummary;
 use crate::flow::Flow;
 use crate::ids::CallHandle;
 use crate::message::{Method, Request, SipUri, Uri};

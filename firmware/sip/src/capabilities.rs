@@ -5,6 +5,10 @@ use crate::message::{Headers, Request};
 /// The methods this phone handles.
 pub(crate) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, SUBSCRIBE, MESSAGE";
+/// Every package of this phone, as Allow-Events names them: those of which it takes a NOTIFY, and
+/// the one it serves.
+pub(crate) const ALLOW_EVENTS: &str =
+    "dialog, message-summary, reg, refer, check-sync, talk, hold, keep-alive";
 /// The extensions it supports.
 const SUPPORTED: [&str; 6] = [
     "100rel",

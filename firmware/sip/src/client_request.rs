@@ -30,7 +30,7 @@ use crate::flow::{Flow, Target, Transport};
 use crate::ids::TransactionId;
 use crate::locate::Hop;
 use crate::message::{Method, Request, Response, Via};
-use crate::registration::{PasswordTrust, Servers, identity};
+use crate::servers::{PasswordTrust, ServerChoice, Servers, identity};
 use crate::timer::T1_64;
 use crate::transaction::client::State;
 
@@ -38,7 +38,7 @@ use authentication::{Answer, Authentication};
 use destinations::{Attempt, Destinations};
 use overtaken::{Heard, Overtaken};
 
-pub(crate) use destinations::{Delivery, ServerChoice, ServerRoute};
+pub(crate) use destinations::Delivery;
 pub(crate) use hop_by_hop::{ack_of_refusal, cancel_of};
 
 /// Largest request sent over UDP, in bytes (RFC 3261 section 18.1.1).

@@ -14,10 +14,11 @@
 //! table displaces the oldest unproven connection: a newcomer always gets a few seconds to ask.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::flow::{Flow, Transport};
+use crate::host::host_of;
 use crate::ids::ConnectionId;
 use crate::keepalive::Keepalive;
 use crate::known_hosts::HostStanding;
@@ -45,18 +46,6 @@ const WHOLE_MESSAGE: Duration = Duration::from_secs(30);
 const ADMITTED_IDLE: Duration = Duration::from_secs(30);
 /// Most messages that wait for one connection to open.
 const MAX_WAITING: usize = 16;
-
-/// The host an address is counted by: one IPv4 address, however it is written, and one IPv6
-/// subnet of 64 bits, since a host chooses its addresses within it freely.
-#[must_use]
-pub fn host_of(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        // All neighbours share the link-local subnet, and none can leave it.
-        IpAddr::V6(v6) if v6.is_unicast_link_local() => IpAddr::V6(v6),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
-    }
-}
 
 /// What a connection has earned; the lower ones make room for the higher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,26 +9,13 @@
 //! NOTIFY unasked: message-summary, check-sync, keep-alive outside, talk, hold, refer inside of a call
 //! ```
 
-mod dialog_info;
-mod message_summary;
-mod reg_info;
 mod served;
 mod subscription;
-mod xml;
 
-pub use dialog_info::WatchedState;
-pub(crate) use dialog_info::{CallSide, CallSummary, DialogInfo, DialogStage, RingingDialog};
-pub use message_summary::MessageSummary;
-pub(crate) use reg_info::{ContactState, RegInfo};
-pub(crate) use served::{Asked, ServedId, ServedSubscriptions};
+pub(crate) use served::{Asked, ServedSubscriptions};
 pub(crate) use subscription::{Subscription, SubscriptionAction, Topic};
 
 use crate::message::Headers;
-
-/// Every package of this phone, as Allow-Events names them: those of which it takes a NOTIFY, and
-/// the one it serves.
-pub(crate) const ALLOW_EVENTS: &str =
-    "dialog, message-summary, reg, refer, check-sync, talk, hold, keep-alive";
 
 /// An event package this phone knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,6 +143,7 @@ impl SubscriptionState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capabilities::ALLOW_EVENTS;
     use crate::env::tests::request;
 
     fn headers(text: &str) -> Headers {

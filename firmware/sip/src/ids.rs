@@ -29,3 +29,6 @@ pub(crate) type RequestId = u64;
 
 /// A transaction; never used twice in one run.
 pub(crate) type TransactionId = u64;
+
+/// A watcher; never used twice in one run.
+pub(crate) type ServedId = u64;

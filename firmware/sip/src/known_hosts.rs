@@ -10,7 +10,7 @@
 use std::net::IpAddr;
 
 use crate::admission::AllowedCaller;
-use crate::connections::host_of;
+use crate::host::host_of;
 
 /// Whom a connection comes from. The higher ones displace the lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -95,6 +95,23 @@ pub struct MediaSecurity {
 }
 
 impl MediaSecurity {
+    /// Every suite this phone takes, best first: those with a short tag only where the policy lets
+    /// them, and after all others.
+    pub(crate) fn acceptable_suites(&self) -> Vec<SrtpSuite> {
+        let mut suites: Vec<SrtpSuite> = Vec::new();
+        let long = self.suites.iter().filter(|suite| !suite.short_tag());
+        let short = [
+            SrtpSuite::AesCm128HmacSha1_32,
+            SrtpSuite::AesCm256HmacSha1_32,
+        ];
+        for suite in long.chain(short.iter().filter(|_| self.hmac_32)) {
+            if !suites.contains(suite) {
+                suites.push(*suite);
+            }
+        }
+        suites
+    }
+
     /// The same, but clear where encryption is required and cannot be had: for a call that must go
     /// through.
     #[must_use]

@@ -19,10 +19,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::api::InviteError;
+use crate::back_off::{BackOff, refresh_after};
 use crate::env::Env;
 use crate::ids::PublicationId;
 use crate::message::{CSeq, Headers, Method, NameAddr, Request, Uri};
-use crate::registration::{BackOff, refresh_after};
 use crate::token::Tokens;
 
 /// Longest body, in bytes: a report of one call has about two thousand.

@@ -11,7 +11,6 @@
 //! the phone by it (see `admission`).
 
 mod action;
-mod back_off;
 mod contact;
 mod failover;
 mod flow_state;
@@ -23,29 +22,26 @@ mod redirection;
 mod refusal;
 mod request;
 mod restoration;
-mod servers;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use action::{RegisterOutcome, RegistrationAction};
 pub(crate) use failover::proves_alive;
 pub use history::RegistrationAttempt;
-pub(crate) use servers::{PasswordTrust, Servers, identity, server_hop};
 
 use std::time::{Duration, Instant};
 
 use crate::api::AccountConfig;
-use crate::client_request::{ServerChoice, ServerRoute};
+use crate::back_off::{BackOff, FIRST_RETRY, refresh_after};
 use crate::env::Env;
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, RequestId};
 use crate::locate::{Hop, HopError};
 use crate::message::{NameAddr, Response, SipUri};
+use crate::servers::{self, ServerChoice, ServerRoute, Servers, backup_routes};
 use crate::timer::earliest;
 use crate::udp_keepalive::UdpKeepaliveStep;
 
-use back_off::FIRST_RETRY;
-pub(crate) use back_off::{BackOff, refresh_after};
 use contact::Contact;
 use failover::Failover;
 use flow_state::FlowState;
@@ -55,7 +51,6 @@ use lifetime::Lifetime;
 use redirection::Redirection;
 use refusal::refusal_text;
 use restoration::Restoration;
-use servers::backup_routes;
 
 /// The registration of one account.
 #[derive(Debug)]

@@ -7,14 +7,15 @@ use std::time::Instant;
 use crate::action::{OutgoingRequest, Purpose};
 use crate::admission::ByAccount;
 use crate::api::AgentConfig;
-use crate::client_request::{Account, Delivery, ServerChoice};
+use crate::client_request::{Account, Delivery};
 use crate::env::Env;
-use crate::events::{ContactState, RegInfo};
+use crate::event_body::{ContactState, RegInfo};
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::ConnectionId;
 use crate::locate::Hop;
 use crate::message::{Host, Request, Response};
-use crate::registration::{Registration, Servers, identity, server_hop};
+use crate::registration::Registration;
+use crate::servers::{ServerChoice, Servers, identity, server_hop};
 
 #[cfg(test)]
 mod tests;

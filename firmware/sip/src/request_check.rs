@@ -2,8 +2,8 @@
 //! order, and what an INVITE says about how it wants to be answered.
 
 use crate::action::Reply;
-use crate::capabilities::unsupported;
-use crate::events::{ALLOW_EVENTS, Package};
+use crate::capabilities::{ALLOW_EVENTS, unsupported};
+use crate::events::Package;
 use crate::message::{Method, Request, SipUri, Uri};
 use crate::session_body::session_body;
 use crate::text_message::{CONTENT_TYPE, text_of};

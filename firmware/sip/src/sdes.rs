@@ -19,7 +19,6 @@ pub(crate) use crypto_line::{Crypto, CryptoLineError, Reading, read_all};
 use types::SrtpSuite;
 use zeroize::Zeroizing;
 
-use crate::media_security::MediaSecurity;
 use crate::token::Tokens;
 
 /// A master key and salt as one `a=crypto` line carries them.
@@ -104,10 +103,10 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// The lines of an offer; `fresh`: nothing of before is repeated.
+    /// The lines of an offer of these suites, best first; `fresh`: nothing of before is repeated.
     pub(crate) fn offer(
         &mut self,
-        media_security: &MediaSecurity,
+        acceptable: &[SrtpSuite],
         fresh: bool,
         tokens: &mut Tokens,
     ) -> &[Crypto] {
@@ -126,8 +125,9 @@ impl Exchange {
             .as_ref()
             .filter(|_| !fresh)
             .map(|keys| keys.send.suite());
-        let others = acceptable(media_security)
-            .into_iter()
+        let others = acceptable
+            .iter()
+            .copied()
             .filter(|suite| Some(*suite) != in_force);
         self.said = in_force
             .into_iter()
@@ -144,15 +144,15 @@ impl Exchange {
         &self.said
     }
 
-    /// The line of an offer this phone takes: the best of its own list. `None`: not one.
+    /// The line of an offer this phone takes: the best of its own list of suites. `None`: not one.
     pub(crate) fn choose<'a>(
-        media_security: &MediaSecurity,
+        acceptable: &[SrtpSuite],
         offered: &'a [Reading],
     ) -> Option<&'a Crypto> {
         let usable = || offered.iter().filter_map(Reading::usable);
-        acceptable(media_security)
-            .into_iter()
-            .find_map(|suite| usable().find(|line| line.key.suite() == suite))
+        acceptable
+            .iter()
+            .find_map(|suite| usable().find(|line| line.key.suite() == *suite))
     }
 
     /// Our answer to a line of theirs.
@@ -206,24 +206,4 @@ impl Exchange {
         self.agreed = Some(keys.clone());
         Some(keys)
     }
-}
-
-/// Every suite this phone takes, best first: those with a short tag only where the policy lets
-/// them, and after all others.
-pub(crate) fn acceptable(media_security: &MediaSecurity) -> Vec<SrtpSuite> {
-    let mut suites: Vec<SrtpSuite> = Vec::new();
-    let long = media_security
-        .suites
-        .iter()
-        .filter(|suite| !suite.short_tag());
-    let short = [
-        SrtpSuite::AesCm128HmacSha1_32,
-        SrtpSuite::AesCm256HmacSha1_32,
-    ];
-    for suite in long.chain(short.iter().filter(|_| media_security.hmac_32)) {
-        if !suites.contains(suite) {
-            suites.push(*suite);
-        }
-    }
-    suites
 }

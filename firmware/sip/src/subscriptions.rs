@@ -7,11 +7,10 @@ use crate::action::{OutgoingRequest, Reply};
 use crate::api::{InviteError, MessageWaiting};
 use crate::dialog::Dialog;
 use crate::env::Env;
-use crate::events::{
-    Asked, CallSummary, Package, RingingDialog, ServedId, ServedSubscriptions, Subscription,
-    SubscriptionAction, Topic,
-};
+use crate::event_body::{CallSummary, RingingDialog};
+use crate::events::{Asked, Package, ServedSubscriptions, Subscription, SubscriptionAction, Topic};
 use crate::flow::Flow;
+use crate::ids::ServedId;
 use crate::message::{Headers, Method, NameAddr, Request, SipUri};
 use crate::request_check::{check_require, wants_sips};
 use crate::requests::Outcome;

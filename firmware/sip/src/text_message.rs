@@ -5,6 +5,7 @@
 //! MESSAGE, in a call or outside ─▶ text ─▶ Event::Message
 //! ```
 
+use crate::api::InviteError;
 use crate::env::Env;
 use crate::message::{CSeq, Method, NameAddr, Request, Uri};
 use crate::session_body::{TEXT, body_of};
@@ -14,6 +15,20 @@ use crate::session_body::{TEXT, body_of};
 pub(crate) const MAX_TEXT: usize = 700;
 /// The only content this phone reads and writes.
 pub(crate) const CONTENT_TYPE: &str = TEXT;
+
+/// Why a text message cannot even be tried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// There is nothing to send.
+    #[error("the message has no text")]
+    Empty,
+    /// It would not fit into one datagram.
+    #[error("the message has {0} bytes; {MAX_TEXT} are sent at most")]
+    TooLong(usize),
+    /// It cannot be sent there.
+    #[error(transparent)]
+    Target(#[from] InviteError),
+}
 
 /// A text about to be sent.
 pub(crate) struct TextMessage<'a> {

@@ -5,10 +5,12 @@ use std::time::Instant;
 
 use crate::action::Reply;
 use crate::api::{Event, MessageWaiting};
+use crate::capabilities::ALLOW_EVENTS;
 use crate::digest::Credentials;
 use crate::digest::verifier::{Expected, Verdict, Verifier};
 use crate::env::Env;
-use crate::events::{ALLOW_EVENTS, MessageSummary, Package};
+use crate::event_body::MessageSummary;
+use crate::events::Package;
 use crate::flow::Flow;
 use crate::ids::AccountId;
 use crate::message::{Headers, Request};

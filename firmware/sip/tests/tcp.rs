@@ -32,11 +32,7 @@ fn a_tcp_call_uses_one_connection() {
     world.run(Duration::from_secs(10));
     world.with(0, |alice, now| alice.end(a, now));
     world.run_ms(200);
-    let lines: Vec<&str> = world
-        .log
-        .iter()
-        .map(|(_, line)| line.split(" sip").next().unwrap())
-        .collect();
+    let lines = world.first_words();
     assert_eq!(
         lines,
         [

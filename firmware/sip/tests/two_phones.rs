@@ -82,11 +82,7 @@ fn a_call_is_set_up_and_ended_by_the_caller() {
     world.run_ms(100);
     assert_eq!(ended(&world.events(0)), Some((EndedBy::Local, None)));
     assert_eq!(ended(&world.events(1)), Some((EndedBy::Remote, None)));
-    let lines: Vec<&str> = world
-        .log
-        .iter()
-        .map(|(_, line)| line.split(" sip").next().unwrap())
-        .collect();
+    let lines = world.first_words();
     assert_eq!(
         lines,
         [

@@ -14,7 +14,7 @@ use peers::in_network_namespace;
 /// Test programs that wait for wall-clock time, because they run processes and threads: most of
 /// their time nothing happens, so that many run at once. What each waits for is said where it
 /// waits.
-const ON_THE_CLOCK: [&str; 3] = ["app::appliance", "app::command_line", "app::lib"];
+const ON_THE_CLOCK: [&str; 3] = ["app::lib", "offhook::appliance", "offhook::command_line"];
 /// Test programs that play and record in real time: they run when nothing else does.
 const IN_REAL_TIME: [&str; 3] = ["app::audio_loop", "board::lib", "tests::card"];
 

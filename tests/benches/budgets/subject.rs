@@ -68,7 +68,7 @@ pub(crate) fn binary() -> PathBuf {
     let path = target.join("release/offhook");
     assert!(
         path.exists(),
-        "{} is missing: cargo build --release -p offhook",
+        "{} is missing: cargo build --release -p offhook --no-default-features",
         path.display()
     );
     path

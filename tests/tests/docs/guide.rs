@@ -18,7 +18,7 @@ fn guide() -> PathBuf {
 }
 
 /// The pages of the guide, and the README that leads into it: name and text.
-fn pages() -> Vec<(PathBuf, String)> {
+pub(crate) fn pages() -> Vec<(PathBuf, String)> {
     let mut pages: Vec<PathBuf> = std::fs::read_dir(guide())
         .unwrap()
         .map(|entry| entry.unwrap().path())

@@ -14,6 +14,7 @@
 )]
 
 mod display;
+mod figures;
 mod guide;
 mod handset;
 mod plot;

@@ -17,10 +17,11 @@ const HEADER: [&str; 40] = [
     "23", "3.3 V", "24", "10", "GND", "9", "25", "11", "8", "GND", "7", "0", "1", "5", "GND", "6",
     "12", "13", "GND", "19", "16", "26", "20", "GND", "21",
 ];
-/// Of the signals. Red is 5 V, orange 3.3 V and black ground.
-const COLOURS: [&str; 10] = [
+/// Of the signals, one each in a drawing. Red is 5 V, orange 3.3 V and black ground.
+const COLOURS: [&str; 18] = [
     "#2471a3", "#1e8449", "#b9770e", "#7d3c98", "#0e9aa7", "#795548", "#d81b9a", "#5c6bc0",
-    "#7cb342", "#607d8b",
+    "#7cb342", "#607d8b", "#1b2f6b", "#c39bd3", "#45b39d", "#6d214f", "#827717", "#29a8e0",
+    "#f48fb1", "#9e9e9e",
 ];
 /// From one row of pins to the next.
 const PIN: i64 = 26;
@@ -242,10 +243,11 @@ fn header(svg: &mut String, used: &[usize]) {
              </text>",
             y + 4
         );
+        // Both columns stand left of the header, clear of the wires: each name says its pin.
         let label = if name.parse::<u32>().is_ok() {
-            format!("GPIO {name}")
+            format!("{pin}: GPIO {name}")
         } else {
-            name.to_owned()
+            format!("{pin}: {name}")
         };
         let x = if pin % 2 == 1 { LEFT - 96 } else { LEFT - 28 };
         let _ = writeln!(
@@ -363,7 +365,7 @@ fn draw(title: &str, devices: &[Device]) -> String {
          <rect width=\"960\" height=\"{height}\" fill=\"#fff\"/>\n\
          <text x=\"20\" y=\"28\" font-size=\"16\" font-weight=\"bold\">{0}</text>\n\
          <text x=\"20\" y=\"46\" font-size=\"11\" fill=\"#444\">Header seen from above, pin 1 at \
-         the corner of the board; a number in a circle is the pin, yellow: used here.</text>\n",
+         the corner of the board; a number is the pin, yellow: used here.</text>\n",
         escaped(title)
     );
     header(&mut svg, &used);
@@ -386,7 +388,7 @@ fn draw(title: &str, devices: &[Device]) -> String {
                 "3.3 V" => "#f39c12",
                 _ => {
                     signal += 1;
-                    COLOURS[(signal - 1) % COLOURS.len()]
+                    COLOURS[signal - 1]
                 }
             };
             // A white edge: black is seen over the header, and which wire goes on at a crossing.
@@ -480,7 +482,8 @@ fn wiring_drawings_match_the_profiles() {
     };
     for device in devices(&zero) {
         let file = device.name.split([' ', '(']).next().unwrap().to_owned();
-        let title = format!("{}, profile {board}", device.name);
+        let mut title = format!("{}, profile {board}", device.name);
+        title[..1].make_ascii_uppercase();
         add(&format!("{file}.svg"), title, &[device]);
     }
     add(
@@ -504,6 +507,22 @@ fn wiring_drawings_match_the_profiles() {
 fn rpi3_is_wired_as_rpi_zero2w() {
     let draw_of = |board| draw("", &devices(&profile(board)));
     assert_eq!(draw_of("rpi3"), draw_of("rpi-zero2w"));
+}
+
+/// Two wires of one drawing have two colours, except where the colour is the voltage.
+#[test]
+fn each_signal_has_a_colour_of_its_own() {
+    for board in ["rpi-zero2w", "rpi4"] {
+        let devices = devices(&profile(board));
+        let svg = draw("", &devices);
+        let wires = |colour: &&str| {
+            let wire = format!("{colour}\" stroke-width=\"2.4\"/><circle cx=\"{DEVICE}\"");
+            svg.matches(&wire).count()
+        };
+        let used: Vec<usize> = COLOURS.iter().map(wires).collect();
+        assert!(used.iter().all(|count| *count <= 1), "{board}: {used:?}");
+        assert!(used.iter().sum::<usize>() > 15, "{board}: {used:?}");
+    }
 }
 
 /// A bell's driver has one supply, that of the coil: 5 V of the board would not start it.

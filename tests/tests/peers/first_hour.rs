@@ -233,7 +233,7 @@ fn the_dialogue_leads_to_a_registered_phone() {
         ("address or SIP domain of the server: ", server.as_str()),
         ("user name, often the extension: ", "101"),
         ("password: ", "secret101"),
-        ("ringer, empty for the default: ", ""),
+        ("ringer, empty: what the board has: ", ""),
     ] {
         while !said.contains(question) || !said.ends_with(": ") {
             let mut bytes = [0; 1024];

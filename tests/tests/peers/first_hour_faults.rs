@@ -98,8 +98,7 @@ fn a_server_for_tls_only_leads_to_the_transport() {
 }
 
 /// Answers whatever comes by TCP with 200, as long as the test lasts.
-fn tcp_server() -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+pub(crate) fn tcp_server(listener: TcpListener) -> std::net::SocketAddr {
     let at = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -134,7 +133,7 @@ fn answer(mut stream: std::net::TcpStream) {
 #[test]
 fn a_server_for_tcp_only_leads_to_the_transport() {
     let dir = TestDir::new("first-hour-tcp-only");
-    let at = tcp_server();
+    let at = tcp_server(TcpListener::bind("127.0.0.1:0").unwrap());
     let account = format!(
         "[[account]]\nuser = \"101\"\ndomain = \"127.0.0.1\"\npassword = \"secret101\"\n\
          registrar = \"{at}\"\ntransport = "
@@ -151,7 +150,7 @@ fn a_server_for_tcp_only_leads_to_the_transport() {
 }
 
 /// Runs the check in a network of its own, made by these commands.
-fn in_network(commands: &str, path: &Path) -> Option<String> {
+pub(crate) fn in_network(commands: &str, path: &Path) -> Option<String> {
     let mut unshare = Command::new("unshare");
     unshare.args(["-n", "sh", "-c"]);
     unshare.arg(format!("({commands}) || exit 77; exec \"$@\""));
@@ -171,7 +170,8 @@ fn in_network(commands: &str, path: &Path) -> Option<String> {
     Some(said)
 }
 
-const FAR: &str =
+/// An account at an address that is not in this network.
+pub(crate) const FAR: &str =
     "[[account]]\nuser = \"101\"\ndomain = \"198.51.100.7\"\npassword = \"secret101\"\n";
 
 #[test]

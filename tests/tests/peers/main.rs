@@ -38,6 +38,7 @@ mod first_hour;
 mod first_hour_faults;
 mod first_hour_hold;
 mod first_hour_symptoms;
+mod first_hour_variants;
 mod fleet;
 mod gnome;
 mod hostile;

@@ -364,9 +364,8 @@ fn keys_are_agreed_on_by_the_way_that_was_found() {
     world.quiet();
 }
 
-#[test]
-fn the_mapped_address_is_named_to_far_ends_outside() {
-    let mut world = World::new("stun without ice", 10);
+/// A phone with STUN behind a NAT, which talks to one outside.
+fn calls_out_of_a_nat(world: &mut World) -> (PhoneId, PhoneId) {
     world.add_stun_server(STUN.parse().unwrap());
     let setup = Setup::default()
         .toml("network", &format!("stun = \"{STUN}\""))
@@ -374,12 +373,19 @@ fn the_mapped_address_is_named_to_far_ends_outside() {
     let l = world.phone(setup);
     let r = world.phone(Setup::default());
     world.set_zone(&[("far.example.net", &["10.0.0.2:5060"])]);
-    behind_nats(&mut world, &[l]);
+    behind_nats(world, &[l]);
     world.call(l, "401");
     world.expect_state(r, State::Ringing, secs(5));
     world.lift(r);
     world.expect_state(l, State::Talking, secs(5));
-    talk(&mut world, l, r);
+    talk(world, l, r);
+    (l, r)
+}
+
+#[test]
+fn the_mapped_address_is_named_to_far_ends_outside() {
+    let mut world = World::new("stun without ice", 10);
+    let (l, r) = calls_out_of_a_nat(&mut world);
     let offer = descriptions(&world).remove(0);
     assert!(offer.contains("c=IN IP4 203.0.113.1\r\n"), "{offer}");
     assert!(offer.contains("m=audio 30000 "), "{offer}");
@@ -491,19 +497,7 @@ fn a_strangers_call_makes_no_server_be_asked() {
 #[test]
 fn a_router_that_restarts_in_a_call_is_noticed() {
     let mut world = World::new("stun and a restart", 14);
-    world.add_stun_server(STUN.parse().unwrap());
-    let setup = Setup::default()
-        .toml("network", &format!("stun = \"{STUN}\""))
-        .toml("dial.speed", "401 = \"sip:2@far.example.net\"");
-    let l = world.phone(setup);
-    let r = world.phone(Setup::default());
-    world.set_zone(&[("far.example.net", &["10.0.0.2:5060"])]);
-    behind_nats(&mut world, &[l]);
-    world.call(l, "401");
-    world.expect_state(r, State::Ringing, secs(5));
-    world.lift(r);
-    world.expect_state(l, State::Talking, secs(5));
-    talk(&mut world, l, r);
+    let (l, r) = calls_out_of_a_nat(&mut world);
     let before = descriptions(&world).len();
     world.run(secs(40));
     assert_eq!(descriptions(&world).len(), before, "nothing changed");

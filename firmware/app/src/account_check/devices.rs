@@ -16,7 +16,7 @@ const NAME_THE_BOARD: &str = "[board] profile names the phone's";
 /// Opens what the phone would open, and lets it go again.
 pub(super) fn check(config: &Config, found: &mut dyn FnMut(Finding)) {
     let (dir, name) = (&config.board.profile_dir, &config.board.profile);
-    let overrides = crate::setup::overrides(config);
+    let overrides = crate::hardware::overrides(config);
     let profile = match Profile::load_over(dir, name, &overrides) {
         // The wiring of a phone does not fit the board of a computer, and need not.
         Err(_) if name == SIM => Profile::load(dir, name),
@@ -26,7 +26,7 @@ pub(super) fn check(config: &Config, found: &mut dyn FnMut(Finding)) {
         Ok(profile) => profile,
         Err(error) => return found(Finding::fault_in_one("board", &error.to_string())),
     };
-    if let Err(error) = crate::setup::override_profile(config, &mut profile) {
+    if let Err(error) = crate::hardware::override_profile(config, &mut profile) {
         found(Finding::fault_in_one("[board] ringer", &error.to_string()));
     }
     if Profile::is_of_another_machine(name, model().as_deref()) {
@@ -56,7 +56,7 @@ fn model() -> Option<String> {
 }
 
 fn sound_card(config: &Config, profile: &Profile, found: &mut dyn FnMut(Finding)) {
-    let request = crate::setup::audio_request(config, profile);
+    let request = crate::hardware::audio_request(config, profile);
     let name = if request.capture == request.playback {
         request.playback.clone()
     } else {

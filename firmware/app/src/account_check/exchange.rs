@@ -39,6 +39,10 @@ pub(super) enum OpenError {
     Silent,
     /// TLS failed; the words say what to do.
     Tls(String),
+    /// What answers speaks this, where that is known, and not SIP.
+    NotSip(Option<&'static str>),
+    /// The connection opens, and ends without an answer.
+    Closed,
     /// The network has no way there.
     Network(io::Error),
 }
@@ -48,6 +52,9 @@ impl OpenError {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::TimedOut => Self::Silent,
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => Self::Closed,
             _ => Self::Network(error),
         }
     }
@@ -151,15 +158,11 @@ impl Exchange {
         let names = Identities::of(&own).listed();
         let ends = u64::try_from(own.validity().not_after.timestamp()).unwrap_or(0);
         let ends = Duration::from_secs(ends);
-        let issuer = common_name(own.issuer());
         let text = format!(
-            "{version} with {}: certificate for {names}, valid until {}, signed by {issuer}{}",
+            "{version} with {}: certificate for {names}, valid until {}, signed by {}",
             self.target.address,
             date(ends),
-            match chain.len() {
-                0 | 1 => String::new(),
-                more => format!(", chain of {more}"),
-            }
+            signers(chain)
         );
         if ends < self.now + EXPIRES_SOON {
             let help = "its operator must renew it within two weeks";
@@ -225,13 +228,18 @@ impl Exchange {
                             }
                             Ok(Frame::Ping | Frame::Pong) => {}
                             Err(error) => {
-                                return Err(OpenError::Network(io::Error::other(error)));
+                                tracing::debug!("{}: {error}", self.target.address);
+                                return Err(OpenError::NotSip(None));
                             }
                         }
                     }
                     let length = link.read(&mut buffer).await.map_err(OpenError::of)?;
                     if length == 0 {
-                        return Err(OpenError::Network(io::ErrorKind::UnexpectedEof.into()));
+                        return Err(OpenError::Closed);
+                    }
+                    // A sign-in page of a guest network answers at every port.
+                    if buffer[..length].starts_with(b"HTTP/") {
+                        return Err(OpenError::NotSip(Some("HTTP")));
                     }
                     reader.push(&buffer[..length]);
                 }
@@ -248,6 +256,22 @@ fn answer_to(request: &Request, bytes: &[u8]) -> Option<Response> {
     let same = response.headers.call_id().ok() == request.headers.call_id().ok()
         && response.headers.cseq().ok() == request.headers.cseq().ok();
     (same && !response.is_provisional()).then_some(response)
+}
+
+/// Who signed the first certificate, who signed that one, and so on as far as the server shows it.
+fn signers(chain: &[CertificateDer<'_>]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for certificate in chain {
+        let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else {
+            break;
+        };
+        let name = common_name(certificate.issuer());
+        // A root is signed by itself.
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", and that by ")
 }
 
 fn common_name(name: &x509_parser::x509::X509Name<'_>) -> String {

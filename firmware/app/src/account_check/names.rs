@@ -3,9 +3,13 @@
 //!
 //! ```text
 //! account ─▶ ServerName ─┬ number, or in /etc/hosts ──────────────▶ targets
+//!                        ├ name.local ─▶ this link ─▶ A, AAAA ────▶ targets
 //!                        ├ with a port ─────────▶ A, AAAA ────────▶ targets
 //!                        └ NAPTR (TLS) ─▶ SRV ──▶ A, AAAA ────────▶ targets   (no SRV: A, AAAA)
 //! ```
+//!
+//! The questions are those of the phone (`net::dns::search`), and so are the search domains of a
+//! name without a dot.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -17,6 +21,8 @@ use super::finding::Finding;
 use crate::net::dns::ask::ask;
 use crate::net::dns::question::{AskError, Kind, Question, Record};
 use crate::net::dns::system::System;
+use crate::net::dns::{is_link_local, sip_services};
+use crate::net::mdns;
 
 /// How long a name server may take.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
@@ -53,6 +59,16 @@ impl ServerName {
         })
     }
 
+    /// At this address; without a port: the one that was given, or the transport's own.
+    fn target(&self, ip: IpAddr, port: Option<u16>) -> Target {
+        let port = port.or(self.port);
+        let port = port.unwrap_or(self.transport.default_port());
+        Target {
+            transport: self.transport,
+            address: SocketAddr::new(ip, port),
+        }
+    }
+
     /// The names its certificate may be for: the SIP domain (RFC 5922), then the host itself.
     pub(super) fn identities(&self, account: &Account) -> Vec<String> {
         let domain = host_and_port(&account.domain).map_or_else(String::new, |(host, _)| host);
@@ -82,6 +98,8 @@ pub(super) enum NoRecords {
     Silent,
     /// There is no such name, or it has no such record.
     None,
+    /// No device of this link answers to that name.
+    NotOnLink,
     /// The name server answers with an error.
     Failed(String),
 }
@@ -91,6 +109,7 @@ impl std::fmt::Display for NoRecords {
         match self {
             Self::Silent => f.write_str("no name server answers"),
             Self::None => f.write_str("there is no such host"),
+            Self::NotOnLink => f.write_str("no device on this network answers to that name"),
             Self::Failed(code) => write!(f, "the name server answers {code}"),
         }
     }
@@ -132,7 +151,7 @@ impl<'a> Resolver<'a> {
                 let list: Vec<String> = records.iter().map(shown).collect();
                 list.join(", ")
             }
-            Err(NoRecords::None) => "none".to_owned(),
+            Err(NoRecords::None | NoRecords::NotOnLink) => "none".to_owned(),
             Err(NoRecords::Silent) => "no answer".to_owned(),
             Err(NoRecords::Failed(code)) => code.clone(),
         };
@@ -142,6 +161,12 @@ impl<'a> Resolver<'a> {
 
     async fn ask_in_turn(&mut self, name: &str, kind: Kind) -> Result<Vec<Record>, NoRecords> {
         let question = Question::new(name, kind);
+        if is_link_local(&question.name) {
+            let answer = mdns::ask(question).await;
+            return answer
+                .map(|answer| answer.records)
+                .map_err(|_| NoRecords::NotOnLink);
+        }
         for server in &self.system.servers {
             if self.silent.contains(server) {
                 continue;
@@ -197,6 +222,73 @@ impl<'a> Resolver<'a> {
         }
         Ok(ips)
     }
+
+    /// The servers of one name: by its services where no port is given, else by its addresses.
+    async fn servers(&mut self, host: &str, server: &ServerName) -> Result<Servers, NoRecords> {
+        // A name on this link has no services (RFC 6762 knows addresses only).
+        if server.port.is_none() && !is_link_local(host) {
+            for service in self.services(host, server.transport).await {
+                let mut targets = Vec::new();
+                for (host, port) in self.hosts(&service).await {
+                    let ips = self.addresses(&host).await.unwrap_or_default();
+                    targets.extend(ips.into_iter().map(|ip| server.target(ip, Some(port))));
+                }
+                if !targets.is_empty() {
+                    let how = format!(" by SRV {service}");
+                    return Ok(Servers { targets, how });
+                }
+            }
+        }
+        let ips = self.addresses(host).await?;
+        Ok(Servers {
+            targets: ips.into_iter().map(|ip| server.target(ip, None)).collect(),
+            how: String::new(),
+        })
+    }
+
+    /// The names of a domain's SRV records: by NAPTR for TLS, as the phone asks (RFC 3263 section
+    /// 4.1).
+    async fn services(&mut self, host: &str, transport: Transport) -> Vec<String> {
+        let mut naptr = Vec::new();
+        if transport == Transport::Tls {
+            let records = self.ask(host, Kind::Naptr).await.unwrap_or_default();
+            naptr.extend(records.into_iter().filter_map(|record| match record {
+                Record::Naptr(naptr) => Some(naptr),
+                Record::Srv(_) | Record::Address(_) => None,
+            }));
+        }
+        let services = sip_services(naptr, Some(transport), host);
+        services.into_iter().map(|(_, service)| service).collect()
+    }
+
+    /// Hosts and ports of a service, by priority.
+    async fn hosts(&mut self, service: &str) -> Vec<(String, u16)> {
+        let mut records: Vec<(u16, String, u16)> = self
+            .ask(service, Kind::Srv)
+            .await
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|record| match record {
+                // A dot alone: this service is not offered (RFC 2782).
+                Record::Srv(srv) if srv.target != "." && !srv.target.is_empty() => {
+                    let host = srv.target.trim_end_matches('.').to_owned();
+                    Some((srv.priority, host, srv.port))
+                }
+                Record::Srv(_) | Record::Naptr(_) | Record::Address(_) => None,
+            })
+            .collect();
+        records.sort();
+        let in_order = records.into_iter().map(|(_, host, port)| (host, port));
+        in_order.collect()
+    }
+}
+
+/// Where a name leads.
+#[derive(Debug)]
+struct Servers {
+    targets: Vec<Target>,
+    /// By which record, where not by the name's own addresses.
+    how: String,
 }
 
 /// A record in a line.
@@ -208,14 +300,6 @@ fn shown(record: &Record) -> String {
     }
 }
 
-fn srv_name(transport: Transport, host: &str) -> String {
-    match transport {
-        Transport::Udp => format!("_sip._udp.{host}"),
-        Transport::Tcp => format!("_sip._tcp.{host}"),
-        Transport::Tls => format!("_sips._tcp.{host}"),
-    }
-}
-
 /// The addresses of a server; what was asked and answered is a finding. `None`: there are none.
 pub(super) async fn find(
     about: &str,
@@ -223,43 +307,31 @@ pub(super) async fn find(
     system: &System,
     found: &mut dyn FnMut(Finding),
 ) -> Option<Vec<Target>> {
-    let transport = server.transport;
-    let target = |ip, port| Target {
-        transport,
-        address: SocketAddr::new(ip, port),
-    };
-    let default = server.port.unwrap_or(transport.default_port());
     if let Ok(ip) = server.host.parse() {
-        return Some(vec![target(ip, default)]);
+        return Some(vec![server.target(ip, None)]);
     }
     let mut resolver = Resolver::new(system);
-    let mut targets = Vec::new();
-    let mut how = String::new();
-    if server.port.is_none() {
-        let service = srv_name(transport, &server.host);
-        for (host, port) in services(&mut resolver, &service).await {
-            let ips = resolver.addresses(&host).await.unwrap_or_default();
-            targets.extend(ips.into_iter().map(|ip| target(ip, port)));
-        }
-        if !targets.is_empty() {
-            how = format!(" by SRV {service}");
-        }
-    }
-    let mut problem = None;
-    if targets.is_empty() {
-        match resolver.addresses(&server.host).await {
-            Ok(ips) => targets.extend(ips.into_iter().map(|ip| target(ip, default))),
-            Err(why) => problem = Some(why),
+    let mut outcome = Err(NoRecords::None);
+    for host in system.names(&server.host) {
+        outcome = resolver.servers(&host, server).await;
+        if outcome.is_ok() {
+            break;
         }
     }
     report_silence(about, &resolver, found);
-    if let Some(why) = problem {
-        found(no_address(about, server, &resolver, &why));
-        return None;
-    }
+    let Servers { targets, how } = match outcome {
+        Ok(servers) => servers,
+        Err(why) => {
+            found(no_address(about, server, &resolver, &why));
+            return None;
+        }
+    };
     let list: Vec<String> = targets.iter().map(|t| t.address.to_string()).collect();
     let asked = match resolver.answered {
         Some(server) => format!(", says name server {}", server.ip()),
+        None if is_link_local(&server.host) && system.addresses(&server.host).is_empty() => {
+            ", says the device itself".to_owned()
+        }
         None => ", says /etc/hosts".to_owned(),
     };
     let questions = resolver.questions();
@@ -272,27 +344,6 @@ pub(super) async fn find(
         ),
     ));
     Some(targets)
-}
-
-/// Hosts and ports of a service, by priority.
-async fn services(resolver: &mut Resolver<'_>, service: &str) -> Vec<(String, u16)> {
-    let mut records: Vec<(u16, String, u16)> = resolver
-        .ask(service, Kind::Srv)
-        .await
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|record| match record {
-            // A dot alone: this service is not offered (RFC 2782).
-            Record::Srv(srv) if srv.target != "." && !srv.target.is_empty() => {
-                let host = srv.target.trim_end_matches('.').to_owned();
-                Some((srv.priority, host, srv.port))
-            }
-            Record::Srv(_) | Record::Naptr(_) | Record::Address(_) => None,
-        })
-        .collect();
-    records.sort();
-    let in_order = records.into_iter().map(|(_, host, port)| (host, port));
-    in_order.collect()
 }
 
 /// Name servers that did not answer while another did: every look-up is slow.
@@ -345,6 +396,14 @@ fn no_address(
                 resolver.questions()
             ),
             &format!("correct `{}` of this account", server.setting),
+        ),
+        NoRecords::NotOnLink => Finding::fault(
+            about,
+            &format!("no device on this network answers to {host}"),
+            &format!(
+                "see that it is switched on and has that name, or write its address in `{}`",
+                server.setting
+            ),
         ),
         NoRecords::Failed(code) => Finding::fault(
             about,

@@ -37,6 +37,8 @@ pub(super) struct Requests<'a> {
     tag: String,
     cseq: u32,
     contact: NameAddr,
+    /// Of the last request.
+    via: Option<Via>,
     sessions: Vec<DigestSession>,
 }
 
@@ -85,6 +87,7 @@ impl<'a> Requests<'a> {
             tag: token(),
             cseq: 0,
             contact: NameAddr::new(contact),
+            via: None,
             sessions: Vec::new(),
         }
     }
@@ -120,10 +123,9 @@ impl<'a> Requests<'a> {
         let mut request = Request::new(method.clone(), subject.uri.clone());
         let headers = &mut request.headers;
         let name = transport_name(exchange.target.transport);
-        headers.push(
-            "Via",
-            Via::new(name, exchange.local, &format!("z9hG4bK{}", token())).to_string(),
-        );
+        let via = Via::new(name, exchange.local, &format!("z9hG4bK{}", token()));
+        headers.push("Via", via.to_string());
+        self.via = Some(via);
         if let Some(route) = &self.route {
             headers.push("Route", route);
         }
@@ -226,6 +228,9 @@ pub(super) async fn try_it(
         Err(error) => return silent(exchange, &error),
     };
     found(registered(account, exchange, &requests, &response));
+    if let Some(finding) = rewritten(&requests, &response) {
+        found(finding);
+    }
     if let Some(number) = scope.echo_test {
         echo_call::try_it(exchange, &mut requests, number, found).await;
     }
@@ -358,14 +363,47 @@ fn registered(
         transport_name(exchange.target.transport),
     );
     let others = contacts.len().saturating_sub(1);
+    let text = match others {
+        0 => text,
+        1 => format!("{text}; 1 other device is registered with this account and rings, too"),
+        2..=MANY_CONTACTS => {
+            format!("{text}; {others} other devices are registered with this account and ring, too")
+        }
+        _ => format!("{text}; {others} other phones are registered with this account"),
+    };
     if others > MANY_CONTACTS {
         return Finding::warning(
             about,
-            &format!("{text}; {others} other phones are registered with this account"),
+            &text,
             "old registrations may be left over; look at the account at the server",
         );
     }
     Finding::good(about, &text)
+}
+
+/// Whether something between changed what a server has to copy (RFC 3261 section 8.2.6.2).
+fn rewritten(requests: &Requests<'_>, response: &Response) -> Option<Finding> {
+    let sent = requests.via.as_ref()?;
+    let copied = response.headers.top_via().ok()?;
+    let port = |via: &Via| via.port().unwrap_or(Transport::Udp.default_port());
+    let is_same = copied.host().matches(sent.host())
+        && port(&copied) == port(sent)
+        && copied.branch() == sent.branch();
+    if is_same {
+        return None;
+    }
+    let shown = |via: &Via| format!("{}:{}", via.host(), port(via));
+    let (before, after) = (shown(sent), shown(&copied));
+    let change = if before == after {
+        "the branch of its Via came back changed".to_owned()
+    } else {
+        format!("its Via had {before} and came back with {after}")
+    };
+    Some(Finding::warning(
+        &requests.account.name,
+        &format!("something between changes SIP messages, as a router's \"SIP ALG\": {change}"),
+        "switch it off in the router, or write transport = \"tls\", which it cannot read",
+    ))
 }
 
 /// Where the server saw the request come from.

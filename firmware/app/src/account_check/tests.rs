@@ -10,6 +10,8 @@ use sip::message::{Message, Response};
 
 use super::*;
 
+mod servers;
+
 fn account(more: &str) -> Account {
     let text = format!(
         "[[account]]\nname = \"desk\"\nuser = \"101\"\ndomain = \"pbx.example.org\"\n\
@@ -321,6 +323,13 @@ fn each_refusal_leads_to_its_setting() {
             "",
             "is no registrar",
             "`registrar` or `outbound_proxy`",
+        ),
+        (
+            false,
+            488,
+            "",
+            "refuses the registration (488 Not Acceptable Here)",
+            "ask its operator",
         ),
         (
             true,

@@ -23,8 +23,8 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::guard::WakeGuard;
 use super::link::{AudioCommand, AudioEnd, AudioReport, AudioSide, Datagram, LossReason};
-use super::sockets::{Inbox, Received, SocketPair, wall_clock};
 use super::wake_ups::{SocketWatch, WakeUps};
+use crate::net::media_sockets::{Inbox, Received, SocketPair, wall_clock};
 
 /// Stream sockets held at once: those in the engine, and as many on their way in or out.
 pub(super) const MAX_PAIRS: usize = 2 * MAX_STREAMS;

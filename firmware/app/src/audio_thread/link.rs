@@ -20,7 +20,7 @@ use media::MAX_PACKET;
 use media::{Engine, PacketKind, StreamId};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::sockets::SocketPair;
+use crate::net::media_sockets::SocketPair;
 
 /// Commands that may wait; a call's start takes five.
 const COMMANDS: usize = 128;

@@ -9,7 +9,7 @@ use media::{PacketKind, StreamId};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::cycle::MAX_PAIRS;
-use super::sockets::SocketPair;
+use crate::net::media_sockets::SocketPair;
 
 /// Descriptors of one card.
 const MAX_CARD_FDS: usize = 4;

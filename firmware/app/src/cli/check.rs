@@ -106,7 +106,7 @@ struct Fault {
 
 /// Looks whether what the owner says of the hardware fits the board's profile.
 fn wiring_fault(config: &Config, text: &str) -> Option<Fault> {
-    let overrides = crate::setup::overrides(config);
+    let overrides = crate::hardware::overrides(config);
     let (dir, board) = (&config.board.profile_dir, &config.board.profile);
     if overrides.is_empty() {
         return None;

@@ -20,6 +20,10 @@ use types::{Country, Transport};
 use super::CommandError;
 use crate::output::print;
 
+/// What an empty answer means.
+const BOARD_UNSAID: &str = "none yet, this computer stands in for it";
+const CARD_UNSAID: &str = "the board's own";
+const RINGER_UNSAID: &str = "what the board has";
 /// Longest file with a password, in bytes.
 const MAX_PASSWORD: u64 = 4096;
 
@@ -231,11 +235,11 @@ fn answers(
         None => None,
     };
     let board = match (&options.board, machine.boards.is_empty()) {
-        (None, false) => choice("board", &machine.boards, &mut asker)?,
+        (None, false) => choice("board", BOARD_UNSAID, &machine.boards, &mut asker)?,
         (given, _) => given.clone(),
     };
     let sound = match (&options.sound, machine.cards.is_empty()) {
-        (None, false) => choice("sound card", &machine.cards, &mut asker)?,
+        (None, false) => choice("sound card", CARD_UNSAID, &machine.cards, &mut asker)?,
         (given, _) => given.clone(),
     };
     let ringer = ringer(options, &mut asker)?;
@@ -315,6 +319,14 @@ fn recipe(
         asker.show(&format!("  {:>2}  {} ({kind})", number + 1, recipe.name));
     }
     asker.show("   0  another PBX or provider");
+    let without: Vec<String> = providers::without_recipe()
+        .into_iter()
+        .map(|one| one.id)
+        .collect();
+    asker.show(&format!(
+        "      {}: there is no recipe; give that name to read why",
+        without.join(", ")
+    ));
     asked(asker, "number or name", false, |answer| {
         match answer.parse::<usize>() {
             Ok(0) => Ok(None),
@@ -517,9 +529,10 @@ fn optional(
     })
 }
 
-/// One of a list, or none of it.
+/// One of a list, or none of it: then it is as `unsaid` says.
 fn choice(
     what: &'static str,
+    unsaid: &str,
     list: &[String],
     asker: &mut Option<&mut dyn Ask>,
 ) -> Result<Option<String>, SetupFileError> {
@@ -529,7 +542,7 @@ fn choice(
     for (number, name) in list.iter().enumerate() {
         asker.show(&format!("  {:>2}  {name}", number + 1));
     }
-    let question = format!("{what}, empty for the default");
+    let question = format!("{what}, empty: {unsaid}");
     asked(asker, &question, false, |answer| {
         if answer.is_empty() {
             return Ok(None);
@@ -554,7 +567,7 @@ fn ringer(
     let names = RingerChoice::ALL.map(|choice| choice.as_str().to_owned());
     let name = match &options.ringer {
         Some(given) => Some(given.clone()),
-        None => choice("ringer", &names, asker)?,
+        None => choice("ringer", RINGER_UNSAID, &names, asker)?,
     };
     let Some(name) = name else { return Ok(None) };
     let unknown = || SetupFileError::Unknown {

@@ -25,13 +25,13 @@ use super::user::User;
 use super::{capabilities, marks};
 use crate::bundle;
 use crate::provision::{self, ConfigPaths, keypad};
-use crate::storage::{Disk, Files};
+use crate::storage::{CONFIG_FILE, Disk, Files};
 
 /// The names that may be written.
 const NAMES: [&str; 4] = [
     "status.txt",
     bundle::FILE,
-    provision::FILE,
+    CONFIG_FILE,
     control::history::CSV_FILE,
 ];
 /// Most bytes of a file.
@@ -189,7 +189,7 @@ fn write(paths: &ConfigPaths, index: u8, bytes: &[u8]) -> io::Result<()> {
         .get(usize::from(index))
         .ok_or(io::ErrorKind::InvalidData)?;
     let card: PathBuf = paths.card.clone().ok_or(io::ErrorKind::NotFound)?;
-    if *name == provision::FILE {
+    if *name == CONFIG_FILE {
         let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
         if !keypad::may_write(text) || !keypad::is_wanted(&card) {
             return Err(io::ErrorKind::PermissionDenied.into());
@@ -230,16 +230,16 @@ mod tests {
             card: Some(card.clone()),
             ..ConfigPaths::default()
         };
-        let index = NAMES.iter().position(|name| *name == provision::FILE);
+        let index = NAMES.iter().position(|name| *name == CONFIG_FILE);
         let index = index.unwrap() as u8;
         let more = format!("{SETTINGS}[system]\nssh_keys = [\"ssh-ed25519 AAAA\"]\n");
         assert!(write(&paths, index, more.as_bytes()).is_err());
-        assert!(!card.join(provision::FILE).exists());
+        assert!(!card.join(CONFIG_FILE).exists());
         write(&paths, index, SETTINGS.as_bytes()).unwrap();
         // Now they are somebody's.
         let other = SETTINGS.replace("10.0.0.2", "10.0.0.3");
         assert!(write(&paths, index, other.as_bytes()).is_err());
-        let kept = std::fs::read_to_string(card.join(provision::FILE)).unwrap();
+        let kept = std::fs::read_to_string(card.join(CONFIG_FILE)).unwrap();
         assert_eq!(kept, SETTINGS);
         assert!(write(&paths, NAMES.len() as u8, b"x").is_err());
         std::fs::remove_dir_all(&card).unwrap();

@@ -20,9 +20,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::user::User;
-use crate::driver::SLOT_GOOD;
 use crate::provision::pace;
-use crate::setup::SELF_TEST;
+use crate::run_dir::{SELF_TEST, SLOT_GOOD};
 
 /// What a phone may leave in the run directory.
 const NAMES: [&str; 3] = [SLOT_GOOD, SELF_TEST, pace::FILE];

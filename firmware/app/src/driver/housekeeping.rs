@@ -26,17 +26,16 @@ use crate::appliance::power_up::{HeldKey, PowerUp};
 use crate::appliance::status_file::{self, Facts, MAX_IMAGE, Writer};
 use crate::bundle::{self, BundleParts};
 use crate::net::fetch;
+use crate::provision::keypad;
 use crate::provision::trial::TrialState;
-use crate::provision::{FILE, keypad};
+use crate::run_dir::SLOT_GOOD;
 use crate::selftest::wiring;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{CONFIG_FILE, Storage, StorageError};
 
 /// On the card.
 const STATUS: &str = "status.txt";
 /// The phone writes no longer one.
 const MAX_STATUS: u64 = 256 * 1024;
-/// In the run directory: this slot is good.
-pub(crate) const SLOT_GOOD: &str = "slot-good";
 /// Between two tries to leave it there.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// In the run directory: what the image says.
@@ -365,7 +364,7 @@ impl Housekeeping {
         let card = self.card();
         let done = self.storage.run(move |files| match card {
             Some(card) if keypad::is_wanted(&card) => {
-                files.write_card(&card, FILE, text.as_bytes())
+                files.write_card(&card, CONFIG_FILE, text.as_bytes())
             }
             Some(_) => Err(std::io::ErrorKind::AlreadyExists.into()),
             None => Err(std::io::ErrorKind::NotFound.into()),

@@ -20,8 +20,8 @@ use crate::provision::origin::Origin;
 use crate::provision::pace::{self, Pace};
 use crate::provision::schedule::Schedule;
 use crate::provision::trial::{ORIGIN, Store, Trial, TrialState, TrialVerdict};
-use crate::provision::{self, ConfigPaths, NETWORK};
-use crate::storage::{Storage, StorageError};
+use crate::provision::{self, ConfigPaths};
+use crate::storage::{NETWORK, Storage, StorageError};
 
 /// Most bytes of a configuration.
 const MAX_BYTES: u64 = 1024 * 1024;

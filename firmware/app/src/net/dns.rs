@@ -30,8 +30,9 @@ use tokio::task::JoinSet;
 use super::NetworkEvent;
 use super::{local, mdns};
 use last_good::LastGood;
+pub(crate) use order::services as sip_services;
 use resolver::Resolver;
-pub(crate) use search::SearchError;
+pub(crate) use search::{SearchError, is_link_local};
 use system::System;
 
 /// Requests that may wait for the task; the user agent asks for a few names at a time.
@@ -158,7 +159,7 @@ async fn run(
         while let Some(question) = resolver.poll_ask() {
             let servers = system.servers.clone();
             asking.spawn(async move {
-                let answer = if search::is_link_local(&question.name) {
+                let answer = if is_link_local(&question.name) {
                     mdns::ask(question.clone()).await
                 } else {
                     ask::ask(question.clone(), servers).await

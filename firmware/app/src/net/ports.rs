@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use control::MediaAddresses;
 use media::StreamId;
 
-use crate::audio_thread::{SocketPair, bind_pair};
+use super::media_sockets::{SocketPair, bind_pair};
 
 /// Pairs tried before giving up: enough to pass by those other programs hold.
 const TRIES: u16 = 64;

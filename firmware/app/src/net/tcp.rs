@@ -55,7 +55,7 @@ pub(crate) fn listen(
 pub(super) fn bind(address: SocketAddr, dscp: u8) -> io::Result<TcpListener> {
     let socket = super::address::tcp(address, |socket| {
         socket.set_reuse_address(true)?;
-        crate::audio_thread::mark(socket, address, dscp);
+        super::media_sockets::mark(socket, address, dscp);
         Ok(())
     })?;
     TcpSocket::from_std_stream(socket).listen(BACKLOG)
@@ -114,7 +114,7 @@ pub(super) async fn open(remote: SocketAddr, dscp: u8) -> io::Result<TcpStream> 
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    crate::audio_thread::mark(&socket, remote, dscp);
+    super::media_sockets::mark(&socket, remote, dscp);
     socket.connect(remote).await
 }
 

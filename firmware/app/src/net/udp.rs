@@ -20,7 +20,7 @@ pub(crate) const MAX_DATAGRAM: usize = 65_535;
 pub(crate) fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     let socket = super::address::udp(address)?;
     let address = socket.local_addr()?;
-    crate::audio_thread::mark(&socket, address, dscp);
+    super::media_sockets::mark(&socket, address, dscp);
     // Without error reports a dead peer is noticed by timers only: slower, but right.
     if address.is_ipv6() {
         let _ = setsockopt(&socket, sockopt::Ipv6RecvErr, &true);

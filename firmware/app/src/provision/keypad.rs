@@ -11,12 +11,12 @@ use std::path::Path;
 use board::files;
 use toml::Table;
 
-use super::FILE;
+use crate::storage::CONFIG_FILE;
 
 /// Whether the card holds no setting at all.
 pub(crate) fn is_wanted(card: &Path) -> bool {
     let most = config::MAX_BYTES as u64;
-    match files::read_in_time(&card.join(FILE), most) {
+    match files::read_in_time(&card.join(CONFIG_FILE), most) {
         Ok(bytes) => sets_nothing(&bytes),
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
@@ -57,7 +57,7 @@ pub(crate) fn may_write(text: &str) -> bool {
         && section("network", &["address", "gateway", "dns"])
         && phone.is_some_and(|phone| only(phone, &["country", "language"]))
         && account.is_some_and(|account| only(account, &["user", "password", "domain"]))
-        && config::load(text, FILE).is_ok()
+        && config::load(text, CONFIG_FILE).is_ok()
 }
 
 #[cfg(test)]

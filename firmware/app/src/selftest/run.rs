@@ -35,14 +35,14 @@ pub(crate) fn run(config: &config::Config) -> Result<bool, SelfTestError> {
     let mut profile = Profile::load_over(
         &config.board.profile_dir,
         &config.board.profile,
-        &crate::setup::overrides(config),
+        &crate::hardware::overrides(config),
     )?;
-    if let Err(error) = crate::setup::override_profile(config, &mut profile) {
+    if let Err(error) = crate::hardware::override_profile(config, &mut profile) {
         print(&format!("  ringer: {error}"));
     }
     let parts = parts(&profile);
     let mut board = Board::open(&profile, Instant::now())?;
-    let request = crate::setup::audio_request(config, &profile);
+    let request = crate::hardware::audio_request(config, &profile);
     for wrong in board::audio::set_mixer(&request.playback, &profile.audio.mixer) {
         print(&format!("  mixer: {wrong}"));
     }

@@ -59,7 +59,7 @@ pub(crate) fn run_by_key(
         .display
         .as_ref()
         .and_then(|display| board::display::open(display).ok());
-    let request = crate::setup::audio_request(config, &profile);
+    let request = crate::hardware::audio_request(config, &profile);
     let mut sound = board::audio::open(&request).ok();
     let found = find(config, card, &mut |instruction| {
         if let Some(panel) = panel.as_deref_mut() {
@@ -87,7 +87,7 @@ fn profile(config: &config::Config) -> Result<Profile, SelfTestError> {
     Ok(Profile::load_over(
         &config.board.profile_dir,
         &config.board.profile,
-        &crate::setup::overrides(config),
+        &crate::hardware::overrides(config),
     )?)
 }
 

@@ -6,13 +6,17 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use board::Profile;
 use config::Config;
+use config::schema::Hardware;
 use control::readable::OneLineWriter;
 
-use super::{SetupError, log_to_stderr, start_log, whole_phone};
+use super::{log_to_stderr, start_log, whole_phone};
 use crate::driver::{self, CardSource, Setup};
+use crate::hardware::{override_profile, overrides};
 use crate::panel::PanelError;
 use crate::provision::ConfigPaths;
+use crate::setup_error::SetupError;
 
 /// `offhook sim`.
 pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<(), PanelError> {
@@ -21,6 +25,7 @@ pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<(), PanelErro
         None => (sim_defaults(), None),
     };
     "sim".clone_into(&mut config.board.profile);
+    forget_wiring(&mut config);
     if headless {
         log_to_stderr(&config);
         let setup = whole_phone(config, note, false)?;
@@ -34,6 +39,17 @@ pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<(), PanelErro
         driver::run(setup)?;
         Ok(())
     })
+}
+
+/// The wiring of a phone may not fit the simulated board, and need not.
+fn forget_wiring(config: &mut Config) {
+    let folder = &config.board.profile_dir;
+    let profile = Profile::load_over(folder, "sim", &overrides(config));
+    let fits = profile.is_ok_and(|mut profile| override_profile(config, &mut profile).is_ok());
+    if !fits {
+        config.hardware = Hardware::default();
+        config.board.ringer = None;
+    }
 }
 
 /// `offhook echo`'s own settings.
@@ -94,6 +110,16 @@ fn load(file: Option<PathBuf>) -> Result<(Config, Option<String>), SetupError> {
         config: file,
         ..ConfigPaths::default()
     };
+    let provisioned = crate::provision::load(&paths, false)?;
+    if provisioned.config.control == Config::default().control {
+        // The file of a phone, tried on somebody's computer: its folders are those of an image,
+        // which only root may write.
+        let note = provisioned.note();
+        let mut config = provisioned.config;
+        config.control.state_dir = own_folder();
+        config.control.socket = config.control.state_dir.join("ctl.sock");
+        return Ok((config, note));
+    }
     let provisioned = crate::provision::load(&paths, true)?;
     let note = provisioned.note();
     Ok((provisioned.config, note))
@@ -170,7 +196,7 @@ mod tests {
         fs::write(&file, text("fr")).unwrap();
         let (config, note) = load(Some(file.clone())).unwrap();
         assert_eq!((config.phone.country.as_str(), note), ("fr", None));
-        let kept = state.join(crate::provision::LAST_GOOD);
+        let kept = state.join(crate::storage::LAST_GOOD);
         assert_eq!(
             fs::metadata(&kept).unwrap().permissions().mode() & 0o777,
             0o600
@@ -182,6 +208,29 @@ mod tests {
         let note = note.unwrap();
         assert!(note.contains("last good") && note.contains(":2:"), "{note}");
         assert_eq!(fs::read_to_string(&kept).unwrap(), text("fr"));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_wiring_of_a_phone_does_not_stop_the_simulated_one() {
+        let text = "[board]\nprofile = \"rpi4\"\nringer = \"buzzer\"\n[hardware.hook]\nline = 23\n\
+                    fitted = false\n";
+        let mut config = config::load(text, "offhook.toml").unwrap();
+        forget_wiring(&mut config);
+        let mut profile =
+            Profile::load_over(&config.board.profile_dir, "sim", &overrides(&config)).unwrap();
+        override_profile(&config, &mut profile).unwrap();
+    }
+
+    #[test]
+    fn the_file_of_a_phone_runs_in_a_folder_of_the_users_own() {
+        let folder = folder("own");
+        let file = folder.join("offhook.toml");
+        fs::write(&file, "[phone]\ncountry = \"fr\"\n").unwrap();
+        let (config, note) = load(Some(file)).unwrap();
+        assert_eq!((config.phone.country.as_str(), note), ("fr", None));
+        assert_eq!(config.control.state_dir, own_folder());
+        assert!(config.control.socket.starts_with(own_folder()));
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -14,6 +14,7 @@ use super::ledger::{BundleId, Origin};
 use super::rauc::{self, ALLOW_DOWNGRADE, Check, Install, Output, Wanted};
 use crate::ctl::client::Client;
 use crate::net::fetch::shown;
+use crate::run_dir::SLOT_GOOD;
 use crate::storage::{remove_from_card, write_atomic};
 
 /// The bundle on the card.
@@ -22,8 +23,6 @@ const ON_CARD: &str = "update.raucb";
 const VERSION: &str = "/etc/offhook/version";
 /// Longest ledger.
 const MAX_LEDGER: u64 = 64 * 1024;
-/// Beside the control socket: this slot is good.
-const SLOT_GOOD: &str = "slot-good";
 /// Beside it: the running slot is on trial.
 const TRIAL: &str = "trial";
 /// Longer than the phone's own 60 s and a slow start; the watchdog ends what cannot even wait.

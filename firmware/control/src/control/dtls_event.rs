@@ -21,9 +21,9 @@ use types::{EncryptionPolicy, Keying};
 use super::ice_event::CHECKED_PEER;
 use super::{Control, Output, call_span};
 use crate::api::VerifyError;
-use crate::call::{CallDirection, Proof};
+use crate::call::Proof;
 use crate::dtls::{self, DtlsAgreement};
-use crate::event::Event;
+use crate::event::{CallDirection, Event};
 use crate::known_peers::{self, Trust};
 use crate::note::Note;
 

@@ -252,7 +252,8 @@ impl Control {
         let (Some(stream), Some(agreed)) = (record.stream, record.media.as_ref()) else {
             return;
         };
-        let is_final = record.direction == crate::call::CallDirection::In || record.setup.is_some();
+        let is_final =
+            record.direction == crate::event::CallDirection::In || record.setup.is_some();
         match &agreed.ice {
             Some(ice) => self.ice.agree(stream, Some(ice), agreed.rtcp_mux, now),
             // Another answer may still come, from another fork.

@@ -19,7 +19,8 @@ use sip::offer_answer::LocalMedia;
 
 use super::{Control, Output, call_span};
 use crate::agent_config::watched_by_account;
-use crate::call::{CallDirection, CallRecord};
+use crate::call::CallRecord;
+use crate::event::CallDirection;
 use crate::media_addresses::MediaAddresses;
 use crate::note::Note;
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use sip::EventState;
 
 use super::{Control, call_span};
-use crate::call::{CallDirection, CallRecord};
+use crate::call::CallRecord;
+use crate::event::CallDirection;
 use crate::quality::vq_report::{CONTENT_TYPE, EVENT, Occasion, SoundDescription, VqReport};
 use crate::wall_clock::WallClock;
 

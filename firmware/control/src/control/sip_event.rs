@@ -8,8 +8,8 @@ use sip::EndedBy;
 use sip::offer_answer::Negotiated;
 
 use super::{Control, Output, call_span};
-use crate::call::{CallDirection, CallRecord};
-use crate::event::{CallProgress, DigitTransport, Event};
+use crate::call::CallRecord;
+use crate::event::{CallDirection, CallProgress, DigitTransport, Event};
 use crate::history::CallOutcome;
 use crate::note::Note;
 use crate::readable::displayable;

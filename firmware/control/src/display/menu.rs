@@ -15,7 +15,7 @@ use phone::{Features, VolumeOf, Volumes};
 use types::{Key, Language};
 
 use super::words::Word;
-use crate::call::CallDirection;
+use crate::event::CallDirection;
 use crate::history::{CallOutcome, HistoryEntry};
 use crate::phone_book::Contact;
 

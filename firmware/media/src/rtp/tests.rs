@@ -93,7 +93,7 @@ fn csrc_extension_and_padding_are_stepped_over() {
 
 #[test]
 fn rtp_rtcp_stun_and_dtls_are_distinguished() {
-    let with = |first: u8, second: u8| kind(&[first, second, 0, 0]);
+    let with = |first: u8, second: u8| PacketKind::of(&[first, second, 0, 0]);
     for payload_type in (0..64).chain(96..128) {
         assert_eq!(
             with(0x80, payload_type),
@@ -111,7 +111,7 @@ fn rtp_rtcp_stun_and_dtls_are_distinguished() {
     }
     assert_eq!(with(0, 1), None, "STUN");
     assert_eq!(with(22, 254), None, "DTLS");
-    assert_eq!((kind(&[]), kind(&[0x80])), (None, None));
+    assert_eq!((PacketKind::of(&[]), PacketKind::of(&[0x80])), (None, None));
 }
 
 #[test]
@@ -137,7 +137,7 @@ proptest! {
             prop_assert_eq!(view.payload(&bytes).len(), view.payload_len());
             prop_assert!(view.payload_len() + HEADER_LEN <= bytes.len());
         }
-        let _ = kind(&bytes);
+        let _ = PacketKind::of(&bytes);
     }
 
     /// Against a model with a set: whatever comes within reach, duplicates are known, counts add

@@ -1,5 +1,8 @@
 //! The vectors of RFC 3711, 6188, 7714 and of libsrtp's own tests, read from the test data.
 
+use types::SrtpSuite;
+
+use super::keys::MasterKey;
 use crate::test_data::{read, skipped};
 
 /// Bytes of hexadecimal digits; blanks are stepped over.
@@ -26,6 +29,40 @@ pub(super) fn vector(test: &str, id: &str) -> Option<serde_json::Value> {
         skipped(test, &format!("srtp/vectors.json has no {id}"));
     }
     found
+}
+
+/// A packet as libsrtp's tests publish it, in clear and protected.
+pub(super) struct Published {
+    pub(super) id: &'static str,
+    pub(super) master: MasterKey,
+    pub(super) clear: Vec<u8>,
+    pub(super) protected: Vec<u8>,
+}
+
+/// The published packets whose two forms have these names; `None`: the test was skipped,
+/// and said why.
+pub(super) fn published(test: &str, clear: &str, protected: &str) -> Option<Vec<Published>> {
+    let each = |(id, suite)| {
+        let v = vector(test, id)?;
+        let bytes = |name: &str| hex(v[name].as_str().unwrap());
+        Some(Published {
+            id,
+            master: MasterKey::new(suite, &bytes("master_key"), &bytes("master_salt"), &[])
+                .unwrap(),
+            clear: bytes(clear),
+            protected: bytes(protected),
+        })
+    };
+    [
+        (
+            "libsrtp-AES_CM_128_HMAC_SHA1_80",
+            SrtpSuite::AesCm128HmacSha1_80,
+        ),
+        ("libsrtp-AEAD_AES_128_GCM", SrtpSuite::AeadAes128Gcm),
+    ]
+    .map(each)
+    .into_iter()
+    .collect()
 }
 
 /// All packets that follow this heading in RFC 7714's RTP vectors.

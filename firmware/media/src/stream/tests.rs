@@ -16,8 +16,8 @@ use types::{Codec, SrtpSuite};
 
 use super::*;
 use crate::codec::{Encoder, EncoderOptions};
-use crate::packet::StreamId;
-use crate::rtp::{self, Sender};
+use crate::packet::{PacketKind, StreamId};
+use crate::rtp::Sender;
 use crate::srtp::{Encryption, MasterKey};
 
 const RATE: u32 = 48_000;
@@ -157,7 +157,7 @@ impl End {
         let due = far.wire.iter().take_while(|w| w.0 <= n).count();
         for (_, mut packet) in far.wire.drain(..due) {
             far.delivered += 1;
-            let kind = rtp::kind(&packet);
+            let kind = PacketKind::of(&packet);
             assert_eq!(
                 self.stream.packet(far.address, kind, &mut packet, at),
                 FarEvent::Nothing

@@ -19,8 +19,9 @@ use crate::announcement::Announcement;
 use crate::call::CallState;
 use crate::features::Features;
 use crate::input::AccountId;
+use crate::maintenance::Maintenance;
 use crate::note::{BarredNumber, DialError, Note};
-use crate::output::{CallOptions, Destination, Maintenance, Output};
+use crate::output::{CallOptions, Destination, Output};
 use crate::state::State;
 
 /// Who called last, as call return needs it.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use types::Direction;
 
 use crate::action::Reply;
-use crate::api::{EndReason, InviteError, InviteOptions, SendError, TransferError};
+use crate::api::{EndReason, InviteError, InviteOptions, TransferError};
 use crate::call::Call;
 use crate::calls::Dialled;
 use crate::ice::ChosenPath;
@@ -13,6 +13,7 @@ use crate::ids::{AccountId, CallHandle, MessageId, PublicationId};
 use crate::message::Uri;
 use crate::offer_answer::LocalMedia;
 use crate::publication::{EventState, PublishError};
+use crate::text_message::SendError;
 use crate::transfer::{ReferOrder, Transfer};
 
 use super::{UserAgent, text_messages};

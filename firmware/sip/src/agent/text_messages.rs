@@ -1,13 +1,13 @@
 //! Text messages outside of calls, both ways.
 
 use crate::action::{OutgoingRequest, Purpose};
-use crate::api::{Event, MessageError, SendError};
+use crate::api::{Event, MessageError};
 use crate::identity::party;
 use crate::ids::{AccountId, MessageId, RequestId};
 use crate::message::{Request, SipUri, reason_phrase};
 use crate::requests::Outcome;
 use crate::shared::Shared;
-use crate::text_message::{MAX_TEXT, TextMessage, text_of};
+use crate::text_message::{MAX_TEXT, SendError, TextMessage, text_of};
 
 /// A text to a number or address, about to leave.
 pub(super) fn outgoing(

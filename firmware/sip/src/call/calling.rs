@@ -16,7 +16,7 @@ use crate::api::{Event, InviteOptions};
 use crate::capabilities::add_capabilities;
 use crate::dialog::Dialog;
 use crate::ids::{CallHandle, RequestId};
-use crate::locate::{Hop, HopError};
+use crate::initial_route::InitialRoute;
 use crate::media_security::offer_memory::OfferMemory;
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
 use crate::offer_answer::{Negotiated, Session};
@@ -36,23 +36,6 @@ const MAX_LEGS: usize = 16;
 const MAX_ALTERNATIVES: usize = 8;
 /// Most redirections followed in one call.
 const MAX_REDIRECTS: u8 = 5;
-
-/// The way the INVITE of a call takes.
-#[derive(Debug)]
-pub(crate) struct Route {
-    pub(crate) routes: Vec<NameAddr>,
-    pub(crate) hop: Result<Hop, HopError>,
-    /// Our Contact for it.
-    pub(crate) contact: SipUri,
-    /// Who calls, for the account's own server; none where it goes elsewhere.
-    pub(crate) identity: Option<NameAddr>,
-}
-
-impl Route {
-    fn is_secure(&self) -> bool {
-        self.hop.as_ref().is_ok_and(Hop::is_secure)
-    }
-}
 
 /// One branch of a call we placed: an early dialog by To tag.
 #[derive(Debug)]
@@ -107,7 +90,7 @@ pub(super) struct Invite<'a> {
     pub(super) call: CallHandle,
     pub(super) account: Option<usize>,
     pub(super) ids: InviteIds,
-    pub(super) route: Route,
+    pub(super) route: InitialRoute,
     pub(super) order: &'a ReferOrder,
     pub(super) options: InviteOptions,
 }

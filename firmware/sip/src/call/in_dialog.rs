@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::action::{Action, Reply, Turn};
 use crate::api::{EndedBy, Event, RemoteAction};
+use crate::capabilities::ALLOW_EVENTS;
 use crate::dialog::Dialog;
-use crate::events::{ALLOW_EVENTS, Package};
+use crate::events::Package;
 use crate::flow::Flow;
 use crate::identity::{connected_party, party};
 use crate::ids::{RequestId, TransactionId};

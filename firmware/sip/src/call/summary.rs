@@ -1,7 +1,7 @@
 //! A call as those who watch this phone see it (RFC 4235).
 
 use crate::dialog::Dialog;
-use crate::events::{CallSide, CallSummary, DialogStage};
+use crate::event_body::{CallSide, CallSummary, DialogStage};
 use crate::identity::ANONYMOUS;
 
 use super::{Call, State};

@@ -272,8 +272,8 @@ impl Desk {
     }
 }
 
-fn route(target: &Uri) -> Route {
-    Route {
+fn route(target: &Uri) -> InitialRoute {
+    InitialRoute {
         identity: None,
         routes: Vec::new(),
         hop: crate::locate::Hop::of(target),

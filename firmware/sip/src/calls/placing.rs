@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::action::{Action, InviteIds, Turn};
 use crate::api::{InviteError, InviteOptions};
-use crate::call::{Call, Placement, Route};
+use crate::call::{Call, Placement};
 use crate::env::server_uri;
 use crate::ids::CallHandle;
+use crate::initial_route::InitialRoute;
 use crate::message::{NameAddr, SipUri};
 use crate::offer_answer::LocalMedia;
 use crate::requests::Urgency;
@@ -114,7 +115,7 @@ impl Calls {
         handle: CallHandle,
         redirected: bool,
         shared: &Shared,
-    ) -> Option<Route> {
+    ) -> Option<InitialRoute> {
         let call = self.get(handle)?;
         let (target, secure, sips) = call.route_needs()?;
         Some(shared.route(call.account(), &target, redirected, secure, sips))

@@ -11,6 +11,7 @@ use crate::flow::{Target, Transport};
 use crate::locate::Hop;
 use crate::message::NameAddr;
 use crate::reachability::Reachability;
+use crate::servers::{ServerChoice, ServerRoute};
 
 /// Most addresses tried.
 const MAX_TARGETS: usize = 8;
@@ -23,14 +24,6 @@ pub(super) const SILENCE: Duration = Duration::from_millis(3500);
 const TRYING: Duration = Duration::from_secs(12);
 /// The same for an emergency call: it stays in its country.
 const TRYING_URGENT: Duration = Duration::from_secs(4);
-
-/// A server, and the Route that leads a request by it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServerRoute {
-    pub(crate) hop: Hop,
-    /// Takes the place of the request's first Route.
-    pub(crate) route: Option<NameAddr>,
-}
 
 /// Where else than to its first hop a request may go.
 #[derive(Debug, Default)]
@@ -48,18 +41,6 @@ pub(crate) struct Delivery {
     /// An emergency call: a silent address is overtaken by the next one after so long, and any
     /// failure of a server leads to the next one.
     pub(crate) urgent: Option<Duration>,
-}
-
-/// The server that answered a request, among those it could have gone to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ServerChoice {
-    pub(crate) target: Target,
-    /// Which server of the account's list (0: the first).
-    pub(crate) index: usize,
-    /// The addresses that come before it; `None`: it was tried before any name was looked up.
-    pub(crate) better: Option<Vec<Target>>,
-    /// There are other addresses to go to.
-    pub(crate) has_alternatives: bool,
 }
 
 /// One address to be tried.

@@ -4,6 +4,7 @@ use super::*;
 use crate::env::tests::{account, config, env, request, response};
 use crate::ids::CallHandle;
 use crate::registration::Registration;
+use crate::servers::ServerRoute;
 use crate::timer::TIMER_C;
 
 const SERVER: &str = "192.0.2.50:5060";

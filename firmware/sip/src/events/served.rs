@@ -8,11 +8,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::dialog_info::{CallSummary, document};
-use super::{ALLOW_EVENTS, Package};
+use super::Package;
 use crate::action::{OutgoingRequest, Purpose, Reply};
+use crate::capabilities::ALLOW_EVENTS;
 use crate::dialog::Dialog;
 use crate::env::Env;
+use crate::event_body::{CallSummary, document};
+use crate::ids::ServedId;
 use crate::message::{Headers, Method, NameAddr, Request};
 
 /// Most watchers at once.
@@ -24,9 +26,6 @@ const MIN_EXPIRES_S: u32 = 60;
 const MAX_EXPIRES_S: u32 = 3600;
 /// A watcher learns of no more than one change in this time (RFC 4235 section 3.10).
 const PACE: Duration = Duration::from_secs(1);
-
-/// A watcher; never used twice in one run.
-pub(crate) type ServedId = u64;
 
 /// What a SUBSCRIBE asks for, or the refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

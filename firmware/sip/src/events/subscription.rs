@@ -18,20 +18,18 @@ mod report;
 
 use std::time::{Duration, Instant};
 
-use super::dialog_info::DialogTable;
-use super::message_summary::MessageSummary;
-use super::{
-    ALLOW_EVENTS, Package, RegInfo, RingingDialog, SubscriptionState, Termination, WatchedState,
-};
+use super::{Package, SubscriptionState, Termination};
 use crate::action::{OutgoingRequest, Purpose, Reply};
-use crate::call::Route;
+use crate::back_off::BackOff;
+use crate::capabilities::ALLOW_EVENTS;
 use crate::capabilities::add_capabilities;
 use crate::dialog::Dialog;
 use crate::env::Env;
+use crate::event_body::{DialogTable, MessageSummary, RegInfo, RingingDialog, WatchedState};
 use crate::flow::Flow;
+use crate::initial_route::InitialRoute;
 use crate::locate::Hop;
 use crate::message::{CSeq, Headers, Method, NameAddr, Request, SipUri, Uri};
-use crate::registration::BackOff;
 use crate::timer::{T1_64, earliest};
 
 use leg::{Content, Leg, Read, ends_subscription, is_hopeless};
@@ -248,7 +246,7 @@ impl Subscription {
         &mut self,
         target: Uri,
         from: NameAddr,
-        route: Route,
+        route: InitialRoute,
         env: &mut Env,
         now: Instant,
     ) -> OutgoingRequest {

@@ -203,7 +203,7 @@ impl EncryptionRules {
     pub(crate) fn of(media_security: &MediaSecurity, secure: bool, locked: bool) -> Self {
         let keys_are_safe = secure || media_security.sdes_over_clear;
         let can = |keying: &Keying| match keying {
-            Keying::Sdes => keys_are_safe && !sdes::acceptable(media_security).is_empty(),
+            Keying::Sdes => keys_are_safe && !media_security.acceptable_suites().is_empty(),
             Keying::Dtls => media_security.fingerprint.is_some(),
         };
         Self {

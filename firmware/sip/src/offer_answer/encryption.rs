@@ -157,9 +157,11 @@ impl Session {
             ),
         }
         if shape.sdes {
-            self.encryption
-                .sdes
-                .offer(&self.local.media_security, fresh, tokens);
+            self.encryption.sdes.offer(
+                &self.local.media_security.acceptable_suites(),
+                fresh,
+                tokens,
+            );
         }
         self.encryption.sends_crypto = shape.sdes;
         self.encryption.sends_setup = shape.dtls.then_some(SetupAttribute::Actpass);
@@ -177,8 +179,9 @@ impl Session {
 
     /// What becomes of an m-line offered to us.
     pub(super) fn evaluate_keying(&self, line: &SdpLine) -> Result<Agreement, Refusal> {
-        let usable =
-            |lines: &Vec<Reading>| Exchange::choose(&self.local.media_security, lines).is_some();
+        let usable = |lines: &Vec<Reading>| {
+            Exchange::choose(&self.local.media_security.acceptable_suites(), lines).is_some()
+        };
         let keying = MediaKeying {
             profile: line.profile(),
             sdes: line
@@ -217,8 +220,9 @@ impl Session {
                     .crypto
                     .as_deref()
                     .map_err(|error| Refusal::Unreadable(*error))?;
-                let theirs = Exchange::choose(&self.local.media_security, lines)
-                    .ok_or(Refusal::NothingInCommon)?;
+                let theirs =
+                    Exchange::choose(&self.local.media_security.acceptable_suites(), lines)
+                        .ok_or(Refusal::NothingInCommon)?;
                 let keys = self.encryption.sdes.answer(theirs, tokens);
                 self.encryption.sends_crypto = true;
                 Ok(Protection::Sdes {

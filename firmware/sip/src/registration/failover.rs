@@ -10,8 +10,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::client_request::ServerChoice;
 use crate::flow::Target;
+use crate::servers::ServerChoice;
 use crate::timer::fire;
 use crate::token::Tokens;
 

@@ -1,8 +1,8 @@
 //! One registration and a registrar played by the test.
 
-use super::back_off::{DENIED_RETRY, LAST_RETRY};
 use super::*;
 use crate::api::AgentConfig;
+use crate::back_off::{DENIED_RETRY, LAST_RETRY};
 use crate::env::tests as testing;
 use crate::message::NameAddr;
 use crate::message::Request;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::env::tests::{account, request, with_accounts};
-use crate::events::RegInfo;
+use crate::event_body::RegInfo;
 use crate::shared::Shared;
 
 const SERVERS: [&str; 2] = ["192.0.2.50", "192.0.2.60"];

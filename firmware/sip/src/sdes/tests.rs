@@ -4,6 +4,7 @@ use types::SrtpSuite;
 
 use super::crypto_line::{Unsupported, read};
 use super::*;
+use crate::media_security::MediaSecurity;
 
 const K128: &str = "WnD7c1ksDGs+dIefCEo8omPg4uO8DYIinNGL5yxQ";
 const K256: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLQ==";
@@ -292,7 +293,7 @@ fn offer_of(
     tokens: &mut Tokens,
 ) -> Vec<Reading> {
     exchange
-        .offer(media_security, fresh, tokens)
+        .offer(&media_security.acceptable_suites(), fresh, tokens)
         .iter()
         .cloned()
         .map(Reading::Usable)
@@ -311,17 +312,30 @@ fn our_order_decides_and_short_tags_come_last() {
         ..media_security()
     };
     for media_security in [media_security(), allowed.clone()] {
-        assert_eq!(Exchange::choose(&media_security, &offered).unwrap().tag, 2);
+        assert_eq!(
+            Exchange::choose(&media_security.acceptable_suites(), &offered)
+                .unwrap()
+                .tag,
+            2
+        );
     }
     // Where a peer offers nothing else, and the policy allows it.
-    assert_eq!(Exchange::choose(&media_security(), &offered[..1]), None);
-    assert_eq!(Exchange::choose(&allowed, &offered[..1]).unwrap().tag, 1);
+    assert_eq!(
+        Exchange::choose(&media_security().acceptable_suites(), &offered[..1]),
+        None
+    );
+    assert_eq!(
+        Exchange::choose(&allowed.acceptable_suites(), &offered[..1])
+            .unwrap()
+            .tag,
+        1
+    );
     // A short tag among the configured suites needs that leave as well.
     let sly = MediaSecurity {
         suites: vec![SrtpSuite::AesCm128HmacSha1_32],
         ..media_security()
     };
-    assert_eq!(acceptable(&sly), []);
+    assert_eq!(sly.acceptable_suites(), []);
     let mut tokens = tokens();
     let mut exchange = Exchange::default();
     let names = |lines: &[Crypto]| {
@@ -331,7 +345,7 @@ fn our_order_decides_and_short_tags_come_last() {
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        names(exchange.offer(&media_security(), false, &mut tokens)),
+        names(exchange.offer(&media_security().acceptable_suites(), false, &mut tokens)),
         [
             "1 AEAD_AES_256_GCM",
             "2 AEAD_AES_128_GCM",
@@ -340,7 +354,7 @@ fn our_order_decides_and_short_tags_come_last() {
         ]
     );
     let lines = Exchange::default()
-        .offer(&allowed, false, &mut tokens)
+        .offer(&allowed.acceptable_suites(), false, &mut tokens)
         .to_vec();
     assert_eq!(
         names(&lines[4..]),
@@ -354,7 +368,7 @@ fn both_ends_come_to_the_same_two_keys() {
     let (mut ta, mut tb) = (Tokens::new([1; 32]), Tokens::new([2; 32]));
     let offer = offer_of(&mut a, &media_security(), false, &mut ta);
     let at_b = b.answer(
-        Exchange::choose(&media_security(), &offer).unwrap(),
+        Exchange::choose(&media_security().acceptable_suites(), &offer).unwrap(),
         &mut tb,
     );
     let answer: Vec<Reading> = b
@@ -372,7 +386,7 @@ fn both_ends_come_to_the_same_two_keys() {
     let again = offer_of(&mut a, &media_security(), false, &mut ta);
     assert_eq!(again[0].usable().unwrap().key, at_a.send);
     let refreshed = b.answer(
-        Exchange::choose(&media_security(), &again).unwrap(),
+        Exchange::choose(&media_security().acceptable_suites(), &again).unwrap(),
         &mut tb,
     );
     assert_eq!(refreshed, at_b);
@@ -380,13 +394,16 @@ fn both_ends_come_to_the_same_two_keys() {
     let back = offer_of(&mut b, &media_security(), false, &mut tb);
     assert_eq!(back[0].usable().unwrap().key, at_b.send);
     assert_eq!(
-        a.answer(Exchange::choose(&media_security(), &back).unwrap(), &mut ta),
+        a.answer(
+            Exchange::choose(&media_security().acceptable_suites(), &back).unwrap(),
+            &mut ta
+        ),
         at_a
     );
     // New keys of theirs get a new one of ours.
     let fresh = offer_of(&mut b, &media_security(), true, &mut tb);
     let changed = a.answer(
-        Exchange::choose(&media_security(), &fresh).unwrap(),
+        Exchange::choose(&media_security().acceptable_suites(), &fresh).unwrap(),
         &mut ta,
     );
     assert_ne!(changed.receive, at_a.receive);
@@ -405,7 +422,7 @@ fn an_answer_names_one_line_of_the_offer() {
     let mut tokens = tokens();
     let mut exchange = Exchange::default();
     let said = exchange
-        .offer(&media_security(), false, &mut tokens)
+        .offer(&media_security().acceptable_suites(), false, &mut tokens)
         .to_vec();
     let theirs = |tag: u32, suite: SrtpSuite| {
         Reading::Usable(Crypto::new(
@@ -444,13 +461,15 @@ fn every_key_is_new_and_none_is_shown() {
     let mut tokens = tokens();
     let mut seen = std::collections::HashSet::new();
     for _ in 0..50 {
-        for line in Exchange::default().offer(&media_security(), false, &mut tokens) {
+        for line in
+            Exchange::default().offer(&media_security().acceptable_suites(), false, &mut tokens)
+        {
             assert!(seen.insert(line.key.secret.to_vec()));
             assert!(line.key.secret.iter().any(|b| *b != line.key.secret[0]));
         }
     }
     let mut exchange = Exchange::default();
-    exchange.offer(&media_security(), false, &mut tokens);
+    exchange.offer(&media_security().acceptable_suites(), false, &mut tokens);
     let secret = exchange.offered_lines()[0].key.clone();
     let debug = format!("{exchange:?} {secret:?} {:#?}", exchange.offered_lines());
     assert!(debug.contains("SdesKey(AeadAes256Gcm)"));

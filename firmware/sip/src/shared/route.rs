@@ -2,9 +2,9 @@
 //! Contact.
 
 use crate::api::InviteError;
-use crate::call::Route;
 use crate::env::{server_uri, with_transport};
 use crate::flow::Transport;
+use crate::initial_route::InitialRoute;
 use crate::locate::Hop;
 use crate::message::{NameAddr, SipUri, Uri};
 
@@ -20,7 +20,7 @@ impl Shared {
         redirected: bool,
         secure: bool,
         sips: bool,
-    ) -> Route {
+    ) -> InitialRoute {
         let found = account.and_then(|a| Some((self.registrations.get(a)?, self.env.account(a)?)));
         let (routes, hop, identity) = match found {
             Some((registration, config)) => {
@@ -42,7 +42,7 @@ impl Shared {
         };
         let transport = hop.as_ref().ok().and_then(|hop| hop.transport);
         let contact = self.contact(account, transport, sips);
-        Route {
+        InitialRoute {
             routes,
             hop,
             contact,

@@ -118,14 +118,7 @@ fn a_redirection_does_not_leave_tls() {
 fn a_tls_account_does_not_ring_for_clear_requests() {
     let mut alice = Phone::with_line();
     let connection = alice.register();
-    let contact = alice
-        .request(connection)
-        .headers
-        .contacts()
-        .unwrap()
-        .pop()
-        .unwrap()
-        .uri;
+    let contact = alice.contact(connection);
     let invite = |branch: &str, via: &str| {
         let body = sdp("192.0.2.9", "");
         format!(

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sip::agent::AgentConfig;
-use sip::message::{Message, Request, Response};
+use sip::message::{Message, Request, Response, Uri};
 use sip::{AccountConfig, ConnectionId, Event, Flow, Lookup, Target, Transport, UserAgent};
 use world::{account, config, media, sdp};
 
@@ -145,6 +145,12 @@ impl Phone {
             _ => None,
         });
         last.unwrap()
+    }
+
+    /// Where the last request, which must have gone by this connection, says that it comes from.
+    fn contact(&self, connection: ConnectionId) -> Uri {
+        let request = self.request(connection);
+        request.headers.contacts().unwrap().pop().unwrap().uri
     }
 
     /// The last request sent, which must have gone by this connection.

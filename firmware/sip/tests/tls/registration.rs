@@ -64,15 +64,7 @@ fn a_broken_tls_connection_is_registered_again() {
     let connection = alice.register();
     // A registrar cannot open a connection through a firewall; the contact is where this one comes
     // from.
-    let contact = alice
-        .request(connection)
-        .headers
-        .contacts()
-        .unwrap()
-        .pop()
-        .unwrap()
-        .uri
-        .to_string();
+    let contact = alice.contact(connection).to_string();
     assert!(
         contact.ends_with("@203.0.113.7:40000;transport=tls"),
         "{contact}"

@@ -133,6 +133,14 @@ pub(crate) fn account(user: &str, domain: &str, password: &str) -> AccountConfig
 }
 
 impl World {
+    /// What each message of the log begins with: method, or status line.
+    pub(crate) fn first_words(&self) -> Vec<&str> {
+        self.log
+            .iter()
+            .map(|(_, line)| line.split(" sip").next().unwrap())
+            .collect()
+    }
+
     #[expect(clippy::disallowed_methods, reason = "some instant to count from")]
     pub(crate) fn new(configs: Vec<AgentConfig>) -> Self {
         let start = Instant::now();

@@ -17,6 +17,7 @@ const SIDE_BY_SIDE: [&[&str]; 4] = [
     &[
         "event_packages::",
         "failover::",
+        "first_hour_variants::",
         "nat::",
         "roaming::",
         "tls::",

@@ -19,6 +19,7 @@
     reason = "a test fails by panicking and reports by printing"
 )]
 
+mod check;
 mod chip;
 mod devices;
 mod entropy;
@@ -40,7 +41,7 @@ type Test = (&'static str, fn(&Chip));
 fn main() -> ExitCode {
     entropy::seed();
     let chip = Chip::create();
-    let tests: [Test; 15] = [
+    let tests: [Test; 16] = [
         (
             "devices::the_hook_reports_its_level_and_its_moves",
             devices::hook,
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
             devices::watchdog,
         ),
         ("devices::sound_crosses_the_loopback_card", devices::sound),
+        ("check::devices_are_tried", check::devices),
         ("wiring::hook_and_dial_are_found", wiring::hook_and_dial),
         (
             "story::lift_dial_speak_hang_up",

@@ -64,6 +64,25 @@ fn the_dialogue_leads_to_a_valid_file() {
 }
 
 #[test]
+fn who_has_no_recipe_is_shown_why_and_asked_again() {
+    let mut script = Script {
+        answers: vec!["Zen", "BT", "Orange (France)", "0"],
+        ..Script::default()
+    };
+    let chosen = recipe(&Options::default(), &mut Some(&mut script)).unwrap();
+    assert_eq!((chosen, script.asked.len()), (None, 4));
+    let shown = script.shown.join("\n");
+    for sentence in [
+        "bt, orange-fr, zen: there is no recipe; give that name to read why",
+        "give the SIP domain that Zen names",
+        "Use an account of another provider for this phone",
+        "a telephone is plugged into the Livebox",
+    ] {
+        assert!(shown.contains(sentence), "{sentence}: {shown}");
+    }
+}
+
+#[test]
 fn without_a_terminal_a_missing_flag_is_named() {
     let error = |options: &Options| {
         answers(options, &Machine::default(), None)

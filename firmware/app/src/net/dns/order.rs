@@ -20,7 +20,7 @@ pub(super) fn srv_name(service: Service, transport: Transport, host: &str) -> St
 
 /// Which services a domain offers that we speak, in its own order. Who wants TLS gets SIPS+D2T and
 /// nothing else, whatever else the domain prefers.
-pub(super) fn services(
+pub(crate) fn services(
     mut records: Vec<Naptr>,
     wanted: Option<Transport>,
     host: &str,

@@ -88,17 +88,7 @@ enum Part<T> {
 
 impl Search {
     pub(super) fn new(lookup: Lookup, system: &System, families: Families, now: Instant) -> Self {
-        let host = lookup.host.trim_end_matches('.').to_ascii_lowercase();
-        let mut hosts = Vec::new();
-        if !lookup.host.contains('.') && system.addresses(&host).is_empty() {
-            hosts.extend(
-                system
-                    .search
-                    .iter()
-                    .map(|domain| format!("{host}.{domain}")),
-            );
-        }
-        hosts.push(host);
+        let mut hosts = system.names(&lookup.host);
         let host = hosts.remove(0);
         let mut search = Self {
             lookup,
@@ -410,6 +400,6 @@ fn is_host(ip: IpAddr) -> bool {
 }
 
 /// Names of this link (RFC 6762).
-pub(super) fn is_link_local(host: &str) -> bool {
+pub(crate) fn is_link_local(host: &str) -> bool {
     host.rsplit('.').next() == Some("local")
 }

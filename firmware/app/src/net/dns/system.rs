@@ -48,6 +48,19 @@ impl System {
         found
     }
 
+    /// The names a host is looked up by, in lower case and in this order: one without a dot that
+    /// `/etc/hosts` does not know first with each search domain behind it. Never empty.
+    pub(crate) fn names(&self, host: &str) -> Vec<String> {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let mut names = Vec::new();
+        if !host.contains('.') && self.addresses(&host).is_empty() {
+            let domains = self.search.iter();
+            names.extend(domains.map(|domain| format!("{host}.{domain}")));
+        }
+        names.push(host);
+        names
+    }
+
     /// `interface`: the number of a network interface.
     fn parse(resolv_conf: &str, hosts: &str, interface: impl Fn(&str) -> Option<u32>) -> Self {
         let mut system = Self::default();
@@ -135,6 +148,10 @@ mod tests {
         assert_eq!(system.addresses("pbx.example"), [address]);
         assert_eq!(system.addresses("other"), [] as [IpAddr; 0]);
         assert_eq!(System::default().addresses("localhost").len(), 2);
+        assert_eq!(system.names("PBX."), ["pbx"], "/etc/hosts knows it");
+        let names = ["phone.home.example", "phone.lan", "phone"];
+        assert_eq!(system.names("phone"), names);
+        assert_eq!(system.names("a.b"), ["a.b"]);
     }
 
     #[test]

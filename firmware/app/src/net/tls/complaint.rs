@@ -43,8 +43,8 @@ impl About {
         let server = self.server();
         match error.kind() {
             io::ErrorKind::TimedOut => format!(
-                "{server} does not answer in time: is the address right, does a firewall stand \
-                 between?"
+                "{server} does not answer in time; check the address, and that no firewall stands \
+                 between"
             ),
             io::ErrorKind::ConnectionRefused => {
                 format!("no server listens at {server}; check the port and that the server runs")
@@ -53,8 +53,8 @@ impl About {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::BrokenPipe => {
                 format!(
-                    "{server} closed the connection during the TLS handshake: is this its port for \
-                     TLS?"
+                    "{server} closed the connection during the TLS handshake; check that this is \
+                     its port for TLS"
                 )
             }
             _ => format!("no TLS connection to {server}: {error}"),
@@ -75,10 +75,13 @@ impl About {
             Error::InvalidMessage(_)
             | Error::InappropriateMessage { .. }
             | Error::InappropriateHandshakeMessage { .. } => {
-                format!("what answers at {server} is not TLS: is this its port for TLS?")
+                format!(
+                    "what answers at {server} is not TLS; check that this is its port for TLS; in \
+                     a network with a sign-in page, sign in first"
+                )
             }
             Error::NoCertificatesPresented => {
-                format!("{server} shows no certificate: its operator must give it one")
+                format!("{server} shows no certificate; its operator must give it one")
             }
             other => format!("no TLS connection to {server}: {other}"),
         }

@@ -253,6 +253,36 @@ fn each_mistake_is_reported_with_span_and_help() {
             "f:3:10: `account.domain`: `sip:p` is not a host: a host is written without `sip:`",
         ),
         (
+            "[[account]]\nuser = \"1\"\ndomain = \"http://p\"",
+            "f:3:10: `account.domain`: `http://p` is not a host: a host is written \
+             without `http://`",
+        ),
+        (
+            "[[account]]\nuser = \"1\"\ndomain = \"p\"\nregistrar = \"p \"",
+            "f:4:13: `account.registrar`: `p ` is not a host: there is a space in it",
+        ),
+        (
+            "[[account]]\nuser = \"müller\"\ndomain = \"p\"",
+            "f:2:8: `account.user`: `müller` is not a SIP user name: `ü` is not allowed",
+        ),
+        (
+            "[[account]]\nuser = \"1@p\"\ndomain = \"p\"",
+            "f:2:8: `account.user`: `1@p` is not a SIP user name: `@` is not allowed in a SIP user \
+             name; write the part before the `@`",
+        ),
+        (
+            "[[account]]\nuser = \"1\"\ndomain = \"p\"\nport = 5070",
+            "f:4:1: there is no key `port` in `account`; write the port behind the host: registrar",
+        ),
+        (
+            "[[account]]\nuser = \"1\"\ndomain = \"p\"\nsecret = \"x\"",
+            "f:4:1: there is no key `secret` in `account`; did you mean `password`?",
+        ),
+        (
+            "[[account]]\nuser = \"1\"\ndomain = \"p\"\nSIP-Server = \"x\"",
+            "f:4:1: there is no key `SIP-Server` in `account`; write `domain`; where DNS does not",
+        ),
+        (
             "[board]\naudio = 3",
             "f:2:1: `board.audio` is a section, not a value",
         ),
@@ -263,6 +293,19 @@ fn each_mistake_is_reported_with_span_and_help() {
         (
             "[phone]\r\nname = \"ü\" x",
             "f:2:12: unexpected key or value; begin a new line here",
+        ),
+        (
+            "[[account]]\npassword = \"a\"b\"",
+            "f:2:15: unexpected key or value; a quotation mark inside \"…\" is written \
+             \\\", or put",
+        ),
+        (
+            "[[account]]\npassword = 'a'b'",
+            "f:2:15: unexpected key or value; put a text with an apostrophe between \"…\"",
+        ),
+        (
+            "[[account]]\npassword = \"a\\d\"",
+            "f:2:15: missing escaped value; a backslash is written twice between \"…\"",
         ),
         (
             "[phone]\nname = x",

@@ -2,7 +2,8 @@
 
 use super::two_calls::KEY;
 use super::*;
-use crate::output::{CallOptions, Maintenance};
+use crate::maintenance::Maintenance;
+use crate::output::CallOptions;
 use crate::{Caller, Features, LastCaller};
 
 fn caller(name: &str, number: &str, anonymous: bool) -> Caller {

@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::MAX_EXPIRES_S;
 use crate::action::Reply;
+use crate::back_off::refresh_after;
 use crate::dialog::Dialog;
 use crate::env::Env;
-use crate::events::dialog_info::{DialogTable, TableStep};
-use crate::events::message_summary::MessageSummary;
-use crate::events::{DialogInfo, Package, RegInfo};
+use crate::event_body::{DialogInfo, DialogTable, MessageSummary, RegInfo, TableStep};
+use crate::events::Package;
 use crate::message::Request;
-use crate::registration::refresh_after;
 use crate::session_body::body_of;
 use crate::timer::earliest;
 

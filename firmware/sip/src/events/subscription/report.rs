@@ -2,7 +2,7 @@
 
 use super::leg::Content;
 use super::{Subscription, SubscriptionAction, Topic};
-use crate::events::{MessageSummary, WatchedState};
+use crate::event_body::{MessageSummary, WatchedState};
 
 impl Subscription {
     /// What all notifiers say together, where that is news.

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use crate::api::AccountConfig;
-use crate::client_request::ServerRoute;
 use crate::env::{server_uri, with_transport};
 use crate::flow::{Target, Transport};
 use crate::locate::{Hop, HopError};
@@ -27,6 +26,26 @@ pub(crate) struct Servers {
     realm: Option<String>,
 }
 
+/// A server, and the Route that leads a request by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerRoute {
+    pub(crate) hop: Hop,
+    /// Takes the place of the request's first Route.
+    pub(crate) route: Option<NameAddr>,
+}
+
+/// The server that answered a request, among those it could have gone to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ServerChoice {
+    pub(crate) target: Target,
+    /// Which server of the account's list (0: the first).
+    pub(crate) index: usize,
+    /// The addresses that come before it; `None`: it was tried before any name was looked up.
+    pub(crate) better: Option<Vec<Target>>,
+    /// There are other addresses to go to.
+    pub(crate) has_alternatives: bool,
+}
+
 /// What a server may be shown of an account's password (as digest).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PasswordTrust {
@@ -38,7 +57,7 @@ pub(crate) enum PasswordTrust {
 }
 
 impl Servers {
-    pub(super) fn new(account: &AccountConfig) -> Self {
+    pub(crate) fn new(account: &AccountConfig) -> Self {
         let hosts: Vec<Host> = [
             Some(&account.domain),
             account.registrar.as_ref(),
@@ -79,12 +98,12 @@ impl Servers {
     }
 
     /// The account's own server leads to this one.
-    pub(super) fn allow_redirected(&mut self, host: Option<Host>) {
+    pub(crate) fn allow_redirected(&mut self, host: Option<Host>) {
         self.redirects_to = host;
     }
 
     /// The server it led to has registered the account.
-    pub(super) fn learn_redirected(&mut self, ip: IpAddr, host: &Host) {
+    pub(crate) fn learn_redirected(&mut self, ip: IpAddr, host: &Host) {
         let ip = ip.to_canonical();
         self.redirected.retain(|(known, _)| *known != ip);
         if self.redirected.len() >= MAX_REDIRECTED {
@@ -94,7 +113,7 @@ impl Servers {
     }
 
     /// The account's own server asked for the password in this realm.
-    pub(super) fn learn_realm(&mut self, realm: &str) {
+    pub(crate) fn learn_realm(&mut self, realm: &str) {
         self.realm = Some(realm.to_owned());
     }
 
@@ -175,7 +194,7 @@ pub(crate) fn server_hop(account: &AccountConfig) -> Result<Hop, HopError> {
 
 /// The routes of a request outside of a dialog: what the registrar gave (RFC 3608), else the
 /// outbound proxy; and the first hop they, or the account's server, make.
-pub(super) fn route(
+pub(crate) fn route(
     account: &AccountConfig,
     service_route: &[NameAddr],
 ) -> (Vec<NameAddr>, Result<Hop, HopError>) {
@@ -221,7 +240,7 @@ fn proxy_route(proxy: SipUri, transport: Transport) -> NameAddr {
 
 /// The servers tried after the first: they stand in for the outbound proxy where there is one, for
 /// the registrar otherwise.
-pub(super) fn backup_routes(account: &AccountConfig) -> Vec<ServerRoute> {
+pub(crate) fn backup_routes(account: &AccountConfig) -> Vec<ServerRoute> {
     let proxied = account.outbound_proxy.is_some();
     let way = |text: &String| {
         let server = server_uri(text)?;

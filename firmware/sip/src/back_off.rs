@@ -1,4 +1,5 @@
-//! When to register again: after a failure later each time, after a success in time.
+//! When to register, subscribe or publish again: after a failure later each time, after a success
+//! before it runs out.
 
 use std::time::Duration;
 

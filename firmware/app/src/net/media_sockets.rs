@@ -40,20 +40,20 @@ pub struct SocketPair {
 
 impl SocketPair {
     /// Sends one packet.
-    pub(super) fn send(&self, kind: PacketKind, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+    pub(crate) fn send(&self, kind: PacketKind, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         self.socket(kind)
-            .send_to(bytes, crate::net::address::for_socket(to, self.v6))
+            .send_to(bytes, super::address::for_socket(to, self.v6))
     }
 
     /// Its own address.
-    pub(super) fn local(&self, kind: PacketKind) -> SocketAddr {
+    pub(crate) fn local(&self, kind: PacketKind) -> SocketAddr {
         match kind {
             PacketKind::Rtp => self.local.0,
             PacketKind::Rtcp => self.local.1,
         }
     }
 
-    pub(super) fn socket(&self, kind: PacketKind) -> &UdpSocket {
+    pub(crate) fn socket(&self, kind: PacketKind) -> &UdpSocket {
         match kind {
             PacketKind::Rtp => &self.rtp,
             PacketKind::Rtcp => &self.rtcp,
@@ -79,7 +79,7 @@ pub fn bind_pair(stream: StreamId, address: IpAddr, port: u16, dscp: u8) -> io::
 pub fn receiving_pair(stream: StreamId, rtp: UdpSocket) -> io::Result<SocketPair> {
     setsockopt(&rtp, sockopt::ReceiveTimestampns, &true)?;
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let rtcp = crate::net::address::udp(loopback)?;
+    let rtcp = super::address::udp(loopback)?;
     let local = (rtp.local_addr()?, rtcp.local_addr()?);
     Ok(SocketPair {
         stream,
@@ -91,7 +91,7 @@ pub fn receiving_pair(stream: StreamId, rtp: UdpSocket) -> io::Result<SocketPair
 }
 
 fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
-    let socket = crate::net::address::udp(address)?;
+    let socket = super::address::udp(address)?;
     let address = socket.local_addr()?;
     mark(&socket, address, dscp);
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
@@ -117,7 +117,7 @@ pub(crate) fn mark(socket: &impl std::os::fd::AsFd, address: SocketAddr, dscp: u
 }
 
 /// What the loop needs to receive: two buffers that live as long as it does.
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     packet: [u8; MAX_PACKET],
     control: Controls,
 }
@@ -127,14 +127,14 @@ pub(super) struct Inbox {
 struct Controls([u8; 128]);
 
 /// One received packet.
-pub(super) struct Packet<'a> {
-    pub(super) bytes: &'a mut [u8],
-    pub(super) from: SocketAddr,
-    pub(super) arrival: Instant,
+pub(crate) struct Packet<'a> {
+    pub(crate) bytes: &'a mut [u8],
+    pub(crate) from: SocketAddr,
+    pub(crate) arrival: Instant,
 }
 
 /// What a try to receive came to.
-pub(super) enum Received<'a> {
+pub(crate) enum Received<'a> {
     /// A packet.
     Packet(Packet<'a>),
     /// Something that is no packet for us (too long, no address, an ICMP error): look again.
@@ -144,7 +144,7 @@ pub(super) enum Received<'a> {
 }
 
 impl Inbox {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             packet: [0; MAX_PACKET],
             control: Controls([0; 128]),
@@ -152,7 +152,7 @@ impl Inbox {
     }
 
     /// Takes one packet off a socket. `now` and `wall` were read together.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         socket: &UdpSocket,
         now: Instant,
@@ -201,14 +201,14 @@ impl Inbox {
         };
         Received::Packet(Packet {
             bytes: &mut packet[..length],
-            from: crate::net::address::canonical(from),
+            from: super::address::canonical(from),
             arrival,
         })
     }
 }
 
 /// The wall clock, as the kernel stamps packets with.
-pub(super) fn wall_clock() -> Duration {
+pub(crate) fn wall_clock() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

@@ -12,8 +12,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::FILE;
-use crate::storage::{remove_from_card, write_card};
+use super::{CONFIG_FILE, remove_from_card, write_card};
 
 /// Any of these on the card asks for it; Windows likes to add the ending.
 const ASKED_BY: [&str; 2] = ["factory-reset", "factory-reset.txt"];
@@ -28,7 +27,7 @@ pub(crate) fn is_asked(card: &Path) -> bool {
 pub(crate) fn factory_reset(state_dir: &Path, card: Option<&Path>) -> io::Result<()> {
     empty(state_dir)?;
     let Some(card) = card else { return Ok(()) };
-    write_card(card, FILE, config::example().as_bytes())?;
+    write_card(card, CONFIG_FILE, config::example().as_bytes())?;
     for name in ASKED_BY {
         if card.join(name).exists() {
             remove_from_card(card, name)?;
@@ -89,7 +88,7 @@ mod tests {
         fs::write(state.join("crash/1"), "boom").unwrap();
         fs::write(folder.join("elsewhere"), "stays").unwrap();
         std::os::unix::fs::symlink(folder.join("elsewhere"), state.join("link")).unwrap();
-        fs::write(card.join(FILE), "password = \"hunter2\"").unwrap();
+        fs::write(card.join(CONFIG_FILE), "password = \"hunter2\"").unwrap();
         assert!(!is_asked(&card));
         fs::write(card.join("factory-reset.txt"), "").unwrap();
         assert!(is_asked(&card));
@@ -101,7 +100,7 @@ mod tests {
             "stays"
         );
         assert_eq!(
-            fs::read_to_string(card.join(FILE)).unwrap(),
+            fs::read_to_string(card.join(CONFIG_FILE)).unwrap(),
             config::example()
         );
         assert!(!is_asked(&card));
