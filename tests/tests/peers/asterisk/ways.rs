@@ -88,10 +88,9 @@ fn directly(test: &str, users: [&str; 2]) {
     std::thread::sleep(Duration::from_secs(1));
     let after = received(&asterisk);
     println!("{before:?} packets, {after:?} a second later");
-    assert!(
-        before.len() == 2 && before == after,
-        "media goes by Asterisk"
-    );
+    // It does not always show both channels; media on its way through would count on either.
+    let passes_by = before == after && before.iter().all(|packets| *packets < 20);
+    assert!(!before.is_empty() && passes_by, "media goes by Asterisk");
     talk(&dir, (&l, &alice), (&r, &bob));
     l.assert_usable();
     r.assert_usable();
