@@ -8,19 +8,57 @@ use std::time::{Duration, Instant};
 use testkit::namespace::Namespace;
 use testkit::process::{ChildProcess, TestDir, port_block};
 
+use crate::certificates::{Authority, Wish};
+
 /// The loopback address it listens on where no other is given.
 const ADDRESS: &str = "127.0.0.1";
 /// Where the test's files are, as it sees them.
 const INSIDE: &str = "/mnt";
-/// Who has an account.
-const USERS: [&str; 4] = ["101", "102", "103", BEHIND_A_ROUTER];
-/// The one of them that is called and answered with ICE.
-const BEHIND_A_ROUTER: &str = "104";
+/// Names of the authority that signed its certificate, and of that.
+const AUTHORITY: &str = "asterisk";
+const SERVER: &str = "server";
+/// Lines of an endpoint whose media is encrypted by a handshake.
+const DTLS: &str = "media_encryption = dtls\ndtls_auto_generate_cert = yes\n\
+                    dtls_verify = fingerprint\ndtls_setup = actpass\n";
+/// Who has an account, and what is special about it.
+const USERS: [(&str, &[&str]); 12] = [
+    ("101", &[]),
+    ("102", &[]),
+    ("103", &[]),
+    // Behind a router: it is called and answered with ICE.
+    ("104", &["ice_support = yes\nrtp_symmetric = no\n", ROUTED]),
+    // Encrypted, and nothing else.
+    ("111", &["media_encryption = sdes\n", ROUTED]),
+    ("121", &[DTLS, ROUTED]),
+    ("131", &[DTLS, "use_avpf = yes\n", ROUTED]),
+    (
+        "132",
+        &["media_encryption = sdes\nuse_avpf = yes\n", ROUTED],
+    ),
+    // Media goes from phone to phone; Asterisk says so by re-INVITE, by UPDATE.
+    (
+        "141",
+        &["direct_media = yes\ndirect_media_method = invite\n", WIDE],
+    ),
+    (
+        "142",
+        &["direct_media = yes\ndirect_media_method = invite\n", WIDE],
+    ),
+    (
+        "143",
+        &["direct_media = yes\ndirect_media_method = update\n", WIDE],
+    ),
+    // Provisional responses are acknowledged, or there is no call.
+    ("145", &["100rel = required\n"]),
+];
+/// Answers go where requests came from.
+const ROUTED: &str = "force_rport = yes\nrewrite_contact = yes\n";
+/// Opus before the others.
+const WIDE: &str = "allow = !all,opus,g722,ulaw\n";
 
-/// A running Asterisk; each of 101, 102 and 103 has the password `secret` and its number, and so
-/// has 104, which is behind a router and is called and answered with ICE.
+/// A running Asterisk; each of its users has the password `secret` and its number.
 pub struct Asterisk<'a> {
-    /// Its UDP and TCP port for SIP.
+    /// Its UDP and TCP port for SIP; the next one is for TLS.
     pub port: u16,
     address: &'a str,
     namespace: Option<&'a Namespace>,
@@ -45,6 +83,11 @@ impl<'a> Asterisk<'a> {
         let port = port_block();
         let files = dir.join("asterisk");
         std::fs::create_dir_all(&files).unwrap();
+        let wish = Wish {
+            addresses: vec![address.to_owned()],
+            ..Wish::default()
+        };
+        Authority::new(&files, AUTHORITY).issue(SERVER, &wish);
         for (name, text) in configuration(address, port) {
             std::fs::write(files.join(name), text).unwrap();
         }
@@ -102,6 +145,22 @@ impl<'a> Asterisk<'a> {
         )
     }
 
+    /// The `[[account]]` of a user who comes by TLS.
+    pub fn account_tls(&self, user: &str) -> String {
+        format!(
+            "[[account]]\nuser = {user:?}\ndomain = {0:?}\npassword = \"secret{user}\"\n\
+             registrar = \"{0}:{1}\"\noutbound_proxy = \"{0}:{1}\"\ntransport = \"tls\"\n",
+            self.address,
+            self.port + 1
+        )
+    }
+
+    /// The `[tls]` that trusts it.
+    pub fn trusted(&self) -> String {
+        let file = self.files.join(format!("{AUTHORITY}-ca.pem"));
+        format!("[tls]\nca = \"{}\"\n", file.display())
+    }
+
     /// Ends it; its registrations are kept in its database.
     pub fn stop(&mut self) {
         self.process.terminate(Duration::from_secs(10));
@@ -137,14 +196,13 @@ fn configuration(address: &str, port: u16) -> Vec<(&'static str, String)> {
     );
     let mut phones = format!(
         "[udp]\ntype = transport\nprotocol = udp\nbind = {address}:{port}\n\
-         [tcp]\ntype = transport\nprotocol = tcp\nbind = {address}:{port}\n"
+         [tcp]\ntype = transport\nprotocol = tcp\nbind = {address}:{port}\n\
+         [tls]\ntype = transport\nprotocol = tls\nbind = {address}:{}\nmethod = tlsv1_2\n\
+         cert_file = {INSIDE}/{SERVER}.pem\npriv_key_file = {INSIDE}/{SERVER}.key\n",
+        port + 1
     );
-    for user in USERS {
-        let more = if user == BEHIND_A_ROUTER {
-            "ice_support = yes\nforce_rport = yes\nrewrite_contact = yes\nrtp_symmetric = no\n"
-        } else {
-            ""
-        };
+    for (user, more) in USERS {
+        let more = more.concat();
         // Asterisk asks every other second whether the phone is there, and wants every call to be
         // refreshed as soon as RFC 4028 allows.
         let text = format!(
@@ -158,20 +216,22 @@ fn configuration(address: &str, port: u16) -> Vec<(&'static str, String)> {
         phones.push_str(&text);
     }
     // 600 repeats what it hears; 610 makes a tone before any answer; 620 has the caller call 103
-    // (REFER); 640 takes a message for 101. 700 parks a call at 701 or 702.
+    // (REFER); 640 takes a message for 101. 700 parks a call at 701 or 702. Lamps of phones follow
+    // their calls.
     let dial_plan = "[phones]\nexten => 600,1,Answer()\n same => n,Echo()\n\
                      exten => 610,1,Progress()\n same => n,Playtones(1004)\n same => n,Wait(5)\n\
                      same => n,Hangup(17)\n\
                      exten => 620,1,Answer()\n same => n,Wait(1)\n\
                      same => n,Transfer(sip:103@ADDRESS)\n same => n,Wait(3)\n same => n,Hangup()\n\
                      exten => 640,1,Answer()\n same => n,VoiceMail(101@default,s)\n\
-                     exten => _10X,1,Dial(PJSIP/${EXTEN},20)\n\
+                     exten => _1XX,1,Dial(PJSIP/${EXTEN},20)\n\
+                     exten => _1XX,hint,PJSIP/${EXTEN}\n\
                      include => parkedcalls\n";
     let parking = "[general]\nparkeddynamic = no\n[default]\nparkext => 700\n\
                    parkpos => 701-702\ncontext => parkedcalls\nparkinghints = yes\n\
                    parkingtime => 60\n";
     let mailboxes = USERS
-        .map(|user| format!("{user} => 1234,{user}\n"))
+        .map(|(user, _)| format!("{user} => 1234,{user}\n"))
         .concat();
     let voicemail =
         format!("[general]\nformat = wav\nminsecs = 0\nmaxsilence = 0\n[default]\n{mailboxes}");

@@ -154,10 +154,7 @@ impl fmt::Display for Note {
             }
             Self::TransferDone { to } => write!(f, "the call is transferred to {to}"),
             Self::TransferFailed { to, code } => {
-                write!(
-                    f,
-                    "the transfer to {to} failed ({code}); both calls are over"
-                )
+                write!(f, "the transfer to {to} failed ({code})")
             }
             Self::NotTransferred { call, why } => {
                 write!(

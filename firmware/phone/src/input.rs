@@ -101,6 +101,16 @@ pub enum Input {
         /// Address or display name of the caller.
         from: String,
     },
+    /// A call that could not be transferred comes back. The id is given by
+    /// [`crate::Phone::new_call`].
+    Returned {
+        /// The call, as a new one.
+        call: CallId,
+        /// Its far end.
+        from: String,
+        /// By which account it goes.
+        account: Option<AccountId>,
+    },
     /// Something happened to a call the phone knows.
     Call(CallId, CallUpdate),
 }

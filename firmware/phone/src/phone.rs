@@ -364,6 +364,11 @@ impl Phone {
                 auto_answer,
             } => self.on_incoming(call, &from, alert, auto_answer, now),
             Input::Replacing { call, old, from } => self.on_replacing(call, old, &from),
+            Input::Returned {
+                call,
+                from,
+                account,
+            } => self.on_returned(call, &from, account, now),
             Input::Call(call, update) => self.on_call_update(call, update, now),
         }
         self.drop_silenced_order();

@@ -294,16 +294,16 @@ pub enum Event {
         first_called: Option<String>,
         /// Alert-Info value.
         alert_info: Option<String>,
-        /// The caller asks to be answered without a hand (Call-Info answer-after, Alert-Info, RFC
-        /// 5373), in ms, and may ask so.
+        /// The caller asks, and may, to be answered without a hand (RFC 5373 and older), in ms.
         answer_after_ms: Option<u32>,
         /// It has an offer with ICE (RFC 8839).
         offers_ice: bool,
         /// Call-Id header, for logs.
         call_id: String,
-        /// It takes the place of this call (RFC 3891): it is to be answered at once, and that one
-        /// to be ended then.
+        /// It takes the place of this call (RFC 3891): it is answered at once, that one then ended.
         replaces: Option<CallHandle>,
+        /// A call of before, which could not be transferred.
+        returned: bool,
     },
     /// A provisional response: 180, 183 … `media` when it carried an SDP answer.
     Progress {

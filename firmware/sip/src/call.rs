@@ -122,9 +122,7 @@ impl Call {
         let here = env.addresses.primary().ip();
         let mut session = Session::new(placement.media, here, env.tokens.session_id());
         session.set_addresses(&env.addresses);
-        if let Some(shape) = env.offers.of(account, &placement.target) {
-            session.begin_with(shape);
-        }
+        session.begin_with(env.offers.of(account, &placement.target));
         let peer = shown(&NameAddr::new(placement.target.clone()));
         let invite = Invite {
             call: handle,
@@ -277,6 +275,12 @@ impl Call {
 
     /// Sends 200 with an answer, or with an offer where the INVITE had none.
     pub(crate) fn answer(&mut self, media: LocalMedia, turn: &mut Turn<'_>) {
+        if let State::Up(established) = &mut self.state
+            && established.is_offered()
+        {
+            established.take_back(&media);
+            return self.send_change(turn);
+        }
         let State::Ringing(ringing) = &mut self.state else {
             return;
         };
@@ -314,6 +318,9 @@ impl Call {
     /// Refuses a call that rings.
     pub(crate) fn reject(&mut self, code: u16, turn: &mut Turn<'_>) {
         let State::Ringing(ringing) = &self.state else {
+            if matches!(&self.state, State::Up(established) if established.is_offered()) {
+                self.hang_up(None, turn);
+            }
             return;
         };
         let server = ringing.server;
@@ -442,6 +449,7 @@ impl Call {
             return;
         };
         if allowed {
+            calling.begin_offers(&turn.env.offers, self.account);
             turn.push(Action::SendInvite {
                 call: self.handle,
                 ids: Box::new(ids),

@@ -60,6 +60,11 @@ pub(crate) fn check(
     if request.method == Method::Invite && !accepts_sdp(request) {
         return refuse(406);
     }
+    check_content(request)
+}
+
+/// Section 8.2.3: the refusal of a body this phone cannot read.
+pub(crate) fn check_content(request: &Request) -> Result<(), Reply> {
     check_body(request).map_err(|code| {
         let accepted = match request.method {
             Method::Message => CONTENT_TYPE,
@@ -140,7 +145,7 @@ fn check_body(request: &Request) -> Result<(), u16> {
     if request.method == Method::Message {
         return text_of(request).map(|_| ()).ok_or(415);
     }
-    if request.method != Method::Invite || optional {
+    if !matches!(request.method, Method::Invite | Method::Update) || optional {
         return Ok(());
     }
     match request.headers.content_type() {

@@ -8,7 +8,7 @@
 use crate::api::InviteError;
 use crate::env::Env;
 use crate::message::{CSeq, Method, NameAddr, Request, Uri};
-use crate::session_body::{TEXT, text_body};
+use crate::session_body::{TEXT, body_of};
 
 /// Longest text that is sent, in bytes: with its headers it fits into a datagram (section 8 allows
 /// 1300 for the whole request).
@@ -63,6 +63,6 @@ impl TextMessage<'_> {
 
 /// What the body, or a part of it, says; `None`: nothing this phone can show.
 pub(crate) fn text_of(request: &Request) -> Option<String> {
-    let body = text_body(request)?;
+    let body = body_of(TEXT, request)?;
     Some(String::from_utf8_lossy(&body).trim_end().to_owned())
 }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! For their owner both calls are over at once: the handset is down, and whatever may still fail
-//! keeps nothing open longer than [`TRANSFER_TIME`].
+//! keeps nothing open longer than [`TRANSFER_TIME`]. A call sent to a number that cannot be had
+//! comes back, as one that rings.
 //!
 //! `refer` is the other way round (a far end asks us), `subscription` what it learns of the call
 //! placed then, and `replaces` a call that takes the place of another (RFC 3891).
@@ -29,6 +30,7 @@ use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::ids::CallHandle;
 use crate::message::{Method, NameAddr, Request, Uri};
+use crate::session_body::body_of;
 use crate::timer::T1_64;
 
 /// How long the far end may take to do what it was asked for.
@@ -85,6 +87,8 @@ pub(crate) struct Transfer {
     /// Whom to, for log and owner.
     to: String,
     until: Instant,
+    /// The call goes back to its owner if nothing comes of it.
+    returns: bool,
 }
 
 impl Transfer {
@@ -96,20 +100,28 @@ impl Transfer {
         now: Instant,
     ) -> Self {
         Self {
+            returns: false,
             role: Role::Asking {
                 consulted,
                 target: target.clone(),
-                // Only a call that is answered may be in a moment when it cannot be taken over.
-                again: consulted.map_or(Again::Done, |_| Again::Open),
+                again: Again::Open,
             },
             to: to.to_owned(),
             until: now + TRANSFER_TIME,
         }
     }
 
+    /// The call goes back to its owner if nothing comes of it: no one consulted, no one hung up.
+    #[must_use]
+    pub(crate) fn returning(mut self) -> Self {
+        self.returns = true;
+        self
+    }
+
     /// Of the consulted call.
     pub(crate) fn consulted_call(to: &str, now: Instant) -> Self {
         Self {
+            returns: false,
             role: Role::Consulted,
             to: to.to_owned(),
             until: now + TRANSFER_TIME,
@@ -127,6 +139,16 @@ impl Transfer {
             Role::Asking { consulted, .. } => consulted,
             Role::Consulted => None,
         }
+    }
+
+    /// Whether the call goes back to its owner where this fails.
+    pub(crate) fn returns(&self) -> bool {
+        self.returns
+    }
+
+    /// There is no call to go back to.
+    pub(crate) fn give_up_return(&mut self) {
+        self.returns = false;
     }
 
     pub(crate) fn deadline(&self) -> Instant {
@@ -149,7 +171,12 @@ impl Transfer {
 
     /// It was refused, or failed: once more where that may pass.
     fn handle_failure(&mut self, code: u16, now: Instant) -> TransferStep {
-        let passes = matches!(code, 400 | 491 | 500 | 503);
+        let passes = match (code, self.consulted()) {
+            // The call is being changed, put on hold, say, or a server has not connected it yet; or
+            // the one that is answered is in a moment in which it cannot be taken over.
+            (400 | 491, _) | (500 | 503, Some(_)) => true,
+            (_, _) => false,
+        };
         match &mut self.role {
             Role::Asking { again, .. } if passes && *again == Again::Open => {
                 *again = Again::At(now + ASK_AGAIN);
@@ -177,12 +204,12 @@ impl Transfer {
         if !asks || first_part("Event").as_deref() != Some("refer") {
             return (Reply::not_allowed(481), TransferStep::Wait);
         }
-        let kind = headers.content_type().ok().flatten();
-        if !request.body.is_empty() && kind.is_none_or(|kind| kind.name != "message/sipfrag") {
+        let body = body_of("message/sipfrag", request);
+        if !request.body.is_empty() && body.is_none() {
             return (Reply::not_allowed(415), TransferStep::Wait);
         }
         let terminated = first_part("Subscription-State").as_deref() == Some("terminated");
-        let step = match status_in(&request.body) {
+        let step = match status_in(&body.unwrap_or_default()) {
             Some(200..300) => TransferStep::Done(Ok(())),
             Some(code @ 300..) => self.handle_failure(code, now),
             Some(..200) | None if terminated => TransferStep::Done(Err(487)),
@@ -207,7 +234,11 @@ impl Transfer {
                 }
                 Again::At(_) | Again::Open | Again::Done => TransferStep::Wait,
             },
-            Role::Asking { .. } => TransferStep::Done(Err(408)),
+            Role::Asking { .. } => {
+                // It may be talking there by now.
+                self.returns = false;
+                TransferStep::Done(Err(408))
+            }
             Role::Consulted => TransferStep::NotReplaced,
         }
     }

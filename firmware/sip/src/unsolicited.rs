@@ -16,6 +16,7 @@ use crate::ids::AccountId;
 use crate::message::{Headers, Request};
 use crate::registration::Registration;
 use crate::registrations::Registrations;
+use crate::session_body::body_of;
 
 #[cfg(test)]
 mod tests;
@@ -144,11 +145,10 @@ fn handle_message_summary(
         return (Reply::new(200), None);
     }
     let kind = Package::MessageSummary.content_type();
-    let found = request.headers.content_type().ok().flatten();
-    if found.is_none_or(|found| found.name != kind) {
+    let Some(body) = body_of(kind, request) else {
         return (Reply::refusal(415).with("Accept", kind), None);
-    }
-    let Some(summary) = MessageSummary::parse(&request.body) else {
+    };
+    let Some(summary) = MessageSummary::parse(&body) else {
         let refusal = Reply::refusal(400).with_reason("Malformed Body");
         return (refusal, None);
     };

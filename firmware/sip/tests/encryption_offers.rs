@@ -163,6 +163,135 @@ fn far_end_that_takes_nothing_gets_no_clear_offer_where_that_is_required() {
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(488))]);
 }
 
+/// Sends the INVITE elsewhere.
+fn redirect(world: &mut World, invite: &Request, to: &str) -> Request {
+    let contact = [("Contact", to)];
+    world.answer(invite, 302, Some("r"), PEER, &contact, None);
+    world.request(&Method::Invite)
+}
+
+#[test]
+fn whom_a_redirection_names_is_offered_everything_and_remembered() {
+    let mut world = alone();
+    let invite = call(&mut world, EncryptionPolicy::Required);
+    // What the first one refused may be what the second one takes.
+    let (invite, _) = refuse_until(&mut world, invite, "RTP/SAVPF");
+    let invite = redirect(&mut world, &invite, "<sip:other@192.0.2.9>");
+    assert_eq!(profile(&invite), "RTP/SAVP");
+    let (invite, refused) = refuse_until(&mut world, invite, "UDP/TLS/RTP/SAVP");
+    assert_eq!(refused, ["RTP/SAVP"]);
+    let body = by_dtls("UDP/TLS/RTP/SAVP");
+    world.answer(&invite, 200, Some("p"), PEER, &[], Some(&body));
+    world.request(&Method::Ack);
+    assert!(is_established(&world.events(0)));
+    // The next time: nothing is known of the first one, and of the second one what it took.
+    let invite = call(&mut world, EncryptionPolicy::Required);
+    assert_eq!(profile(&invite), "RTP/SAVP");
+    let invite = redirect(&mut world, &invite, "<sip:other@192.0.2.9>");
+    assert_eq!(profile(&invite), "UDP/TLS/RTP/SAVP");
+}
+
+/// Answers an INVITE so that it is a call.
+fn take(world: &mut World, invite: &Request) {
+    let profile = profile(invite);
+    let body = if profile.starts_with("UDP/TLS") {
+        by_dtls(&profile)
+    } else if profile.starts_with("RTP/SAVP") {
+        const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+        let line = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n");
+        answer_in(&profile, &line)
+    } else {
+        answer_in(&profile, "")
+    };
+    world.answer(invite, 200, Some("p"), PEER, &[], Some(&body));
+    world.request(&Method::Ack);
+    assert!(is_established(&world.events(0)), "{profile}");
+}
+
+/// Every cell of what is remembered: the policy, what the far end took, and what the next call
+/// begins with.
+#[test]
+fn every_cell_of_what_is_remembered() {
+    use EncryptionPolicy::{Preferred, Required};
+    const AVP: &str = "RTP/AVP";
+    const SAVP: &str = "RTP/SAVP";
+    const SAVPF: &str = "RTP/SAVPF";
+    const DTLS: &str = "UDP/TLS/RTP/SAVP";
+    const DTLSF: &str = "UDP/TLS/RTP/SAVPF";
+    for (policy, took, first) in [
+        // In clear, or by the first offer: nothing is worth remembering.
+        (Preferred, AVP, AVP),
+        (Preferred, SAVP, SAVP),
+        (Preferred, DTLS, DTLS),
+        (Preferred, SAVPF, SAVPF),
+        (Preferred, DTLSF, DTLSF),
+        (Required, SAVP, SAVP),
+        (Required, DTLS, DTLS),
+        (Required, SAVPF, SAVPF),
+        (Required, DTLSF, DTLSF),
+    ] {
+        let mut world = alone();
+        let invite = call(&mut world, policy);
+        let (invite, _) = refuse_until(&mut world, invite, took);
+        take(&mut world, &invite);
+        let again = call(&mut world, policy);
+        assert_eq!(profile(&again), first, "{policy:?} {took}");
+        // It changed: it refuses that, and takes another one, which is remembered in its place.
+        let (usual, other) = match policy {
+            Required => (SAVP, if took == DTLSF { SAVPF } else { DTLSF }),
+            _ => (AVP, if took == DTLSF { SAVPF } else { DTLSF }),
+        };
+        let (again, refused) = refuse_until(&mut world, again, other);
+        let next = if first == usual { SAVP } else { usual };
+        if policy == Preferred || first != usual {
+            assert_eq!(
+                refused.get(1).map(String::as_str),
+                Some(next),
+                "{policy:?} {took}"
+            );
+        }
+        let once: std::collections::BTreeSet<&String> = refused.iter().collect();
+        assert_eq!(
+            once.len(),
+            refused.len(),
+            "none is offered twice: {refused:?}"
+        );
+        take(&mut world, &again);
+        let third = call(&mut world, policy);
+        assert_eq!(profile(&third), other, "{policy:?} {took}");
+    }
+}
+
+#[test]
+fn what_is_remembered_holds_within_the_policy_only() {
+    use EncryptionPolicy::{Off, Preferred, Required};
+    let mut world = alone();
+    let invite = call(&mut world, Required);
+    let (invite, _) = refuse_until(&mut world, invite, "RTP/SAVPF");
+    take(&mut world, &invite);
+    // Who wants none offers none, whatever was taken before; and what is known stays known.
+    for (policy, first) in [
+        (Preferred, "RTP/SAVPF"),
+        (Off, "RTP/AVP"),
+        (Required, "RTP/SAVPF"),
+    ] {
+        let invite = call(&mut world, policy);
+        assert_eq!(profile(&invite), first, "{policy:?}");
+        assert_eq!(
+            String::from_utf8_lossy(&invite.body).contains("a=crypto"),
+            policy != Off
+        );
+        world.answer(&invite, 486, Some("p"), PEER, &[], None);
+        world.request(&Method::Ack);
+    }
+    // In clear the next time: it is asked for encryption in the usual order again.
+    let invite = call(&mut world, Preferred);
+    let (invite, _) = refuse_until(&mut world, invite, "RTP/AVP");
+    take(&mut world, &invite);
+    assert_eq!(profile(&call(&mut world, Preferred)), "RTP/AVP");
+    assert_eq!(profile(&call(&mut world, Required)), "RTP/SAVP");
+}
+
 #[test]
 fn call_that_must_go_through_ends_in_clear() {
     let must = wanted(EncryptionPolicy::Required).or_clear();

@@ -104,6 +104,59 @@ fn connected_party_changes_with_an_update() {
     }
 }
 
+/// RFC 3261 section 12.2.2: a request that is refused changes nothing.
+#[test]
+fn refused_change_moves_neither_name_nor_target() {
+    const SDP: &str = "Content-Type: application/sdp\r\n";
+    let video = sdp("192.0.2.9", "").replace("m=audio", "m=video");
+    for (method, extra, body, code) in [
+        ("INVITE", SDP, video.as_str(), 488),
+        (
+            "INVITE",
+            "Supported: timer\r\nSession-Expires: 30\r\n",
+            "",
+            422,
+        ),
+        ("UPDATE", SDP, video.as_str(), 488),
+        ("INVITE", "Content-Type: application/foo\r\n", "x", 415),
+        ("UPDATE", "Content-Type: application/foo\r\n", "x", 415),
+        (
+            "UPDATE",
+            "Content-Encoding: gzip\r\nContent-Type: application/sdp\r\n",
+            "x",
+            415,
+        ),
+        ("INVITE", "", "x", 400),
+        (
+            "UPDATE",
+            "Supported: timer\r\nSession-Expires: 30\r\n",
+            "",
+            422,
+        ),
+    ] {
+        let mut world = alice("192.0.2.9");
+        let (call, answer) = answered(&mut world);
+        let change = Ask {
+            extra: format!("{ASSERTED}{extra}"),
+            body: body.to_owned(),
+            ..inside(&answer, method, 2)
+        };
+        let elsewhere = "Contact: <sip:peer@192.0.2.66:5099>";
+        let text = change.text();
+        let text = text.replace("Contact: <sip:peer@192.0.2.9:5060>", elsewhere);
+        world.send(PEER, 0, text);
+        world.response(code);
+        assert!(peers(&mut world).is_empty(), "{method} {code}");
+        world.with(0, |alice, now| alice.end(call, now));
+        let bye = world.request(&Method::Bye);
+        assert_eq!(
+            bye.uri.to_string(),
+            format!("sip:peer@{PEER}"),
+            "{method} {code}"
+        );
+    }
+}
+
 /// Whom the events name as the far end.
 fn peers(world: &mut World) -> Vec<String> {
     let events = world.events(0).into_iter();

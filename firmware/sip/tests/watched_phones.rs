@@ -4,7 +4,7 @@ mod world;
 
 use std::time::Duration;
 
-use sip::message::Method;
+use sip::message::{Message, Method, Request};
 use sip::{AgentConfig, AllowedCaller, Event, Watched, WatchedState};
 use world::{Ask, PEER, World, config, media, to_of};
 
@@ -196,7 +196,7 @@ fn watcher_is_served_until_it_leaves_or_runs_out() {
             while world.now < until {
                 world.run(Duration::from_millis(500));
                 while let Some((_, _, message)) = world.inbox.pop_front() {
-                    let sip::message::Message::Request(notify) = message else {
+                    let Message::Request(notify) = message else {
                         continue;
                     };
                     // A repeated one was not answered in time.
@@ -300,8 +300,8 @@ fn number_of_watchers_is_limited() {
         world.run_ms(50);
         while let Some((_, _, message)) = world.inbox.pop_front() {
             match message {
-                sip::message::Message::Response(response) => codes.push(response.code()),
-                sip::message::Message::Request(notify) => {
+                Message::Response(response) => codes.push(response.code()),
+                Message::Request(notify) => {
                     world.answer(&notify, 200, None, PEER, &[], None);
                 }
             }
@@ -309,4 +309,99 @@ fn number_of_watchers_is_limited() {
     }
     assert_eq!(codes.iter().filter(|code| **code == 200).count(), 16);
     assert_eq!(codes.iter().filter(|code| **code == 503).count(), 4);
+}
+
+/// Alice watches a phone whose server is the scripted peer; her SUBSCRIBE, answered.
+fn watching() -> (World, Request) {
+    let mut config = config("alice", "192.0.2.1:5060", 1);
+    config.events.watched = vec![Watched {
+        account: None,
+        target: format!("sip:205@{PEER}"),
+    }];
+    let mut world = World::new(vec![config]);
+    world.run(Duration::from_secs(2));
+    let request = world.request(&Method::Subscribe);
+    world.answer(&request, 200, Some("n"), PEER, &[("Expires", "3600")], None);
+    (world, request)
+}
+
+/// A NOTIFY of the watched phone: version and state of the document, stage of its one call.
+fn document(subscribe: &Request, cseq: u32, (version, state): (u32, &str), stage: &str) -> String {
+    let headers = &subscribe.headers;
+    let body = format!(
+        "<?xml version=\"1.0\"?>\r\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" \
+         version=\"{version}\" state=\"{state}\" entity=\"sip:205@192.0.2.9\">\
+         <dialog id=\"d\" direction=\"recipient\"><state>{stage}</state></dialog></dialog-info>"
+    );
+    let extra =
+        format!("Event: dialog\r\nSubscription-State: active\r\nContent-Type: {DIALOG_INFO}\r\n");
+    Ask {
+        method: "NOTIFY",
+        branch: format!("z9hG4bKn{cseq}").leak(),
+        from_tag: "n",
+        to: headers
+            .from()
+            .map(|from| from.to_string())
+            .unwrap_or_default(),
+        call_id: headers.call_id().unwrap_or_default(),
+        cseq,
+        extra,
+        body,
+        ..Ask::invite()
+    }
+    .text()
+}
+
+#[test]
+fn notifier_that_never_says_all_is_followed_and_not_asked_for_ever() {
+    use WatchedState::{Busy, Idle, Ringing};
+    let (mut world, request) = watching();
+    // What came before is unknown: all of it is asked for.
+    world.send(PEER, 0, document(&request, 1, (7, "partial"), "early"));
+    world.response(200);
+    let refresh = world.request(&Method::Subscribe);
+    world.answer(&refresh, 200, None, PEER, &[("Expires", "3600")], None);
+    // It answers with no more than it said before, in numbers of its own.
+    for (cseq, version, stage, state) in [
+        (2, 9, "early", Ringing),
+        (3, 12, "confirmed", Busy),
+        (4, 20, "terminated", Idle),
+    ] {
+        world.send(
+            PEER,
+            0,
+            document(&request, cseq, (version, "partial"), stage),
+        );
+        world.response(200);
+        assert_eq!(watched(&mut world, 0).last(), Some(&state), "{version}");
+    }
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.sent("SUBSCRIBE sip:peer"), 1, "one refresh");
+}
+
+#[test]
+fn notifier_that_loses_count_is_asked_once_a_minute() {
+    let (mut world, request) = watching();
+    // Each time it is asked it says all, and then something with a gap.
+    let start = world.now;
+    let mut cseq = 0;
+    let mut answered = 1;
+    while world.now - start < Duration::from_secs(130) {
+        if world.sent("SUBSCRIBE") > answered || cseq == 0 {
+            answered = world.sent("SUBSCRIBE").max(1);
+            for document_of in [(10 * cseq, "full"), (10 * cseq + 5, "partial")] {
+                cseq += 1;
+                world.send(PEER, 0, document(&request, cseq, document_of, "confirmed"));
+            }
+        }
+        let pending: Vec<_> = world.inbox.drain(..).collect();
+        for (_, _, message) in pending {
+            if let Message::Request(refresh) = message {
+                world.answer(&refresh, 200, None, PEER, &[("Expires", "3600")], None);
+            }
+        }
+        world.run_ms(200);
+    }
+    let asked = world.sent("SUBSCRIBE sip:peer");
+    assert_eq!(asked, 3, "at once, and after one and two minutes");
 }

@@ -572,6 +572,7 @@ stories! {
     spoken_error_code
     spoken_errors
     spoken_settings
+    transfer_comes_back
     two_calls
     voicemail
     volume_keys

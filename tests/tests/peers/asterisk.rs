@@ -2,6 +2,9 @@
 //!
 //! Wall clock: a real server, and sound in real time.
 
+mod encryption;
+mod ways;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -36,6 +36,8 @@ enum Step {
     Pause(u64),
     /// This request of the control socket.
     Do(&'static str),
+    /// The call goes to this address.
+    Transfer(&'static str),
 }
 
 /// Who begins.
@@ -58,7 +60,7 @@ struct Scenario {
 }
 
 use Desk::{Answers, Early, Preferred, Required, Rings};
-use Step::{Do, Pause, Reach};
+use Step::{Do, Pause, Reach, Transfer};
 
 /// SIPp calls a phone, or asks it something.
 const fn asked(name: &'static str, desk: Desk, steps: &'static [Step]) -> Scenario {
@@ -114,6 +116,25 @@ const HOLD_AND_RESUME: &[Step] = &[
 ];
 /// A call of the phone that is put on hold, or not, and ended.
 const HOLD_AND_HANG_UP: &[Step] = &[Reach("talking"), Do("flash"), Pause(500), Do("hang-up")];
+/// A call of the phone that is put on hold and sent elsewhere.
+const SEND_AWAY: &[Step] = &[
+    Reach("talking"),
+    Do("flash"),
+    Pause(300),
+    Transfer("sip:other@127.0.0.1:9"),
+    Pause(500),
+];
+/// The same, where that fails: the call is in the hand again.
+const TAKE_BACK: &[Step] = &[
+    Reach("talking"),
+    Do("flash"),
+    Pause(300),
+    Transfer("sip:other@127.0.0.1:9"),
+    Pause(300),
+    Reach("talking"),
+    Pause(300),
+    Do("hang-up"),
+];
 /// A call of the phone that is never answered.
 const GIVE_UP: &[Step] = &[Pause(1000), Do("hang-up")];
 /// A call of the phone that fails, or is ended over there.
@@ -204,11 +225,35 @@ const SCENARIOS: &[Scenario] = &[
         begins: Begins::PhoneByTcp,
         steps: TALK,
     },
-    calls(
-        "uas_refers",
-        &[Reach("talking"), Pause(1500), Do("hang-up")],
-    ),
+    calls("uas_refers", REFERRED),
+    calls("uas_refers_quietly", REFERRED),
+    calls("uas_refers_in_vain", REFERRED),
+    calls("uas_transferred", SEND_AWAY),
+    calls("uas_transfer_refused", TAKE_BACK),
+    calls("uas_transfer_fails", TAKE_BACK),
+    calls("uas_early_update", TALK),
+    calls("uas_422_without_end", FAIL),
+    calls("uas_302_without_end", FAIL),
+    calls("uas_refused_change_of_target", REFUSED_CHANGE),
+    asked("dtls_in_savp", Preferred, NOTHING),
+    asked("dtls_to_sdes", Required, NOTHING),
+    asked("sdes_to_dtls", Required, NOTHING),
+    asked("sdes_held_by_zero_address", Required, NOTHING),
+    asked("sdes_not_given_up", Preferred, NOTHING),
+    asked("fewer_lines_in_reinvite", Answers, NOTHING),
+    asked("unknown_codec_only", Early, NOTHING),
+    asked("ack_of_a_bye", Answers, NOTHING),
+    asked("replaces_unknown", Answers, NOTHING),
+    asked("replaces_twice", Answers, NOTHING),
+    asked("session_too_short_by_one", Answers, NOTHING),
+    asked("refer_of_a_stranger", Answers, NOTHING),
+    asked("info_of_a_package", Answers, NOTHING),
+    asked("update_of_another_content", Answers, NOTHING),
 ];
+/// A call of the phone whose far end has it call somebody else.
+const REFERRED: &[Step] = &[Reach("talking"), Pause(1500), Do("hang-up")];
+/// A call of the phone that the far end tries to change.
+const REFUSED_CHANGE: &[Step] = &[Reach("talking"), Pause(700), Do("hang-up")];
 
 /// Beside the others, each with a phone of its own: they take half a minute and more.
 const SLOW: &[Scenario] = &[
@@ -225,6 +270,8 @@ const SERVERS: &[&str] = &[
     "uas_register",
     "uas_register_two_hashes",
     "uas_mailbox",
+    "uas_mailbox_last_word",
+    "uas_mailbox_early_notify",
     "uas_401_after_100",
 ];
 
@@ -280,6 +327,7 @@ fn walk(desk: &DeskPhone, steps: &[Step]) -> bool {
             true
         }
         Do(what) => desk.ctl(&json!({"cmd": what}))["ok"] == true,
+        Transfer(to) => desk.ctl(&json!({"cmd": "transfer", "to": to}))["ok"] == true,
     })
 }
 
@@ -292,10 +340,12 @@ fn run(desk: &DeskPhone, dir: &Path, scenario: &Scenario, limit: Duration) -> bo
     let (mut far, mut more) = match scenario.begins {
         Begins::Sipp => (sipp(dir, name, port, &["-s", "phone", &to]), None),
         Begins::PhoneByTcp => (sipp(dir, name, port, &["-t", "t1"]), None),
-        // It has the phone call somebody else: SIPp's stock callee.
-        Begins::Phone if *name == "uas_refers" => {
+        // It has the phone call somebody else: SIPp's stock callee, or one that is busy.
+        Begins::Phone if name.starts_with("uas_refers") => {
             let far = sipp(dir, name, port, &["-key", "refer_port", &other_port]);
-            (far, Some(sipp(dir, "uas", other, &[])))
+            let busy = *name == "uas_refers_in_vain";
+            let callee = if busy { "uas_busy" } else { "uas" };
+            (far, Some(sipp(dir, callee, other, &[])))
         }
         Begins::Phone => (sipp(dir, name, port, &[]), None),
     };
@@ -334,7 +384,7 @@ fn run_servers(dir: &TestDir) -> Vec<(&'static str, bool)> {
     std::thread::sleep(Duration::from_millis(200));
     let more = SERVERS.iter().zip(&ports).map(|(name, port)| {
         let registers = name.starts_with("uas_register");
-        let messages = if *name == "uas_mailbox" {
+        let messages = if name.starts_with("uas_mailbox") {
             "messages = \"subscribe\"\n"
         } else {
             ""
@@ -366,7 +416,7 @@ fn run_servers(dir: &TestDir) -> Vec<(&'static str, bool)> {
     let lines = desk.status()["lines"].clone();
     for (index, (name, passed)) in results.iter_mut().enumerate() {
         *passed &= match *name {
-            "uas_mailbox" => {
+            name if name.starts_with("uas_mailbox") => {
                 lines[index]["messages"]
                     == json!({"waiting": true, "new": 2, "old": 1, "urgent": 1})
             }
@@ -378,7 +428,7 @@ fn run_servers(dir: &TestDir) -> Vec<(&'static str, bool)> {
     let stutters = desk.wait_state("dial_tone")["tone"] == "stutter_dial";
     desk.hang_up();
     for (name, passed) in &mut results {
-        *passed &= *name != "uas_mailbox" || stutters;
+        *passed &= !name.starts_with("uas_mailbox") || stutters;
     }
     results
 }

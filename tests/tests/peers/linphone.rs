@@ -7,6 +7,15 @@ use std::time::{Duration, Instant};
 
 use testkit::process::{ChildProcess, TestDir, port_block};
 
+/// What it does with a call that comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// It answers by itself.
+    AtOnce,
+    /// It rings with sound of its own (183), until somebody has it answer.
+    WithEarlyMedia,
+}
+
 pub(crate) struct Linphone {
     dir: PathBuf,
     keys: ChildStdin,
@@ -14,16 +23,27 @@ pub(crate) struct Linphone {
 }
 
 impl Linphone {
-    /// Starts it as this user. It answers by itself, speaks and records. It does not look at the
-    /// server's certificate: its mbedTLS knows no certificates for addresses, and what it would
-    /// find there is no matter of this test.
+    /// Starts it as this user. It answers by itself, speaks and records.
     pub(crate) fn start(dir: &TestDir, user: &str, registrar: u16, says: &Path) -> Self {
+        Self::start_with(dir, user, registrar, says, Answers::AtOnce)
+    }
+
+    /// The same, with what it does when it is called. It does not look at the server's certificate:
+    /// its mbedTLS knows no certificates for addresses, and what it would find there matters to no
+    /// test.
+    pub(crate) fn start_with(
+        dir: &TestDir,
+        user: &str,
+        registrar: u16,
+        says: &Path,
+        answers: Answers,
+    ) -> Self {
         let dir = dir.join("linphone");
         std::fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
         let base = port_block();
         let rc = format!(
             "[sip]\nsip_port=0\nsip_tcp_port=0\nsip_tls_port={base}\nmedia_encryption=srtp\n\
-             media_encryption_mandatory=1\n\
+             media_encryption_mandatory=1\nincoming_calls_early_media={}\n\
              verify_server_certs=0\nverify_server_cn=0\ndefault_proxy=0\nuse_ipv6=0\n[rtp]\n\
              audio_rtp_port={}\n\
              [sound]\nechocancellation=0\n[audio_codec_0]\nmime=PCMU\nrate=8000\nchannels=1\n\
@@ -32,6 +52,7 @@ impl Linphone {
              reg_identity=sip:{user}@127.0.0.1\nreg_expires=60\n\
              reg_sendregister=1\npublish=0\n[auth_info_0]\nusername={user}\npasswd=secret{user}\n\
              realm=127.0.0.1\n",
+            u8::from(answers == Answers::WithEarlyMedia),
             base + 10,
         );
         std::fs::write(dir.join("rc"), rc).unwrap();
@@ -41,7 +62,7 @@ impl Linphone {
             .arg(dir.join("rc"))
             .args(["-d", "5", "-l"])
             .arg(dir.join("log"))
-            .arg("-a")
+            .args((answers == Answers::AtOnce).then_some("-a"))
             .env("HOME", &dir);
         let (process, keys) = ChildProcess::start_with_stdin(&mut command, &dir.join("out"));
         let mut linphone = Self { dir, keys, process };

@@ -45,6 +45,7 @@ mod hostile;
 mod ice;
 mod links;
 mod linphone;
+mod linphone_calls;
 mod loss_of_peer;
 mod mqtt;
 mod nat;

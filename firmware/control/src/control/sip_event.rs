@@ -75,6 +75,7 @@ impl Control {
                 offers_ice,
                 call_id,
                 replaces,
+                returned,
             } => {
                 let id = self.phone.new_call();
                 let _span = call_span(id);
@@ -114,6 +115,11 @@ impl Control {
                         call: id,
                         old,
                         from,
+                    },
+                    None if returned => Input::Returned {
+                        call: id,
+                        from,
+                        account: account.map(|account| phone::AccountId(account.0)),
                     },
                     None => Input::Incoming {
                         call: id,

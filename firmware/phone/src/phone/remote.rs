@@ -1,13 +1,15 @@
 //! The account's server uses the phone in place of a hand (`Event: talk` and `hold`), and the phone
-//! takes calls that ring elsewhere.
+//! takes calls that ring elsewhere, and those that come back.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Phone;
-use crate::call::CallState;
-use crate::input::CallId;
+use crate::call::{Call, CallState, one_line};
+use crate::input::{AccountId, Alert, CallId, Encryption};
+use crate::note::{Note, Refusal};
 use crate::output::{CallOptions, Destination, Output};
-use crate::state::State;
+use crate::state::{Phase, State};
 
 impl Phone {
     /// A call is answered, or taken back from hold, as if somebody had lifted the handset.
@@ -46,6 +48,52 @@ impl Phone {
             self.out.push_back(Output::Hold(call, true));
             self.calls.set(call, CallState::OnHold);
             self.enter(State::OnHold, self.next_reminder(now));
+        }
+    }
+
+    /// A call that could not be transferred comes back: to the hand, where that holds nothing else,
+    /// and like a caller otherwise. No setting for callers keeps it out.
+    pub(super) fn on_returned(
+        &mut self,
+        id: CallId,
+        from: &str,
+        account: Option<AccountId>,
+        now: Instant,
+    ) {
+        if self.calls.get(id).is_some() || self.forwards.has(id) {
+            return;
+        }
+        self.calls.used(id);
+        let peer = one_line(from);
+        let to_hand = matches!(self.state.phase(), Phase::Dialling | Phase::Failed)
+            && self.calls.first(CallState::OnHold).is_none();
+        let place = self.place_for_incoming();
+        let Some(state) = place.or(to_hand.then_some(CallState::Ringing)) else {
+            let why = Refusal::Busy;
+            self.note(Note::Refused { from: peer, why });
+            return self.out.push_back(Output::Reject(id, 486));
+        };
+        self.note(Note::Incoming { from: peer.clone() });
+        self.calls.push(Call {
+            id,
+            state,
+            peer,
+            account,
+            emergency: false,
+            routes: VecDeque::new(),
+            alert: Alert::Normal,
+            encryption: Encryption::default(),
+            warned: false,
+            forward_at: None,
+            instead_of: None,
+            consults: None,
+            joins: false,
+        });
+        if to_hand {
+            self.release_key();
+            self.answer(id);
+        } else if self.state == State::Idle {
+            self.ring(id, false, now);
         }
     }
 

@@ -125,7 +125,7 @@ impl Phone {
     }
 
     /// How a call that comes in now begins; `None`: there is no place for it.
-    fn place_for_incoming(&self) -> Option<CallState> {
+    pub(super) fn place_for_incoming(&self) -> Option<CallState> {
         let emergency = self.calls.iter().any(|call| call.emergency);
         // A second call may wait behind the one that rings or talks, if that is allowed and the
         // handset is lifted to hear it.

@@ -200,7 +200,7 @@ impl UserAgent {
     }
 
     /// Transfers the far end of `held` to a number or address (RFC 5589 section 6); as
-    /// [`transfer`](Self::transfer).
+    /// [`transfer`](Self::transfer). Where that fails, the call comes back as an incoming one.
     pub fn transfer_to(
         &mut self,
         held: CallHandle,
@@ -208,7 +208,7 @@ impl UserAgent {
         now: Instant,
     ) -> Result<(), TransferError> {
         let uri = self.calls.blind_target(held, target, &self.shared)?;
-        let transfer = Transfer::asking(None, &uri, target, now);
+        let transfer = Transfer::asking(None, &uri, target, now).returning();
         self.on_call(held, now, |call, turn| {
             call.start_transfer(transfer, Some(&uri), turn);
         });

@@ -17,6 +17,7 @@ use crate::capabilities::add_capabilities;
 use crate::dialog::Dialog;
 use crate::ids::{CallHandle, RequestId};
 use crate::initial_route::InitialRoute;
+use crate::media_security::offer_memory::OfferMemory;
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
 use crate::offer_answer::{Negotiated, Session};
 use crate::sdp::SdpError;
@@ -385,6 +386,11 @@ impl Calling {
         self.redirection.take()
     }
 
+    /// Somebody else is called now: with the offer that one took the last time, if there is one.
+    pub(super) fn begin_offers(&mut self, offers: &OfferMemory, account: Option<usize>) {
+        self.session.begin_with(offers.of(account, &self.target));
+    }
+
     fn next_alternative(&mut self) -> bool {
         if self.redirected >= MAX_REDIRECTS {
             return false;
@@ -404,7 +410,7 @@ impl Calling {
         let refused = |why: &str| Refused(format!("{}: {why}", response.reason()));
         let quality = |contact: &NameAddr| {
             let q = contact.params.get("q").and_then(|q| q.parse::<f32>().ok());
-            q.unwrap_or(1.0)
+            q.filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0)
         };
         let mut contacts = response.headers.contacts().unwrap_or_default();
         contacts.retain(|contact| contact.uri.as_sip().is_some());

@@ -7,6 +7,8 @@
 //! their re-INVITE, UPDATE ─▶ answer | 491 (ours is under way) | 500 (theirs is) | 488 (not possible) ─▶ MediaChanged
 //! ```
 
+mod owner;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,7 @@ use crate::transfer::ReferRequest;
 use super::ack_wait::{AckWait, Sent};
 use super::reliable::ReliableProvisional;
 use super::session_timer::{SessionStep, SessionTimer, check_interval};
+use owner::Owner;
 
 /// Longest Retry-After, in seconds, after which a change of the session is tried again by itself,
 /// and how often.
@@ -76,8 +79,7 @@ pub(super) struct Established {
     /// Our provisional responses, where a PRACK may still come.
     pub(super) reliable: Option<ReliableProvisional>,
     timer: SessionTimer,
-    /// The call is over for its owner, and is being transferred.
-    released: bool,
+    owner: Owner,
     /// The change that is wanted or under way only refreshes the session.
     refreshing: bool,
 }
@@ -133,7 +135,7 @@ impl Established {
             refers: 0,
             reliable: None,
             timer,
-            released: false,
+            owner: Owner::Has,
             refreshing: false,
         }
     }
@@ -143,7 +145,8 @@ impl Established {
             Exchange::Idle | Exchange::Ours(..) => None,
             Exchange::Theirs(ack) => Some(ack.deadline()),
         };
-        earliest([ack, self.retry_at, self.timer.deadline()])
+        let offered = self.owner.deadline();
+        earliest([ack, self.retry_at, self.timer.deadline(), offered])
     }
 
     // ── our changes ───────────────────────────────────────────────────────────────────────────
@@ -185,22 +188,6 @@ impl Established {
         if sdes {
             self.rekey = true;
             self.refresh();
-        }
-    }
-
-    /// For the owner the call is over: no change is wanted any more, and what the far end still
-    /// changes is answered without media.
-    pub(super) fn release_owner(&mut self) {
-        self.wanted = None;
-        self.released = true;
-        self.session.set_wish(Direction::Inactive);
-    }
-
-    /// This is agreed now; the owner learns it as long as the call is its own.
-    fn agree(&mut self, call: CallHandle, media: Negotiated, turn: &mut Turn<'_>) {
-        self.media = Some(media.clone());
-        if !self.released {
-            turn.event(Event::MediaChanged { call, media });
         }
     }
 
@@ -276,7 +263,7 @@ impl Established {
             // No answer in the 2xx: nothing was agreed, the session goes on as it was.
             (None, Some(before)) => {
                 self.session = before;
-                if !refreshing && !self.released {
+                if !refreshing && self.owner == Owner::Has {
                     turn.event(Event::HoldFailed { call, code: 488 });
                 }
             }
@@ -333,8 +320,13 @@ impl Established {
             self.retry_at = Some(turn.now + wait);
         } else if std::mem::take(&mut self.refreshing) {
             self.timer.handle_refused(code, turn.now);
-        } else if !self.released {
-            turn.event(Event::HoldFailed { call, code });
+        } else {
+            match self.owner {
+                Owner::Has => turn.event(Event::HoldFailed { call, code }),
+                // It cannot be taken back.
+                Owner::Returns => return ChangeStep::DialogGone(code),
+                Owner::Left | Owner::Offered(_) => {}
+            }
         }
         ChangeStep::Stay
     }
@@ -360,17 +352,18 @@ impl Established {
     }
 
     /// A re-INVITE of theirs (section 14.2); the caller has checked that it may be answered.
+    /// Whether it is accepted: one that is not changes nothing (section 12.2.2).
     pub(super) fn handle_reinvite(
         &mut self,
         call: CallHandle,
         transaction: TransactionId,
         request: &Request,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
-            return turn.respond(transaction, reply);
+            turn.respond(transaction, reply);
+            return false;
         }
-        self.dialog.refresh(&request.headers);
         let before = self.session.clone();
         let tokens = &mut turn.env.tokens;
         // A far end that asks for an offer may pass it to another phone (section 14.2 wants it as
@@ -385,12 +378,12 @@ impl Established {
         let (body, agreed) = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                return turn.respond(
-                    transaction,
-                    refused_offer(&error, turn.env.addresses.primary()),
-                );
+                let refusal = refused_offer(&error, turn.env.addresses.primary());
+                turn.respond(transaction, refusal);
+                return false;
             }
         };
+        self.dialog.refresh(&request.headers);
         let reply = Reply::new(200).in_dialog(&self.dialog.contact);
         let reply = self.timer.handle_request(request, turn.now).write(reply);
         turn.respond(transaction, reply.with_session(body));
@@ -403,9 +396,11 @@ impl Established {
             }
         };
         self.exchange = Exchange::Theirs(AckWait::new(transaction, cseq, sent, turn.now));
+        true
     }
 
-    /// UPDATE with an offer (RFC 3311); the caller has checked that it may be answered.
+    /// UPDATE with an offer (RFC 3311); the caller has checked that it may be answered. Whether it
+    /// is accepted.
     pub(super) fn handle_update(
         &mut self,
         call: CallHandle,
@@ -413,13 +408,14 @@ impl Established {
         request: &Request,
         offer: &[u8],
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
-            return turn.respond(transaction, reply);
+            turn.respond(transaction, reply);
+            return false;
         }
-        self.dialog.refresh(&request.headers);
         match self.session.answer(offer, &mut turn.env.tokens) {
             Ok((body, media)) => {
+                self.dialog.refresh(&request.headers);
                 let reply = Reply::new(200)
                     .with_session(body)
                     .with("Contact", NameAddr::new(self.dialog.contact.clone()))
@@ -427,11 +423,13 @@ impl Established {
                 let reply = self.timer.handle_request(request, turn.now).write(reply);
                 turn.respond(transaction, reply);
                 self.agree(call, media, turn);
+                true
             }
-            Err(error) => turn.respond(
-                transaction,
-                refused_offer(&error, turn.env.addresses.primary()),
-            ),
+            Err(error) => {
+                let refusal = refused_offer(&error, turn.env.addresses.primary());
+                turn.respond(transaction, refusal);
+                false
+            }
         }
     }
 
@@ -466,15 +464,17 @@ impl Established {
 
     // ── session timer ─────────────────────────────────────────────────────────────────────────
 
-    /// An UPDATE of theirs without an offer: it refreshes target and session.
+    /// An UPDATE of theirs without an offer: it refreshes target and session. Whether it is
+    /// accepted.
     pub(super) fn handle_refresh(
         &mut self,
         transaction: TransactionId,
         request: &Request,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         if let Err(reply) = check_interval(turn.env.config.session_intervals, request) {
-            return turn.respond(transaction, reply);
+            turn.respond(transaction, reply);
+            return false;
         }
         self.dialog.refresh(&request.headers);
         let reply = Reply::new(200)
@@ -482,6 +482,7 @@ impl Established {
             .with_capabilities();
         let reply = self.timer.handle_request(request, turn.now).write(reply);
         turn.respond(transaction, reply);
+        true
     }
 
     /// The final response to our refresh by UPDATE.

@@ -13,6 +13,7 @@ use crate::identity::{connected_party, party};
 use crate::ids::{RequestId, TransactionId};
 use crate::message::{Method, NameAddr, Request, Response, SipUri};
 use crate::reason;
+use crate::request_check::check_content;
 use crate::session_body::session_body;
 use crate::text_message::{CONTENT_TYPE, text_of};
 use crate::transfer::ReferRequest;
@@ -67,13 +68,23 @@ impl Call {
     /// A request of the far end in one of the call's dialogs, in order and readable.
     pub(crate) fn handle_request(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
         let (transaction, request) = (asked.transaction, asked.request);
-        if matches!(request.method, Method::Invite | Method::Update) {
-            self.learn_peer(asked, turn);
-        }
         match &request.method {
             Method::Bye => self.handle_bye(asked, turn),
-            Method::Invite => self.handle_reinvite(asked, turn),
-            Method::Update => self.handle_update(asked, turn),
+            Method::Invite | Method::Update => {
+                // One that cannot be read is no request for an offer.
+                if let Err(refusal) = check_content(request) {
+                    return turn.respond(transaction, refusal);
+                }
+                let accepted = if request.method == Method::Invite {
+                    self.handle_reinvite(asked, turn)
+                } else {
+                    self.handle_update(asked, turn)
+                };
+                // Section 12.2.2: what is refused changes nothing, nor what is shown.
+                if accepted {
+                    self.learn_peer(asked, turn);
+                }
+            }
             Method::Info => self.handle_info(asked, turn),
             Method::Options => turn.respond(transaction, Reply::new(200).with_capabilities()),
             Method::Notify => self.handle_notify(asked, turn),
@@ -160,25 +171,27 @@ impl Call {
         }
     }
 
-    /// A re-INVITE of theirs (section 14.2).
-    fn handle_reinvite(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+    /// A re-INVITE of theirs (section 14.2); whether it is accepted.
+    fn handle_reinvite(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) -> bool {
         let transaction = asked.transaction;
         match &mut self.state {
             State::Up(established) | State::Transferring(established, _)
                 if matches!(established.exchange, Exchange::Ours(..)) =>
             {
                 turn.respond(transaction, Reply::not_allowed(491));
+                false
             }
             // One that is being transferred goes on until that is done: a server that bridges it
             // says so by a re-INVITE, and ends it where that is refused.
             State::Up(established) | State::Transferring(established, _)
                 if !asked.early && matches!(established.exchange, Exchange::Idle) =>
             {
-                established.handle_reinvite(self.handle, transaction, asked.request, turn);
+                established.handle_reinvite(self.handle, transaction, asked.request, turn)
             }
             // RFC 5407 section 3.1.4: it came before the ACK of the 2xx before it.
             State::Up(_) | State::Answered(..) | State::Transferring(..) if !asked.early => {
                 turn.respond(transaction, Reply::not_allowed(491));
+                false
             }
             State::Up(_)
             | State::Calling(_)
@@ -186,44 +199,55 @@ impl Call {
             | State::Answered(..)
             | State::Leaving(..)
             | State::Transferring(..)
-            | State::Over(_) => try_later(transaction, turn),
+            | State::Over(_) => {
+                try_later(transaction, turn);
+                false
+            }
         }
     }
 
     /// UPDATE (RFC 3311): an offer is answered at once; without one it only refreshes the target.
-    fn handle_update(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+    /// Whether it is accepted.
+    fn handle_update(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) -> bool {
         let transaction = asked.transaction;
         let Some(offer) = session_body(asked.request) else {
             return self.handle_target_refresh(asked, turn);
+        };
+        let refuse = |turn: &mut Turn<'_>| {
+            turn.respond(transaction, Reply::not_allowed(491));
+            false
         };
         match &mut self.state {
             State::Up(established) | State::Transferring(established, _)
                 if matches!(established.exchange, Exchange::Ours(..)) =>
             {
-                turn.respond(transaction, Reply::not_allowed(491));
+                refuse(turn)
             }
             // Section 5.2: while an offer of either side is unanswered no other can be taken.
             State::Up(established) | State::Transferring(established, _)
                 if !asked.early && !established.is_offer_open() =>
             {
-                established.handle_update(self.handle, transaction, asked.request, &offer, turn);
+                established.handle_update(self.handle, transaction, asked.request, &offer, turn)
             }
             State::Answered(established, ack) if !asked.early && !ack.is_offer_open() => {
-                established.handle_update(self.handle, transaction, asked.request, &offer, turn);
+                established.handle_update(self.handle, transaction, asked.request, &offer, turn)
             }
             State::Up(_) | State::Answered(..) | State::Transferring(..) if !asked.early => {
-                turn.respond(transaction, Reply::not_allowed(491));
+                refuse(turn)
             }
             State::Calling(_) | State::Ringing(_) => self.handle_early_offer(asked, &offer, turn),
             State::Up(_)
             | State::Answered(..)
             | State::Leaving(..)
             | State::Transferring(..)
-            | State::Over(_) => try_later(transaction, turn),
+            | State::Over(_) => {
+                try_later(transaction, turn);
+                false
+            }
         }
     }
 
-    fn handle_target_refresh(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) {
+    fn handle_target_refresh(&mut self, asked: InDialog<'_>, turn: &mut Turn<'_>) -> bool {
         if let State::Up(established)
         | State::Answered(established, _)
         | State::Transferring(established, _) = &mut self.state
@@ -242,6 +266,7 @@ impl Call {
             reply = reply.with("Contact", NameAddr::new(dialog.contact.clone()));
         }
         turn.respond(asked.transaction, reply.with_capabilities());
+        true
     }
 
     /// REFER (RFC 3515): the owner decides whether this phone calls somebody else.
@@ -487,6 +512,11 @@ impl Call {
             State::Answered(_, ack) | State::Leaving(_, ack) => {
                 let (transaction, step) = (ack.transaction, ack.handle_timeout(now));
                 self.on_ack_step(transaction, step, turn);
+            }
+            State::Up(established) if established.is_offered_in_vain(now) => {
+                let reason = "no one took it back after its transfer failed";
+                let before = self.finish(EndedBy::Failure, Some(480), reason, turn);
+                self.send_last_bye(before, None, turn);
             }
             State::Up(established) | State::Transferring(established, _) => {
                 if established.handle_session_timeout(self.handle, self.account, turn) {

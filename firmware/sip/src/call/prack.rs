@@ -20,7 +20,9 @@ impl Call {
             return turn.respond(asked.transaction, Reply::not_allowed(481));
         }
         match session_body(asked.request) {
-            Some(offer) => self.handle_early_offer(asked, &offer, turn),
+            Some(offer) => {
+                self.handle_early_offer(asked, &offer, turn);
+            }
             None => turn.respond(asked.transaction, Reply::new(200)),
         }
         if let State::Ringing(ringing) = &mut self.state
@@ -30,13 +32,14 @@ impl Call {
         }
     }
 
-    /// An offer in UPDATE or PRACK, in a dialog whose INVITE has no final response yet.
+    /// An offer in UPDATE or PRACK, in a dialog whose INVITE has no final response yet; whether it
+    /// is accepted.
     pub(super) fn handle_early_offer(
         &mut self,
         asked: InDialog<'_>,
         offer: &[u8],
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         let answered = match &mut self.state {
             State::Ringing(ringing) => ringing.handle_offer(offer, turn).map(|answered| {
                 let contact = ringing.dialog.contact.clone();
@@ -49,6 +52,7 @@ impl Call {
             | State::Transferring(..)
             | State::Over(_) => None,
         };
+        let accepted = matches!(answered, Some((Ok(_), _)));
         match (answered, self.is_calling()) {
             // RFC 3311 section 5.2: our own offer waits for its answer, or theirs for ours.
             (None, true) => turn.respond(asked.transaction, Reply::not_allowed(491)),
@@ -74,6 +78,7 @@ impl Call {
                 );
             }
         }
+        accepted
     }
 
     /// Our provisional response was not acknowledged in time: the INVITE is refused (section 3).

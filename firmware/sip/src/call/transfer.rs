@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::action::{Action, OutgoingRequest, Purpose, Turn};
 use crate::api::{EndedBy, Event};
 use crate::dialog::Dialog;
+use crate::ids::AccountId;
 use crate::message::{SipUri, Uri};
 use crate::transfer::{DialogIds, Transfer, TransferStep, refer};
 
@@ -125,6 +126,10 @@ impl Call {
     pub(crate) fn handle_refer_outcome(&mut self, code: u16, turn: &mut Turn<'_>) {
         if let State::Transferring(_, transfer) = &mut self.state {
             let step = transfer.handle_refer_outcome(code, turn.now);
+            // Section 12.2.1.2: there is no dialog any more to go back to.
+            if matches!(code, 408 | 481) {
+                transfer.give_up_return();
+            }
             self.on_transfer_step(step, turn);
         }
     }
@@ -136,7 +141,8 @@ impl Call {
         }
     }
 
-    /// Whatever came of the transfer, no call stays open here.
+    /// Whatever came of the transfer, no call stays open here; but one that was to go to a number,
+    /// and cannot, is offered to its owner again.
     pub(super) fn on_transfer_step(&mut self, step: TransferStep, turn: &mut Turn<'_>) {
         let State::Transferring(_, transfer) = &self.state else {
             return;
@@ -147,17 +153,48 @@ impl Call {
             TransferStep::NotReplaced => self.hang_up(None, turn),
             TransferStep::Done(result) => {
                 let consulted = transfer.consulted();
+                let returns = result.is_err() && transfer.returns();
                 turn.event(Event::Transferred {
                     call: self.handle,
                     to: transfer.to().to_owned(),
                     result,
                 });
+                if returns {
+                    return self.offer_back(turn);
+                }
                 self.hang_up(None, turn);
                 if let Some(consulted) = consulted {
                     turn.push(Action::HangUp(consulted));
                 }
             }
         }
+    }
+
+    /// The far end is still there, and no one has it any more: it comes back like a caller.
+    fn offer_back(&mut self, turn: &mut Turn<'_>) {
+        let State::Transferring(mut established, _) =
+            std::mem::replace(&mut self.state, State::Over(Box::default()))
+        else {
+            return;
+        };
+        established.offer_back(turn.now);
+        let dialog = &established.dialog;
+        turn.event(Event::Incoming {
+            call: self.handle,
+            account: self.account.map(AccountId),
+            from: self.peer.clone(),
+            address: dialog.remote.uri.to_string(),
+            anonymous: false,
+            to: String::new(),
+            first_called: None,
+            alert_info: None,
+            answer_after_ms: None,
+            offers_ice: false,
+            call_id: dialog.call_id.clone(),
+            replaces: None,
+            returned: true,
+        });
+        self.state = State::Up(established);
     }
 
     /// Whether these ids name one of its dialogs.

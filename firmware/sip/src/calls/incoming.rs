@@ -139,6 +139,7 @@ impl Calls {
             offers_ice: offers_ice(&request),
             call_id: headers.call_id().unwrap_or_default().to_owned(),
             replaces: new.replaces,
+            returned: false,
         };
         shared.deadlines.set(Waiter::Call(handle), call.deadline());
         self.by_handle.insert(handle, call);

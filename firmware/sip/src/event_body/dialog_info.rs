@@ -201,6 +201,8 @@ pub(crate) enum TableStep {
 #[derive(Debug, Default)]
 pub(crate) struct DialogTable {
     version: Option<u32>,
+    /// The whole state was asked for, and did not come yet.
+    incomplete: bool,
     dialogs: BTreeMap<String, WatchedDialog>,
 }
 
@@ -209,11 +211,18 @@ impl DialogTable {
     pub(crate) fn apply(&mut self, info: DialogInfo) -> TableStep {
         if info.full {
             self.dialogs.clear();
+            self.incomplete = false;
         } else {
             match self.version {
                 Some(known) if info.version <= known => return TableStep::Stale,
                 Some(known) if info.version == known.saturating_add(1) => {}
-                Some(_) | None => return TableStep::Gap,
+                // Some servers never say all, nor count as section 4.3 wants: a lamp that follows
+                // what they do say is worth more than none.
+                Some(_) | None if self.incomplete => {}
+                Some(_) | None => {
+                    self.incomplete = true;
+                    return TableStep::Gap;
+                }
             }
         }
         self.version = Some(info.version);

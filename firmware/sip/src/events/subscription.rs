@@ -500,11 +500,15 @@ impl Subscription {
                     leg.extend(lifetime, env, now);
                 }
                 if read == Read::Gap {
-                    leg.refresh_at = Some(now);
+                    leg.ask_for_all(now);
                 }
             }
             Some(termination) => {
                 let short = now.saturating_duration_since(leg.since) < SHORT;
+                // Some servers say of a mailbox what they have to say with their last word.
+                if self.topic == Topic::Messages && refused.is_none() && self.legs.len() == 1 {
+                    actions.extend(self.report());
+                }
                 self.legs.remove(at);
                 if self.legs.is_empty() {
                     match termination {
@@ -555,6 +559,7 @@ impl Subscription {
             until: now + Duration::from_secs(u64::from(self.expires_s)),
             refresh_at: None,
             asked: false,
+            asked_for_all: None,
             content: match self.topic {
                 Topic::Messages => Content::Messages(None),
                 Topic::Dialogs { .. } => Content::Dialogs(DialogTable::default()),

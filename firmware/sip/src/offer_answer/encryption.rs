@@ -84,9 +84,11 @@ impl Session {
         more
     }
 
-    /// Begins with this offer, where it is one of those planned: the far end took it before.
-    pub(crate) fn begin_with(&mut self, shape: OfferShape) {
-        self.encryption.first = Some(shape);
+    /// A far end is called: begins with this offer, where it is one of those planned, since it took
+    /// it before; without one in the usual order. What another one refused is tried again.
+    pub(crate) fn begin_with(&mut self, shape: Option<OfferShape>) {
+        self.encryption.first = shape;
+        self.encryption.attempt = 0;
     }
 
     /// The encrypted offer that was answered, to begin with the next time; `None`: the usual order

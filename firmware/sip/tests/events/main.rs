@@ -176,6 +176,60 @@ fn repeated_and_older_notifies_change_nothing() {
 }
 
 #[test]
+fn notify_may_come_in_parts() {
+    let mut world = subscribing();
+    let request = subscribed(&mut world);
+    let part = |kind: &str, text: &str| format!("--b\r\nContent-Type: {kind}\r\n\r\n{text}\r\n");
+    let summary = part(SUMMARY, "Messages-Waiting: yes\r\nVoice-Message: 7/0\r\n");
+    let text = part("text/plain", "Not for machines.");
+    let nested = part(
+        "multipart/alternative; boundary=c",
+        &summary.replace("--b\r\n", "--c\r\n"),
+    );
+    for (cseq, (body, code)) in [
+        (format!("{text}{summary}--b--\r\n"), 200),
+        // Without its last line.
+        (summary.clone(), 200),
+        (format!("{nested}--b--\r\n"), 200),
+        (format!("{text}--b--\r\n"), 415),
+        (
+            part(
+                "application/simple-message-summaryx",
+                "Messages-Waiting: yes",
+            ),
+            415,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let notify = Notify {
+            kind: "multipart/mixed;boundary=b",
+            body,
+            ..mailbox(&request, "n", 10 + cseq as u32, 0)
+        };
+        world.send(PEER, 0, notify.text());
+        world.response(code);
+        let news: &[u32] = if code == 200 { &[7] } else { &[] };
+        assert_eq!(new_messages(&mut world), news, "{cseq}");
+    }
+}
+
+#[test]
+fn last_word_of_a_mailbox_counts() {
+    for state in ["terminated;reason=timeout", "terminated;reason=giveup"] {
+        let mut world = subscribing();
+        let request = subscribe(&mut world, 2);
+        world.answer(&request, 200, Some("n"), PEER, &[("Expires", "600")], None);
+        let mut only = mailbox(&request, "n", 1, 4);
+        only.state = state;
+        world.send(PEER, 0, only.text());
+        world.response(200);
+        assert_eq!(new_messages(&mut world), [4], "{state}");
+    }
+}
+
+#[test]
 fn notifiers_of_a_forked_subscription_add_up() {
     let mut world = subscribing();
     let request = subscribed(&mut world);

@@ -7,7 +7,7 @@ use sip::{CallHandle, EndedBy};
 
 use crate::CAROL;
 use crate::sent::notify;
-use crate::world::{PEER, World, calling, ends, sdp};
+use crate::world::{PEER, World, calling, ends, is_established, media, sdp};
 
 /// Alice has transferred the peer to carol, who answered just now: the INVITEs of both calls, the
 /// held call, and the REFER.
@@ -184,4 +184,151 @@ fn call_that_cannot_be_replaced_ends_both() {
     assert_eq!(result(&mut world, held), Err(481));
     assert_eq!((world.sent("REFER"), world.sent("BYE")), (1, 2));
     nothing_is_left(&mut world);
+}
+
+/// Alice sends the peer to carol's number; her INVITE to the peer, and the REFER.
+fn sent_to_a_number(world: &mut World) -> (CallHandle, Request, Request) {
+    let (held, invite) = calling(world);
+    world
+        .with(0, |alice, now| {
+            alice.transfer_to(held, &format!("sip:carol@{CAROL}"), now)
+        })
+        .unwrap();
+    assert_eq!(ends(&world.events(0)), [(EndedBy::Local, None)]);
+    (held, invite, world.request(&Method::Refer))
+}
+
+/// Whether the call is offered to its owner again.
+fn comes_back(world: &mut World, held: CallHandle) -> bool {
+    world.run_ms(50);
+    world
+        .events(0)
+        .iter()
+        .any(|event| matches!(event, Event::Incoming { call, returned: true, .. } if *call == held))
+}
+
+/// Alice takes the call back; the re-INVITE of that.
+fn taken_back(world: &mut World, held: CallHandle) -> Request {
+    world.with(0, |alice, now| alice.answer(held, media(21_000), now));
+    let change = world.request(&Method::Invite);
+    assert!(String::from_utf8_lossy(&change.body).contains("m=audio 21000 "));
+    change
+}
+
+#[test]
+fn call_that_cannot_go_to_a_number_comes_back() {
+    for refused in [true, false] {
+        let mut world = World::alone();
+        let (held, invite, refer) = sent_to_a_number(&mut world);
+        if refused {
+            world.answer(&refer, 603, None, PEER, &[], None);
+        } else {
+            world.answer(&refer, 202, None, PEER, &[], None);
+            world.send(PEER, 0, news(&invite, 60, "486 Busy Here"));
+        }
+        assert!(comes_back(&mut world, held), "{refused}");
+        assert_eq!(world.sent("BYE"), 0, "{refused}");
+        let change = taken_back(&mut world, held);
+        assert!(
+            !is_established(&world.events(0)),
+            "not before the far end says so"
+        );
+        world.accept(&change, None, PEER, &sdp("192.0.2.9", ""));
+        world.request(&Method::Ack);
+        assert!(is_established(&world.events(0)));
+        // It is a call like any other: it is held, transferred again, and ended.
+        world.with(0, |alice, now| alice.end(held, now));
+        let bye = world.request(&Method::Bye);
+        world.answer(&bye, 200, None, PEER, &[], None);
+        nothing_is_left(&mut world);
+    }
+}
+
+#[test]
+fn far_end_that_is_changing_the_call_is_asked_again_once() {
+    for (first, second, back) in [(491, 202, false), (400, 202, false), (491, 491, true)] {
+        let mut world = World::alone();
+        let (held, invite, refer) = sent_to_a_number(&mut world);
+        world.answer(&refer, first, None, PEER, &[], None);
+        world.run_ms(900);
+        assert_eq!(world.sent("REFER"), 1);
+        world.run_ms(200);
+        let refer = world.request(&Method::Refer);
+        world.answer(&refer, second, None, PEER, &[], None);
+        assert_eq!(comes_back(&mut world, held), back, "{second}");
+        if back {
+            world.with(0, |alice, now| alice.reject(held, 486, now));
+        } else {
+            world.send(PEER, 0, news(&invite, 60, "200 OK"));
+        }
+        world.run_ms(50);
+        assert_eq!(world.sent("BYE"), 1, "{second}");
+        nothing_is_left(&mut world);
+    }
+}
+
+#[test]
+fn call_that_came_back_may_be_refused_missed_or_gone() {
+    for how in [
+        "rejected",
+        "missed",
+        "hung up there",
+        "not taken there",
+        "transferred again",
+    ] {
+        let mut world = World::alone();
+        let (held, invite, refer) = sent_to_a_number(&mut world);
+        world.answer(&refer, 603, None, PEER, &[], None);
+        assert!(comes_back(&mut world, held), "{how}");
+        match how {
+            "rejected" => world.with(0, |alice, now| alice.reject(held, 486, now)),
+            "missed" => world.run_ms(60_100),
+            "hung up there" => {
+                world.send(PEER, 0, ask(&invite, "p", PEER, "BYE", 90, ""));
+                world.response(200);
+            }
+            "not taken there" => {
+                let change = taken_back(&mut world, held);
+                world.answer(&change, 488, None, PEER, &[], None);
+            }
+            _ => {
+                let change = taken_back(&mut world, held);
+                world.accept(&change, None, PEER, &sdp("192.0.2.9", ""));
+                world.request(&Method::Ack);
+                world.events(0);
+                world
+                    .with(0, |alice, now| {
+                        alice.transfer_to(held, "sip:x@192.0.2.8", now)
+                    })
+                    .unwrap();
+                let refer = world.request(&Method::Refer);
+                world.answer(&refer, 202, None, PEER, &[], None);
+                world.send(PEER, 0, news(&invite, 95, "200 OK"));
+            }
+        }
+        world.run_ms(100);
+        assert_eq!(ends(&world.events(0)).len(), 1, "{how}");
+        assert_eq!(
+            world.sent("BYE"),
+            usize::from(how != "hung up there"),
+            "{how}"
+        );
+        nothing_is_left(&mut world);
+    }
+}
+
+#[test]
+fn call_whose_far_end_is_gone_or_went_on_does_not_come_back() {
+    for (code, news_of) in [(481, None), (202, Some("200 OK")), (202, None)] {
+        let mut world = World::alone();
+        let (held, invite, refer) = sent_to_a_number(&mut world);
+        world.answer(&refer, code, None, PEER, &[], None);
+        if let Some(status) = news_of {
+            world.send(PEER, 0, news(&invite, 60, status));
+        }
+        assert!(!comes_back(&mut world, held), "{code} {news_of:?}");
+        world.run_ms(40_000);
+        assert!(!comes_back(&mut world, held), "{code} {news_of:?}");
+        nothing_is_left(&mut world);
+    }
 }

@@ -29,7 +29,7 @@ impl Desk {
     }
 
     /// Lifts, presses a code, hears that it was taken, puts down.
-    fn sets(&mut self, keys: &str) -> &mut Self {
+    pub(super) fn sets(&mut self, keys: &str) -> &mut Self {
         self.lifts().presses(keys);
         assert_eq!(
             self.tone,

@@ -147,6 +147,16 @@ fn walk(desk: &mut Desk, ledger: &mut Ledger, steps: &[Step], seen: &mut BTreeSe
                     from: "somebody".to_owned(),
                 }
             }
+            Step::Returned => {
+                let call = desk.phone.new_call();
+                assert!(ledger.ever.insert(call));
+                ledger.ringing.insert(call);
+                Input::Returned {
+                    call,
+                    from: "somebody".to_owned(),
+                    account: None,
+                }
+            }
             Step::Update { age, what } => {
                 let known: Vec<CallId> =
                     ledger.open.iter().chain(&ledger.ringing).copied().collect();

@@ -284,3 +284,61 @@ fn only_a_consultation_is_transferred() {
     assert!(desk.puts_down().said(&Output::End(call)));
     desk.rests();
 }
+
+impl Desk {
+    /// A call that could not be transferred comes back.
+    fn gets_back(&mut self) -> CallId {
+        let (call, from) = (self.phone.new_call(), "anna".to_owned());
+        let account = None;
+        self.does(Input::Returned {
+            call,
+            from,
+            account,
+        });
+        call
+    }
+}
+
+#[test]
+fn call_comes_back_to_the_hand_or_rings() {
+    // No setting for callers keeps it out, nor sends it elsewhere.
+    for undisturbed in [false, true] {
+        let mut desk = Desk::ready("");
+        if undisturbed {
+            desk.sets("*78");
+        }
+        let call = desk.gets_back();
+        assert_eq!(desk.state(), State::Ringing);
+        desk.lifts();
+        assert!(desk.said(&Output::Answer(call)));
+        assert_eq!(desk.connected, [call]);
+        desk.does(Input::HangUp);
+        desk.rests();
+        // The handset is lifted and has nothing: it is there at once, whatever was keyed.
+        for keys in ["", "1"] {
+            desk.lifts();
+            desk.presses(keys);
+            let call = desk.gets_back();
+            assert!(desk.said(&Output::Answer(call)), "{keys}");
+            assert_eq!(
+                (desk.state(), &desk.connected[..]),
+                (State::Talking, &[call][..])
+            );
+            assert_eq!(desk.tone, None);
+            desk.does(Input::HangUp);
+            desk.rests();
+        }
+    }
+    // In a call it waits; where it may not, its far end learns that.
+    let (mut desk, first) = Desk::talking("");
+    let call = desk.gets_back();
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[first][..])
+    );
+    desk.does(Input::Flash).waits_ms(1500);
+    assert!(desk.said(&Output::Answer(call)));
+    let (mut desk, _) = Desk::talking("[call]\nwaiting = false\n");
+    let call = desk.gets_back();
+    assert!(desk.said(&Output::Reject(call, 486)));
+}

@@ -10,6 +10,11 @@ use crate::env::Env;
 use crate::event_body::{DialogInfo, DialogTable, MessageSummary, RegInfo, TableStep};
 use crate::events::Package;
 use crate::message::Request;
+use crate::session_body::body_of;
+use crate::timer::earliest;
+
+/// How often a notifier is asked to say all again at most.
+const PACE: Duration = Duration::from_secs(60);
 
 /// What one notifier said last.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub(super) struct Leg {
     pub(super) refresh_at: Option<Instant>,
     /// A refresh is under way.
     pub(super) asked: bool,
+    /// When it was asked last to say all again, as something was lost.
+    pub(super) asked_for_all: Option<Instant>,
     pub(super) content: Content,
 }
 
@@ -47,25 +54,24 @@ impl Content {
         if request.body.is_empty() {
             return Ok(Read::Nothing);
         }
-        let kind = request.headers.content_type().ok().flatten();
-        if kind.is_none_or(|kind| kind.name != package.content_type()) {
+        let Some(body) = body_of(package.content_type(), request) else {
             return Err(Reply::refusal(415).with("Accept", package.content_type()));
-        }
+        };
         let malformed = || Reply::refusal(400).with_reason("Malformed Body");
         match self {
             Self::Messages(summary) => {
-                let read = MessageSummary::parse(&request.body).ok_or_else(malformed)?;
+                let read = MessageSummary::parse(&body).ok_or_else(malformed)?;
                 *summary = Some(read);
                 Ok(Read::Nothing)
             }
             Self::Dialogs(table) => {
-                let info = DialogInfo::parse(&request.body).map_err(|_| malformed())?;
+                let info = DialogInfo::parse(&body).map_err(|_| malformed())?;
                 Ok(match table.apply(info) {
                     TableStep::Applied | TableStep::Stale => Read::Nothing,
                     TableStep::Gap => Read::Gap,
                 })
             }
-            Self::Registration => RegInfo::parse(&request.body)
+            Self::Registration => RegInfo::parse(&body)
                 .map(Read::Registration)
                 .map_err(|_| malformed()),
         }
@@ -73,12 +79,26 @@ impl Content {
 }
 
 impl Leg {
+    /// Something it said was lost: it is asked for all of it, once a minute at most, as one that
+    /// counts wrongly would be asked for ever.
+    pub(super) fn ask_for_all(&mut self, now: Instant) {
+        let at = match self.asked_for_all {
+            Some(before) if before > now => return,
+            Some(before) => now.max(before + PACE),
+            None => now,
+        };
+        self.asked_for_all = Some(at);
+        self.refresh_at = earliest([self.refresh_at, Some(at)]);
+    }
+
     /// It holds for so many seconds from now on.
     pub(super) fn extend(&mut self, lifetime_s: u32, env: &mut Env, now: Instant) {
         let lifetime = Duration::from_secs(u64::from(lifetime_s.min(MAX_EXPIRES_S)));
         self.until = now + lifetime;
         if !self.asked {
-            self.refresh_at = Some(now + refresh_after(lifetime, &mut env.tokens));
+            // What is due sooner stays due: something may have been lost meanwhile.
+            let at = now + refresh_after(lifetime, &mut env.tokens);
+            self.refresh_at = earliest([self.refresh_at, Some(at)]);
         }
     }
 }

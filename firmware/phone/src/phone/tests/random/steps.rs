@@ -43,6 +43,8 @@ pub(super) enum Step {
     Replacing {
         age: u32,
     },
+    /// A call that could not be transferred comes back.
+    Returned,
     /// An id that may never have been, or that is long gone.
     Unknown {
         id: u32,
@@ -143,6 +145,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(alert, auto_answer, from)| Step::Incoming { alert, auto_answer, from }),
         8 => (0u32..3, updates()).prop_map(|(age, what)| Step::Update { age, what }),
         1 => (0u32..3).prop_map(|age| Step::Replacing { age }),
+        1 => Just(Step::Returned),
         1 => (any::<u32>(), updates()).prop_map(|(id, what)| Step::Unknown { id, what }),
         4 => prop::sample::select(CODES.to_vec()).prop_map(Step::Code),
         2 => prop::sample::select(config::codes::CODES.iter().map(|entry| entry.code)
