@@ -518,8 +518,7 @@ impl Driver {
         tracing::info!("shutting down");
         self.shutdown_by = Some(now + SHUTDOWN);
         self.housekeeping.forgive_trial();
-        self.network.leave_mqtt();
-        self.network.leave_link();
+        self.network.leave();
         self.control.shut_down(now);
     }
 

@@ -47,7 +47,7 @@ impl Page {
         let mut out = format!(
             "# Budgets\n\nWritten by `make bench`; do not edit. {machine}\n\n\
              Every phone in a row was measured in the same run on the same machine, on the same \
-             virtual sound card (10 ms periods for Offhook, its own choice for others) and with \
+             virtual sound card (5 ms periods for Offhook, its own choice for others) and with \
              the same packets over loopback. pjsua runs \
              through its Python binding on a null card, so it has no delay, and its times include \
              the interpreter.\n\n"

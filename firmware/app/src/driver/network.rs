@@ -402,11 +402,6 @@ impl Network {
         }
     }
 
-    /// The phone ends: the MQTT broker is informed.
-    pub(super) fn leave_mqtt(&mut self) {
-        self.mqtt = None;
-    }
-
     /// Sends a SIP message.
     pub(super) fn send(&mut self, message: sip::Transmit, control: &mut Control) {
         let (sip::Flow::Udp { remote }
@@ -505,9 +500,10 @@ impl Network {
         self.known.set(control.known_hosts());
     }
 
-    /// The phone is about to end: its name on the link is given up.
-    pub(super) fn leave_link(&mut self) {
+    /// The phone is about to end: its name on the link is given up, the MQTT broker informed.
+    pub(super) fn leave(&mut self) {
         self.mdns = None;
+        self.mqtt = None;
     }
 
     /// Whether the system's clock was set since the last call.
