@@ -11,11 +11,11 @@ struct Run {
     engine: CardFormat,
     ppm: f64,
     /// What is before is not looked at: the clock is not known yet.
-    settled_s: f64,
+    steady_after_s: f64,
 }
 
 struct Outcome {
-    /// What the engine heard and what the card played, once it is settled.
+    /// What the engine heard and what the card played, once it is steady.
     heard: Vec<i16>,
     played: Vec<i16>,
     /// Least and most fill of each in ms, then.
@@ -43,10 +43,10 @@ impl Run {
         // The card's rate by the engine's time.
         let card_hz = f64::from(self.card.rate_hz) * (1.0 + self.ppm * 1e-6);
         let (mut captured, mut spoken, mut card_periods) = (0u64, 0u64, 0u64);
-        let mut settled_dry = 0;
+        let mut early_dry = 0;
         for period in 1..=(seconds * 1000.0 / engine_ms) as u64 {
             let now_ms = period as f64 * engine_ms;
-            let settled = now_ms > self.settled_s * 1000.0;
+            let steady = now_ms > self.steady_after_s * 1000.0;
             // As the audio thread: the engine's period, then what the card has ready.
             let mut out = vec![0; self.engine.period_frames];
             capture.pull(&mut out);
@@ -64,13 +64,13 @@ impl Run {
                 capture.push(&sound);
                 let mut to_card = vec![0; self.card.period_frames];
                 playback.pull(&mut to_card);
-                if settled {
+                if steady {
                     outcome.played.extend(to_card);
                 }
             }
             capture.observe(1);
             playback.observe(1);
-            if settled {
+            if steady {
                 outcome.heard.extend(out);
                 for (fills, elastic) in outcome
                     .fills
@@ -81,10 +81,10 @@ impl Run {
                     *fills = (fills.0.min(fill), fills.1.max(fill));
                 }
             } else {
-                settled_dry = capture.dry() + playback.dry();
+                early_dry = capture.dry() + playback.dry();
             }
         }
-        outcome.dry = capture.dry() + playback.dry() - settled_dry;
+        outcome.dry = capture.dry() + playback.dry() - early_dry;
         outcome.ppm = [capture.drift_ppm(), playback.drift_ppm()];
         outcome
     }
@@ -141,7 +141,7 @@ fn cards_of_every_rate_and_period_stay_in_tune() {
             card,
             engine: ENGINE,
             ppm,
-            settled_s: 40.0,
+            steady_after_s: 40.0,
         };
         let got = run.for_seconds(50.0);
         let (heard, played) = (
@@ -167,7 +167,7 @@ fn the_delay_is_flat_over_hours_of_drift() {
                 period_frames: 40,
             },
             ppm,
-            settled_s: 300.0,
+            steady_after_s: 300.0,
         };
         let got = run.for_seconds(3600.0);
         for (fill, sign) in got.fills.iter().zip([1.0, -1.0]) {

@@ -44,7 +44,7 @@ impl FaultReport {
         over
     }
 
-    /// What is to be said; `None`: nothing is wrong, as far as one can tell yet.
+    /// What is to be said; `None`: nothing is wrong, as far as is known yet.
     pub(crate) fn said(&self) -> Option<&LinkFault> {
         self.fault.as_ref().filter(|_| self.waits_since.is_none())
     }
