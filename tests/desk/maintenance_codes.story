@@ -26,3 +26,13 @@ l lifts
 l presses *59#
 l hears confirmation
 l does history-to-card
+# A server that sets the phone up; half an address is none.
+l hangs up
+l lifts
+l presses **73887*192*168*1*5#
+l hears confirmation
+l is set up by https://192.168.1.5/
+l hangs up
+l lifts
+l presses **73887*192*168#
+l hears congestion

@@ -77,6 +77,8 @@ fn tables_in_the_sound_card_page_are_valid() {
         .split("```toml\n")
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
+        // Others are of offhook.toml; the tests of the pages load them.
+        .filter(|table| table.starts_with("name = "))
         .collect();
     assert!(tables.len() >= 2);
     for table in tables {

@@ -165,6 +165,10 @@ impl Story {
                 let done = std::mem::take(&mut self.world[id(phone)].maintained);
                 assert_eq!(done, [wanted], "{line}");
             }
+            [phone, "is", "set", "up", "by", url] => {
+                let asked = std::mem::take(&mut self.world[id(phone)].set_up_servers);
+                assert_eq!(asked, [url], "{line}");
+            }
             [phone, "is", "heard", "by", other, ref rest @ ..] => {
                 // Voices that are mixed hide each other a little.
                 let least = match rest {

@@ -35,7 +35,19 @@ const fn claim(
 
 const POWER_UP: &str = "firmware/app/src/appliance/power_up.rs";
 
-const CLAIMS: [Claim; 22] = [
+const CLAIMS: [Claim; 24] = [
+    claim(
+        "automation.md",
+        "the bell rings for 5 s,",
+        "firmware/phone/src/phone/order.rs",
+        "const RING: Duration = Duration::from_secs(5);",
+    ),
+    claim(
+        "automation.md",
+        "the bell rings for up to 30 s,",
+        "firmware/phone/src/phone/order.rs",
+        "const RING_TO_DIAL: Duration = Duration::from_secs(30);",
+    ),
     claim(
         "codes.md",
         "Within a second and a half a digit says more",

@@ -188,6 +188,24 @@ fn every_drawing_is_shown() {
     }
 }
 
+/// Tables of a board's profile begin with its name; they are read by the board's own tests.
+#[test]
+fn every_setting_of_the_page_on_sound_cards_loads() {
+    let page = repository().join("docs/hardware/sound-cards.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let blocks = blocks(&text, "toml");
+    let own = blocks.iter().filter(|block| !block.starts_with("name = "));
+    let loaded = own.map(|block| config::load(block, "offhook.toml"));
+    let loaded: Vec<_> = loaded
+        .map(|config| config.unwrap_or_else(|errors| panic!("{errors}")))
+        .collect();
+    assert!(
+        loaded
+            .iter()
+            .any(|config| config.audio.speaker_card.is_some())
+    );
+}
+
 #[test]
 fn every_setting_in_the_guide_loads() {
     let dir = testkit::process::TestDir::new("guide-settings");
