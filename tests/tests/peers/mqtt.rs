@@ -2,6 +2,7 @@
 //! others are not, a broker that is killed is found again, and what is wrong is said in one
 //! sentence.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -43,12 +44,12 @@ impl Broker {
             passwords.display()
         );
         if let Some(issued) = certificate {
-            config += &format!(
-                "listener {} 127.0.0.1\ncertfile {}\nkeyfile {}\n",
-                port + 1,
-                issued.chain.display(),
-                issued.key.display()
-            );
+            let (port, chain, key) = (port + 1, issued.chain.display(), issued.key.display());
+            writeln!(
+                config,
+                "listener {port} 127.0.0.1\ncertfile {chain}\nkeyfile {key}"
+            )
+            .unwrap();
         }
         std::fs::write(dir.join("mosquitto.conf"), config).unwrap();
         let process = Self::spawn(&dir);

@@ -31,6 +31,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::dns::is_link_local;
 use super::dns::question::{Kind, Question, Record};
 use super::mdns;
 pub(crate) use trust::{AuthorityError, FirstUse, Trust};
@@ -297,7 +298,7 @@ fn refusal(error: &io::Error) -> Option<String> {
 /// holds nothing else.
 async fn addresses_of(host: &str) -> io::Result<Vec<IpAddr>> {
     let question = Question::new(host, Kind::A);
-    if question.name.ends_with(".local") {
+    if is_link_local(&question.name) {
         // A name of this link (RFC 6762): what the machine resolves names by may not know them.
         let answer = mdns::ask(question).await.map_err(io::Error::other)?;
         let addresses = answer

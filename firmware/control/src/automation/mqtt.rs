@@ -161,8 +161,8 @@ impl Mqtt {
     }
 
     /// The connection is gone. Returns whether that is news.
-    pub(crate) fn on_disconnected(&mut self, why: String) -> bool {
-        let why = displayable(&why);
+    pub(crate) fn on_disconnected(&mut self, why: &str) -> bool {
+        let why = displayable(why);
         let news = self.connected || self.error.as_ref() != Some(&why);
         self.connected = false;
         self.error = Some(why);

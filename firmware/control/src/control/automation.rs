@@ -96,7 +96,7 @@ impl Control {
                 self.outbox.note(&Note::MqttConnected { broker });
             }
             MqttEvent::Disconnected(why) => {
-                if mqtt.on_disconnected(why.clone()) {
+                if mqtt.on_disconnected(&why) {
                     self.outbox.note(&Note::MqttLost { why });
                 }
             }

@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use super::Phone;
-use crate::note::{BarredNumber, RingOrderError};
+use crate::note::RingOrderError;
 use crate::output::CallOptions;
 use crate::state::State;
 
@@ -43,8 +43,9 @@ impl Phone {
             if digits.is_empty() || !keyed || number.len() > MOST_DIGITS {
                 return Err(RingOrderError::NoNumber);
             }
-            if self.plan.is_emergency(number) {
-                return Err(BarredNumber::Emergency(number.to_owned()).into());
+            // An emergency number is one with a digit for an outside line before it, too.
+            if let Some(why) = self.plan.bars_request(number) {
+                return Err(why.into());
             }
             // A code may be of digits only.
             if self.plan.whole_code(number).is_some() {

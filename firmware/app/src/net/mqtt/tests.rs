@@ -315,7 +315,7 @@ async fn no_bytes_of_a_broker_do_harm() {
     };
     for _ in 0..600 {
         let mut bytes = right.clone();
-        for _ in 0..1 + draw(4) {
+        for _ in 0..=draw(4) {
             if bytes.is_empty() {
                 break;
             }

@@ -53,8 +53,8 @@ fn a_connection_gets_discovery_then_states_then_online() {
         "each change once"
     );
     // What changed meanwhile is not lost: all of it is sent to a new connection.
-    assert!(mqtt.on_disconnected("gone".to_owned()));
-    assert!(!mqtt.on_disconnected("gone".to_owned()), "said once");
+    assert!(mqtt.on_disconnected("gone"));
+    assert!(!mqtt.on_disconnected("gone"), "said once");
     assert_eq!(mqtt.status().error.as_deref(), Some("gone"));
     assert_eq!(mqtt.on_connected(), discovery);
     assert_eq!(mqtt.observe(REST, &[], FarEnd::default()), states);
