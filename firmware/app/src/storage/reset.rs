@@ -112,11 +112,11 @@ mod tests {
 
     #[test]
     fn files_that_come_and_go_meanwhile_do_not_stop_it() {
-        use std::sync::atomic::{AtomicBool, Ordering};
+        use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
         let folder = std::env::temp_dir().join(format!("offhook-busy-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("crash")).unwrap();
-        let done = AtomicBool::new(false);
+        let (done, written) = (AtomicBool::new(false), AtomicU64::new(0));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 // As a file is replaced, and as crash logs are copied. Wall clock: the other thread
@@ -131,16 +131,18 @@ mod tests {
                             let _ = fs::rename(&new, &file);
                         }
                     }
-                    std::thread::sleep(std::time::Duration::from_millis(10 + number % 20));
+                    written.store(number, Ordering::Relaxed);
+                    std::thread::sleep(std::time::Duration::from_millis(1 + number % 4));
                 }
             });
-            for round in 0..60 {
+            while written.load(Ordering::Relaxed) < 300 {
                 let _ = fs::create_dir_all(folder.join("crash"));
                 let result = factory_reset(&folder, None);
                 if result.is_err() {
                     done.store(true, Ordering::Relaxed);
                 }
-                result.unwrap_or_else(|error| panic!("round {round}: {error}"));
+                let at = written.load(Ordering::Relaxed);
+                result.unwrap_or_else(|error| panic!("after {at} files: {error}"));
             }
             done.store(true, Ordering::Relaxed);
         });
