@@ -36,14 +36,18 @@ done
 for option in MD BLK_DEV_DM BLK_DEV_LOOP DM_VERITY SQUASHFS CRYPTO_SHA256 SQUASHFS_ZLIB; do
   grep -qx "CONFIG_$option=y" "$root/buildroot/board/offhook/linux.fragment" || wrong "no board's kernel could open an update: CONFIG_$option=y is not in linux.fragment"
 done
-# A board with a radio has all that the phone's wpa_supplicant.conf and the script `network` ask
-# for; without the control socket the whole file is refused.
+# Where wpa_supplicant is, it has what the phone's files for it ask for, or it refuses them whole:
+# IEEE 802.1X on the cable everywhere, and on a board with a radio what joins a wireless network.
 radios=0
 for config in "$root"/buildroot/configs/*_defconfig; do
   grep -q '^BR2_PACKAGE_WPA_SUPPLICANT=y' "$config" || continue
-  radios=$((radios + 1))
-  for option in WPA_SUPPLICANT_NL80211 WPA_SUPPLICANT_WPA3 WPA_SUPPLICANT_CTRL_IFACE WPA_SUPPLICANT_CLI IW; do
-    grep -q "^BR2_PACKAGE_$option=y" "$config" || wrong "$(basename "$config") has a radio without BR2_PACKAGE_$option"
+  options="WPA_SUPPLICANT_WIRED WPA_SUPPLICANT_CTRL_IFACE WPA_SUPPLICANT_CLI"
+  if grep -q '^BR2_PACKAGE_[A-Z0-9_]*_WIFI=y' "$config"; then
+    radios=$((radios + 1))
+    options="$options WPA_SUPPLICANT_NL80211 WPA_SUPPLICANT_WPA3 IW"
+  fi
+  for option in $options; do
+    grep -q "^BR2_PACKAGE_$option=y" "$config" || wrong "$(basename "$config"): wpa_supplicant without BR2_PACKAGE_$option"
   done
 done
 [ $radios -ge 3 ] || wrong "only $radios boards with a radio"
