@@ -8,7 +8,7 @@
 //!
 //! A process of its own with root's rights (`offhook lldp`), beside the phone, which may open no
 //! packet socket. Only network connectivity devices are believed; who can speak to the phone's port
-//! without a switch between can name any VLAN, as he could answer its DHCP.
+//! without a switch between can name any VLAN, as they could answer its DHCP.
 
 mod frame;
 mod link;

@@ -231,11 +231,9 @@ fn a_new_address_is_registered_and_the_old_one_is_not_kept() {
     phone.assert_usable();
 }
 
-#[test]
-fn the_phone_roams_from_one_network_to_another() {
-    let Some((desk, lan)) = two("the_phone_roams_from_one_network_to_another") else {
-        return;
-    };
+/// A desk with a cable and Wi-Fi, both up, and a registrar that both lead to.
+fn two_ways(test: &str) -> Option<(Namespace, Namespace, Registrar)> {
+    let (desk, lan) = two(test)?;
     desk.cable("eth0", &lan, "lan0");
     desk.cable("wlan0", &lan, "air0");
     desk.ip("addr add 10.1.0.20/24 dev eth0");
@@ -246,6 +244,15 @@ fn the_phone_roams_from_one_network_to_another() {
     desk.ip("route add default via 10.1.0.1 metric 10");
     desk.ip("route add default via 10.2.0.1 metric 20");
     let registrar = Registrar::start(&lan, "10.9.0.1:5060");
+    Some((desk, lan, registrar))
+}
+
+#[test]
+fn the_phone_roams_from_one_network_to_another() {
+    let Some((desk, _lan, registrar)) = two_ways("the_phone_roams_from_one_network_to_another")
+    else {
+        return;
+    };
     let dir = TestDir::new("roaming");
     let phone = phone(&dir, "desk", &desk, account("10.9.0.1"));
     registered(&phone);

@@ -39,6 +39,17 @@ pub struct SocketPair {
 }
 
 impl SocketPair {
+    fn new(stream: StreamId, rtp: UdpSocket, rtcp: UdpSocket) -> io::Result<Self> {
+        let local = (rtp.local_addr()?, rtcp.local_addr()?);
+        Ok(Self {
+            stream,
+            rtp,
+            rtcp,
+            v6: local.0.is_ipv6(),
+            local,
+        })
+    }
+
     /// Sends one packet.
     pub(crate) fn send(&self, kind: PacketKind, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
         self.socket(kind)
@@ -65,14 +76,7 @@ impl SocketPair {
 pub fn bind_pair(stream: StreamId, address: IpAddr, port: u16, dscp: u8) -> io::Result<SocketPair> {
     let rtp = bind(SocketAddr::new(address, port), dscp)?;
     let rtcp = bind(SocketAddr::new(address, port + 1), dscp)?;
-    let local = (rtp.local_addr()?, rtcp.local_addr()?);
-    Ok(SocketPair {
-        stream,
-        rtp,
-        rtcp,
-        v6: local.0.is_ipv6(),
-        local,
-    })
+    SocketPair::new(stream, rtp, rtcp)
 }
 
 /// A pair of a socket that only receives; nothing comes to its RTCP side, and nothing leaves by it.
@@ -80,14 +84,7 @@ pub fn receiving_pair(stream: StreamId, rtp: UdpSocket) -> io::Result<SocketPair
     setsockopt(&rtp, sockopt::ReceiveTimestampns, &true)?;
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let rtcp = super::address::udp(loopback)?;
-    let local = (rtp.local_addr()?, rtcp.local_addr()?);
-    Ok(SocketPair {
-        stream,
-        rtp,
-        rtcp,
-        v6: local.0.is_ipv6(),
-        local,
-    })
+    SocketPair::new(stream, rtp, rtcp)
 }
 
 fn bind(address: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {

@@ -5,22 +5,6 @@
 
 use super::*;
 
-/// A desk with a cable and Wi-Fi, both up, and a registrar that both lead to.
-fn two_ways(test: &str) -> Option<(Namespace, Namespace, Registrar)> {
-    let (desk, lan) = two(test)?;
-    desk.cable("eth0", &lan, "lan0");
-    desk.cable("wlan0", &lan, "air0");
-    desk.ip("addr add 10.1.0.20/24 dev eth0");
-    desk.ip("addr add 10.2.0.20/24 dev wlan0");
-    lan.ip("addr add 10.1.0.1/24 dev lan0");
-    lan.ip("addr add 10.2.0.1/24 dev air0");
-    lan.ip("addr add 10.9.0.1/32 dev lo");
-    desk.ip("route add default via 10.1.0.1 metric 10");
-    desk.ip("route add default via 10.2.0.1 metric 20");
-    let registrar = Registrar::start(&lan, "10.9.0.1:5060");
-    Some((desk, lan, registrar))
-}
-
 #[test]
 fn default_routes_whose_metric_changes_are_followed() {
     let test = "default_routes_whose_metric_changes_are_followed";
