@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use media::codec::{Decoder, Encoder, EncoderOptions, MAX_PAYLOAD, MAX_SAMPLES};
 use media::tone::ToneGenerator;
-use media::{Codec, PacketKind, dtmf, level, resample, rtcp, rtp};
+use media::{
+    CaptureAsrc, CardFormat, Codec, PacketKind, PlaybackAsrc, dtmf, level, resample, rtcp, rtp,
+};
 use testkit::heap::{self, untouched};
 use types::Key;
 
@@ -230,6 +232,41 @@ fn rate_conversion() {
                 let want = to as usize / 200 - n as usize % 2;
                 let needed = pull.needed(want);
                 pull.process(&input[..needed], &mut out[..want]);
+            }
+        });
+    }
+}
+
+/// A further card's sound, both ways, through a stall and a stop.
+#[test]
+fn cards_with_clocks_of_their_own() {
+    let format = |rate_hz, period_frames| CardFormat {
+        rate_hz,
+        period_frames,
+    };
+    for (card, engine) in [
+        (format(44_100, 441), format(48_000, 240)),
+        (format(48_000, 240), format(16_000, 160)),
+        (format(8_000, 160), format(48_000, 480)),
+    ] {
+        let mut capture = CaptureAsrc::new(card, engine).unwrap();
+        let mut playback = PlaybackAsrc::new(card, engine).unwrap();
+        let mut of_card = vec![1000; card.period_frames];
+        let mut of_engine = vec![1000; engine.period_frames];
+        untouched("cards with clocks of their own", || {
+            for n in 0..3_000 {
+                if n % 100 != 0 {
+                    capture.push(&of_card);
+                }
+                capture.pull(&mut of_engine);
+                playback.push(&of_engine);
+                playback.pull(&mut of_card);
+                capture.observe(1);
+                playback.observe(1);
+                if n % 700 == 0 {
+                    capture.reset();
+                    playback.reset();
+                }
             }
         });
     }
