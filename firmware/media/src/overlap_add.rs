@@ -53,7 +53,7 @@ impl OverlapAdd {
         for (sample, window) in self.time.iter_mut().zip(&self.window) {
             *sample *= window;
         }
-        self.transform.forward(&mut self.time, &mut self.spectrum);
+        self.transform.forward(&self.time, &mut self.spectrum);
     }
 
     /// Gives the block before the last one analysed, as the spectra were left: each sample and its

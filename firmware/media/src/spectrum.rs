@@ -1,9 +1,17 @@
-//! Spectra of real sound, by `realfft`: planned once, nothing allocates after that.
+//! Spectra of real sound: transforms of `rustfft`, chosen here for the few lengths that occur. Its
+//! planner would bring code for every length there is, half a megabyte of it, into the binary and
+//! the memory of a phone that uses three. Nothing allocates after [`Transform::new`].
+//!
+//! A real signal of `length` samples is transformed as one of half as many complex samples, whose
+//! real parts are the even samples and whose imaginary parts are the odd ones.
 
+use std::f64::consts::TAU;
 use std::sync::Arc;
 
-use realfft::num_complex::Complex;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use rustfft::algorithm::butterflies::{Butterfly3, Butterfly5};
+use rustfft::algorithm::{Dft, MixedRadix, Radix4};
+use rustfft::num_complex::Complex;
+use rustfft::{Fft, FftDirection};
 
 /// A bin of a spectrum.
 pub(crate) type Bin = Complex<f32>;
@@ -12,45 +20,137 @@ pub(crate) const ZERO: Bin = Bin::new(0.0, 0.0);
 
 /// Forward and inverse transform of one size with all they need.
 pub(crate) struct Transform {
-    forward: Arc<dyn RealToComplex<f32>>,
-    inverse: Arc<dyn ComplexToReal<f32>>,
+    forward: Arc<dyn Fft<f32>>,
+    inverse: Arc<dyn Fft<f32>>,
+    /// e^(-2πik/length) for the first half of the bins.
+    turns: Box<[Bin]>,
     scratch: Box<[Bin]>,
     scale: f32,
 }
 
 impl Transform {
-    /// Of `length` samples, an even number.
+    /// Of `length` samples, an even number: `length / 2 + 1` bins.
     pub(crate) fn new(length: usize) -> Self {
-        let mut planner = RealFftPlanner::new();
-        let forward = planner.plan_fft_forward(length);
-        let inverse = planner.plan_fft_inverse(length);
-        let scratch = forward.get_scratch_len().max(inverse.get_scratch_len());
+        let half = length / 2;
+        let forward = complex(half, FftDirection::Forward);
+        let inverse = complex(half, FftDirection::Inverse);
+        let scratch = forward
+            .get_inplace_scratch_len()
+            .max(inverse.get_inplace_scratch_len());
+        let turn = |k: usize| {
+            let (sin, cos) = (TAU * k as f64 / length as f64).sin_cos();
+            Bin::new(cos as f32, -sin as f32)
+        };
         Self {
             forward,
             inverse,
+            turns: (0..=half / 2).map(turn).collect(),
             scratch: vec![ZERO; scratch].into(),
             scale: 1.0 / length as f32,
         }
     }
 
-    /// `time` is used up. The lengths are those of `new`: no other error is possible.
-    pub(crate) fn forward(&mut self, time: &mut [f32], spectrum: &mut [Bin]) {
-        let _ = self
-            .forward
-            .process_with_scratch(time, spectrum, &mut self.scratch);
+    /// From `length` samples to `length / 2 + 1` bins.
+    pub(crate) fn forward(&mut self, time: &[f32], spectrum: &mut [Bin]) {
+        let half = time.len() / 2;
+        for (bin, pair) in spectrum.iter_mut().zip(time.chunks_exact(2)) {
+            *bin = Bin::new(pair[0], pair[1]);
+        }
+        self.forward
+            .process_with_scratch(&mut spectrum[..half], &mut self.scratch);
+        spectrum[half] = spectrum[0];
+        for (k, turn) in self.turns.iter().enumerate() {
+            let (near, far) = (spectrum[k], spectrum[half - k].conj());
+            let even = (near + far) * 0.5;
+            let odd = (near - far) * 0.5 * turn;
+            // -i times the odd samples' part.
+            let odd = Bin::new(odd.im, -odd.re);
+            spectrum[k] = even + odd;
+            spectrum[half - k] = (even - odd).conj();
+        }
     }
 
     /// The inverse, scaled; `spectrum` is used up.
     pub(crate) fn inverse(&mut self, spectrum: &mut [Bin], time: &mut [f32]) {
+        let half = time.len() / 2;
         // What rounding has left where a real signal has nothing.
-        if let [first, .., last] = spectrum {
-            (first.im, last.im) = (0.0, 0.0);
+        (spectrum[0].im, spectrum[half].im) = (0.0, 0.0);
+        for (k, turn) in self.turns.iter().enumerate() {
+            let (near, far) = (spectrum[k], spectrum[half - k].conj());
+            let even = near + far;
+            let odd = (near - far) * turn.conj();
+            let odd = Bin::new(-odd.im, odd.re);
+            spectrum[k] = even + odd;
+            spectrum[half - k] = (even - odd).conj();
         }
-        let _ = self
-            .inverse
-            .process_with_scratch(spectrum, time, &mut self.scratch);
-        for sample in time {
-            *sample *= self.scale;
+        self.inverse
+            .process_with_scratch(&mut spectrum[..half], &mut self.scratch);
+        for (bin, pair) in spectrum.iter().zip(time.chunks_exact_mut(2)) {
+            (pair[0], pair[1]) = (bin.re * self.scale, bin.im * self.scale);
+        }
+    }
+}
+
+/// A transform of complex samples: of the power of two in their number and of what is left of it,
+/// 3 or 5 for whole periods of 1 to 10 ms at 8 and 16 kHz.
+fn complex(length: usize, direction: FftDirection) -> Arc<dyn Fft<f32>> {
+    let two = 1 << length.trailing_zeros();
+    let powers: Arc<dyn Fft<f32>> = Arc::new(Radix4::new(two, direction));
+    let rest: Arc<dyn Fft<f32>> = match length / two {
+        1 => return powers,
+        3 => Arc::new(Butterfly3::new(direction)),
+        5 => Arc::new(Butterfly5::new(direction)),
+        odd => Arc::new(Dft::new(odd, direction)),
+    };
+    Arc::new(MixedRadix::new(powers, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lengths of all kinds: a power of two, and three, five and seven times one.
+    const LENGTHS: [usize; 6] = [2, 64, 96, 160, 224, 640];
+
+    fn noise(length: usize) -> Vec<f32> {
+        let mut random = testkit::rng::Rng::new(7);
+        (0..length).map(|_| random.symmetric() as f32).collect()
+    }
+
+    #[test]
+    fn the_forward_transform_is_the_sum_its_definition_names() {
+        for length in LENGTHS {
+            let time = noise(length);
+            let mut spectrum = vec![ZERO; length / 2 + 1];
+            Transform::new(length).forward(&time, &mut spectrum);
+            for (k, bin) in spectrum.iter().enumerate() {
+                let (mut re, mut im) = (0.0, 0.0);
+                for (n, sample) in time.iter().enumerate() {
+                    let (sin, cos) = (TAU * (k * n % length) as f64 / length as f64).sin_cos();
+                    re += f64::from(*sample) * cos;
+                    im -= f64::from(*sample) * sin;
+                }
+                let off = (re - f64::from(bin.re)).hypot(im - f64::from(bin.im));
+                assert!(off < 1e-4, "{length} samples, bin {k}: {off}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_inverse_gives_back_what_was_transformed() {
+        for length in LENGTHS {
+            let time = noise(length);
+            let mut transform = Transform::new(length);
+            let mut spectrum = vec![ZERO; length / 2 + 1];
+            transform.forward(&time, &mut spectrum);
+            let mut back = vec![0.0; length];
+            transform.inverse(&mut spectrum, &mut back);
+            for (back, time) in back.iter().zip(&time) {
+                assert!(
+                    (back - time).abs() < 1e-5,
+                    "{length} samples: {back}, {time}"
+                );
+            }
         }
     }
 }

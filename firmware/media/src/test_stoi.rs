@@ -51,7 +51,7 @@ pub(crate) fn stoi(clean: &[f32], heard: &[f32]) -> f32 {
         stoi_frames(&joined, FRAME, STEP, |frame| {
             let mut time = vec![0.0; 512];
             time[..FRAME].copy_from_slice(frame);
-            transform.forward(&mut time, &mut spectrum);
+            transform.forward(&time, &mut spectrum);
             std::array::from_fn(|band| {
                 let edge = |third: f32| {
                     let hz = 150.0 * 2f32.powf((band as f32 + third) / 3.0);

@@ -91,10 +91,10 @@ impl DelaySearch {
         }
         let [x, d] = &mut self.spectra;
         self.time.copy_from_slice(&self.reference);
-        self.transform.forward(&mut self.time, x);
+        self.transform.forward(&self.time, x);
         self.time[..HALF].fill(0.0);
         self.time[HALF..].copy_from_slice(&self.microphone);
-        self.transform.forward(&mut self.time, d);
+        self.transform.forward(&self.time, d);
         for ((cross, x), d) in self.cross.iter_mut().zip(x.iter()).zip(d.iter()) {
             let product = x.conj() * d;
             let white = product / (product.norm_sqr().sqrt() + 1e-3);

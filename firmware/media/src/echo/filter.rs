@@ -123,7 +123,7 @@ impl Filter {
         self.time.copy_from_slice(&self.reference);
         let first = self.newest * bins;
         let newest = &mut self.spectra[first..first + bins];
-        self.transform.forward(&mut self.time, newest);
+        self.transform.forward(&self.time, newest);
 
         self.echo.fill(ZERO);
         self.residual.fill(0.0);
@@ -147,7 +147,7 @@ impl Filter {
         }
         self.time[..hop].fill(0.0);
         self.time[hop..].copy_from_slice(microphone);
-        self.transform.forward(&mut self.time, &mut self.error);
+        self.transform.forward(&self.time, &mut self.error);
         if learns {
             self.adapt();
         }
@@ -181,7 +181,7 @@ impl Filter {
                 self.work.copy_from_slice(weights);
                 self.transform.inverse(&mut self.work, &mut self.time);
                 self.time[hop..].fill(0.0);
-                self.transform.forward(&mut self.time, weights);
+                self.transform.forward(&self.time, weights);
             }
         }
     }
