@@ -211,7 +211,7 @@ impl Driver {
         let trust = crate::net::fetch::Trust::load(authority.as_deref());
         network_side.start_mqtt(&config, &trust);
         if let Some(url) = config.dial.phone_book.clone() {
-            let trust = crate::net::fetch::Trust::load(authority.as_deref());
+            let trust = trust.clone();
             let allow_http = config.provision.allow_http;
             phone_book::start(url, allow_http, trust, own_events.clone());
         }

@@ -16,14 +16,14 @@ const MAX_BYTES: u64 = 64 * 1024;
 
 /// The requests under way.
 pub(super) struct ActionRequests {
-    trust: Arc<Trust>,
+    trust: Trust,
     permits: Arc<Semaphore>,
 }
 
 impl ActionRequests {
     pub(super) fn new(trust: Trust) -> Self {
         Self {
-            trust: Arc::new(trust),
+            trust,
             permits: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
@@ -34,7 +34,7 @@ impl ActionRequests {
             tracing::warn!("an action is left out: {AT_ONCE} others are not answered yet");
             return;
         };
-        let trust = Arc::clone(&self.trust);
+        let trust = self.trust.clone();
         tokio::spawn(async move {
             let request = FetchRequest {
                 url,

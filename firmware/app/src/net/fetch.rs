@@ -261,7 +261,7 @@ async fn get(
         .map_err(|_| connect("no answer".to_owned()))?
         .map_err(|error| connect(error.to_string()))?;
     if url.secure {
-        let config = trust.config()?;
+        let config = trust.config().await?;
         let name =
             ServerName::try_from(bare.to_owned()).map_err(|error| connect(error.to_string()))?;
         let tls = timeout(

@@ -32,7 +32,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use clock::Clock;
 use complaint::About;
-pub(crate) use files::AnchorSource;
+pub(crate) use files::{AnchorSource, system_certificates};
 use files::{FileError, Own, certificates};
 pub(crate) use verify::Anchors;
 use verify::{Clients, Servers, Wanted};

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::time::timeout;
 
 use super::error::Failure;
-use crate::net::fetch::{self, AuthorityError, Trust};
+use crate::net::fetch::{self, Trust};
 use crate::net::tls;
 
 /// How long a connection may take to open, and then the handshake of TLS.
@@ -28,8 +28,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 pub(super) enum Security {
     /// Not at all: the owner wants it so.
     Plain,
-    /// By TLS; an error: whom to trust is not known.
-    Tls(Result<Arc<rustls::ClientConfig>, AuthorityError>),
+    /// By TLS, the broker judged by its authority.
+    Tls(Trust),
+    /// By TLS, the broker known by its certificate.
+    Pinned(Arc<rustls::ClientConfig>),
     /// The TLS library refuses its settings.
     Broken(rustls::Error),
 }
@@ -45,11 +47,11 @@ impl Security {
         }
         match (mqtt.fingerprint, &mqtt.ca) {
             (Some(fingerprint), _) => match tls::pinned(fingerprint) {
-                Ok(config) => Self::Tls(Ok(Arc::new(config))),
+                Ok(config) => Self::Pinned(Arc::new(config)),
                 Err(error) => Self::Broken(error),
             },
-            (None, Some(ca)) => Self::Tls(Trust::load(Some(ca)).config()),
-            (None, None) => Self::Tls(trust.config()),
+            (None, Some(ca)) => Self::Tls(Trust::load(Some(ca))),
+            (None, None) => Self::Tls(trust.clone()),
         }
     }
 
@@ -57,7 +59,8 @@ impl Security {
     pub(super) async fn open(&self, host: &str, port: u16) -> Result<Link, Failure> {
         let tls = match self {
             Self::Plain => None,
-            Self::Tls(config) => Some(config.clone().map_err(Failure::Authority)?),
+            Self::Tls(trust) => Some(trust.config().await.map_err(Failure::Authority)?),
+            Self::Pinned(config) => Some(Arc::clone(config)),
             Self::Broken(error) => return Err(Failure::Tls(error.clone())),
         };
         let tcp = timeout(OPENING, fetch::open(host, port))

@@ -59,6 +59,9 @@ impl Clone for Own {
     }
 }
 
+/// All authorities in one file, as Debian and Buildroot have it.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Where the authorities to trust are.
 #[derive(Debug, Clone)]
 pub(crate) enum AnchorSource {
@@ -80,7 +83,7 @@ impl AnchorSource {
                 found
             }
             Self::System => {
-                let found = rustls_native_certs::load_native_certs();
+                let found = system_certificates();
                 for error in &found.errors {
                     tracing::warn!("certificates of this system: {error}");
                 }
@@ -96,6 +99,19 @@ impl AnchorSource {
         };
         Ok(Anchors { roots, provisioned })
     }
+}
+
+/// The authorities this system trusts. Where it has them in one file, the folder of some three
+/// hundred files and links beside it has the same ones.
+pub(crate) fn system_certificates() -> rustls_native_certs::CertificateResult {
+    let named_by_owner = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some());
+    let bundle = Path::new(BUNDLE);
+    if named_by_owner || !bundle.exists() {
+        return rustls_native_certs::load_native_certs();
+    }
+    rustls_native_certs::load_certs_from_paths(Some(bundle), None)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
