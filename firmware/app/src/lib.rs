@@ -28,6 +28,7 @@ mod provision;
 pub mod realtime;
 mod reboot;
 mod report;
+pub mod resident;
 mod run_dir;
 mod secrets;
 mod selftest;

@@ -8,7 +8,8 @@
 //! Memory is locked as it is touched (`realtime::lock_memory`): locking all of it at once would
 //! keep 4 MB of code in memory that no call ever runs. What is touched here stays; without this the
 //! first packet of the first call would wait for the SD card. It runs in a thread of its own at
-//! ordinary priority, so that it keeps neither dial tone nor sound waiting.
+//! ordinary priority, so that it keeps neither dial tone nor sound waiting. Once the start is over
+//! its code is given back ([`crate::resident`]), and the call is made again.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ const PERIODS: u32 = 80;
 /// Nothing arrives any more in the last ones.
 const UNANSWERED: u32 = 12;
 
+/// How long the start takes, on the slowest board and card.
+const START: Duration = Duration::from_secs(5);
+
 /// Every codec once, and between them both kinds of SRTP cipher.
 const PARTS: [(Codec, u8, SrtpSuite); 3] = [
     (Codec::Opus, 111, SrtpSuite::AeadAes128Gcm),
@@ -38,14 +42,21 @@ pub(super) fn start(engine: EngineConfig) {
         .name("offhook-warmup".into())
         .stack_size(256 * 1024)
         .spawn(move || {
-            for (codec, payload, suite) in PARTS {
-                if let Err(error) = call(engine, codec, payload, suite) {
-                    tracing::warn!("no warm-up of {codec:?}: {error}; the first call may stutter");
-                }
-            }
+            warm_up(engine);
+            std::thread::sleep(START);
+            crate::resident::release_code();
+            warm_up(engine);
         });
     if let Err(error) = begun {
         tracing::warn!("no warm-up: {error}; the first call may stutter");
+    }
+}
+
+fn warm_up(engine: EngineConfig) {
+    for (codec, payload, suite) in PARTS {
+        if let Err(error) = call(engine, codec, payload, suite) {
+            tracing::warn!("no warm-up of {codec:?}: {error}; the first call may stutter");
+        }
     }
 }
 
