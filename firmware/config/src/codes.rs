@@ -84,6 +84,77 @@ pub enum StarCode {
     SetUpServer,
 }
 
+/// What a star code sets, until another one sets it otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// Do not ring.
+    Dnd(bool),
+    /// Forward every call.
+    ForwardAlways(bool),
+    /// Forward while the phone is in use.
+    ForwardBusy(bool),
+    /// Forward what is not answered.
+    ForwardNoAnswer(bool),
+    /// Every call without one's own number.
+    Anonymous(bool),
+    /// Refuse callers who withhold their number.
+    RejectAnonymous(bool),
+    /// A number under a speed dial key.
+    SpeedDial,
+}
+
+impl StarCode {
+    /// What it sets; `None`: it asks for something to be done.
+    pub fn setting(self) -> Option<Setting> {
+        match self {
+            Self::DndOn => Some(Setting::Dnd(true)),
+            Self::DndOff => Some(Setting::Dnd(false)),
+            Self::ForwardAlways => Some(Setting::ForwardAlways(true)),
+            Self::ForwardAlwaysOff => Some(Setting::ForwardAlways(false)),
+            Self::ForwardBusy => Some(Setting::ForwardBusy(true)),
+            Self::ForwardBusyOff => Some(Setting::ForwardBusy(false)),
+            Self::ForwardNoAnswer => Some(Setting::ForwardNoAnswer(true)),
+            Self::ForwardNoAnswerOff => Some(Setting::ForwardNoAnswer(false)),
+            Self::AnonymousOn => Some(Setting::Anonymous(true)),
+            Self::AnonymousOff => Some(Setting::Anonymous(false)),
+            Self::RejectAnonymousOn => Some(Setting::RejectAnonymous(true)),
+            Self::RejectAnonymousOff => Some(Setting::RejectAnonymous(false)),
+            Self::SpeedDialSet => Some(Setting::SpeedDial),
+            Self::Redial
+            | Self::CallReturn
+            | Self::AnonymousOnce
+            | Self::Voicemail
+            | Self::Transfer
+            | Self::Conference
+            | Self::Park
+            | Self::PickUp
+            | Self::Intercom
+            | Self::Paging
+            | Self::EchoTest
+            | Self::OwnNumber
+            | Self::OwnAddress
+            | Self::LastQuality
+            | Self::SelfTest
+            | Self::Bundle
+            | Self::HistoryToCard
+            | Self::Reboot
+            | Self::FactoryReset
+            | Self::SetUpServer => None,
+        }
+    }
+}
+
+impl Setting {
+    /// Whether it is made with a number.
+    pub fn takes_number(self) -> bool {
+        match self {
+            Self::ForwardAlways(on) | Self::ForwardBusy(on) | Self::ForwardNoAnswer(on) => on,
+            Self::SpeedDial => true,
+            Self::Dnd(_) | Self::Anonymous(_) | Self::RejectAnonymous(_) => false,
+        }
+    }
+}
+
 /// What is keyed after a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Argument {

@@ -2,11 +2,11 @@
 //! dial. Plain data and rules; the owner keeps it over restarts.
 //!
 //! ```text
-//! StarCode + number ─▶ Features::apply ─▶ true: it holds now      false: not a setting
+//! Setting + number ─▶ Features::apply ─▶ true: it holds now      false: the number is too short
 //! incoming call ─────▶ Features::screen ─▶ Ring | Reject(code) | Forward(number)
 //! ```
 
-use config::codes::StarCode;
+use config::codes::Setting;
 
 use crate::volume::Volumes;
 
@@ -50,23 +50,17 @@ const ANONYMITY_DISALLOWED: u16 = 433;
 const BUSY_HERE: u16 = 486;
 
 impl Features {
-    /// Carries out a star code that is a setting. Returns whether it was one.
-    pub(crate) fn apply(&mut self, code: StarCode, number: &str) -> bool {
-        let set = || Some(number.to_owned());
-        match code {
-            StarCode::DndOn => self.dnd = true,
-            StarCode::DndOff => self.dnd = false,
-            StarCode::ForwardAlways => self.forward_always = set(),
-            StarCode::ForwardAlwaysOff => self.forward_always = None,
-            StarCode::ForwardBusy => self.forward_busy = set(),
-            StarCode::ForwardBusyOff => self.forward_busy = None,
-            StarCode::ForwardNoAnswer => self.forward_no_answer = set(),
-            StarCode::ForwardNoAnswerOff => self.forward_no_answer = None,
-            StarCode::AnonymousOn => self.anonymous = true,
-            StarCode::AnonymousOff => self.anonymous = false,
-            StarCode::RejectAnonymousOn => self.reject_anonymous = true,
-            StarCode::RejectAnonymousOff => self.reject_anonymous = false,
-            StarCode::SpeedDialSet => {
+    /// Makes a setting; `number`: what was keyed after it. Returns whether that was enough.
+    pub(crate) fn apply(&mut self, setting: Setting, number: &str) -> bool {
+        let when = |on: bool| on.then(|| number.to_owned());
+        match setting {
+            Setting::Dnd(on) => self.dnd = on,
+            Setting::ForwardAlways(on) => self.forward_always = when(on),
+            Setting::ForwardBusy(on) => self.forward_busy = when(on),
+            Setting::ForwardNoAnswer(on) => self.forward_no_answer = when(on),
+            Setting::Anonymous(on) => self.anonymous = on,
+            Setting::RejectAnonymous(on) => self.reject_anonymous = on,
+            Setting::SpeedDial => {
                 let Some((slot, number)) = number.split_at_checked(1) else {
                     return false;
                 };
@@ -74,26 +68,6 @@ impl Features {
                 self.speed_dial.push((slot.to_owned(), number.to_owned()));
                 self.speed_dial.truncate(MAX_SPEED_DIAL);
             }
-            StarCode::Redial
-            | StarCode::CallReturn
-            | StarCode::AnonymousOnce
-            | StarCode::Voicemail
-            | StarCode::Transfer
-            | StarCode::Conference
-            | StarCode::Park
-            | StarCode::PickUp
-            | StarCode::Paging
-            | StarCode::Intercom
-            | StarCode::EchoTest
-            | StarCode::OwnNumber
-            | StarCode::OwnAddress
-            | StarCode::LastQuality
-            | StarCode::SelfTest
-            | StarCode::Bundle
-            | StarCode::HistoryToCard
-            | StarCode::Reboot
-            | StarCode::FactoryReset
-            | StarCode::SetUpServer => return false,
         }
         true
     }
@@ -125,27 +99,27 @@ mod tests {
     fn a_setting_is_made_and_taken_back() {
         let mut features = Features::default();
         let both = [
-            (StarCode::DndOn, StarCode::DndOff),
-            (StarCode::ForwardAlways, StarCode::ForwardAlwaysOff),
-            (StarCode::ForwardBusy, StarCode::ForwardBusyOff),
-            (StarCode::ForwardNoAnswer, StarCode::ForwardNoAnswerOff),
-            (StarCode::AnonymousOn, StarCode::AnonymousOff),
-            (StarCode::RejectAnonymousOn, StarCode::RejectAnonymousOff),
+            Setting::Dnd,
+            Setting::ForwardAlways,
+            Setting::ForwardBusy,
+            Setting::ForwardNoAnswer,
+            Setting::Anonymous,
+            Setting::RejectAnonymous,
         ];
-        for (on, off) in both {
-            assert!(features.apply(on, "200"));
-            assert_ne!(features, Features::default(), "{on:?}");
-            assert!(features.apply(off, ""));
-            assert_eq!(features, Features::default(), "{off:?}");
+        for setting in both {
+            assert!(features.apply(setting(true), "200"));
+            assert_ne!(features, Features::default(), "{:?}", setting(true));
+            assert!(features.apply(setting(false), ""));
+            assert_eq!(features, Features::default(), "{:?}", setting(false));
         }
-        assert!(!features.apply(StarCode::Redial, ""));
+        assert!(!features.apply(Setting::SpeedDial, ""));
     }
 
     #[test]
     fn a_speed_dial_number_replaces_the_one_before() {
         let mut features = Features::default();
         for number in ["3200", "4300", "3400"] {
-            assert!(features.apply(StarCode::SpeedDialSet, number));
+            assert!(features.apply(Setting::SpeedDial, number));
         }
         let pair = |keys: &str, number: &str| (keys.to_owned(), number.to_owned());
         assert_eq!(features.speed_dial, [pair("4", "300"), pair("3", "400")]);
@@ -156,20 +130,20 @@ mod tests {
         let mut features = Features::default();
         assert_eq!(features.screen(true, false), Screening::Ring);
         assert_eq!(features.screen(false, true), Screening::Reject(486));
-        features.apply(StarCode::ForwardBusy, "300");
+        features.apply(Setting::ForwardBusy(true), "300");
         assert_eq!(features.screen(false, false), Screening::Ring);
         assert_eq!(
             features.screen(false, true),
             Screening::Forward("300".to_owned())
         );
-        features.apply(StarCode::DndOn, "");
+        features.apply(Setting::Dnd(true), "");
         assert_eq!(features.screen(false, false), Screening::Reject(486));
-        features.apply(StarCode::ForwardAlways, "200");
+        features.apply(Setting::ForwardAlways(true), "200");
         assert_eq!(
             features.screen(false, false),
             Screening::Forward("200".to_owned())
         );
-        features.apply(StarCode::RejectAnonymousOn, "");
+        features.apply(Setting::RejectAnonymous(true), "");
         assert_eq!(features.screen(true, false), Screening::Reject(433));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use config::codes::StarCode;
+use config::codes::{Setting, StarCode};
 use phone::{Announcement, BarredNumber, DialError, Maintenance, Prompt, Question, RouteError};
 use types::Language;
 
@@ -98,42 +98,24 @@ fn own_address(facts: &Facts) -> Vec<Word> {
 }
 
 fn setting(code: StarCode, number: &str) -> Vec<Word> {
-    let (word, number) = match code {
-        StarCode::DndOn => (Word::DndOn, ""),
-        StarCode::DndOff => (Word::DndOff, ""),
-        StarCode::ForwardAlways => (Word::ForwardAlways, number),
-        StarCode::ForwardBusy => (Word::ForwardBusy, number),
-        StarCode::ForwardNoAnswer => (Word::ForwardNoAnswer, number),
-        StarCode::ForwardAlwaysOff | StarCode::ForwardBusyOff | StarCode::ForwardNoAnswerOff => {
-            (Word::ForwardOff, "")
-        }
-        StarCode::AnonymousOn => (Word::AnonymousOn, ""),
-        StarCode::AnonymousOff => (Word::AnonymousOff, ""),
-        StarCode::RejectAnonymousOn => (Word::RejectAnonymousOn, ""),
-        StarCode::RejectAnonymousOff => (Word::RejectAnonymousOff, ""),
+    let (word, number) = match code.setting() {
+        None => return spelled(number).collect(),
+        Some(Setting::Dnd(true)) => (Word::DndOn, ""),
+        Some(Setting::Dnd(false)) => (Word::DndOff, ""),
+        Some(Setting::ForwardAlways(true)) => (Word::ForwardAlways, number),
+        Some(Setting::ForwardBusy(true)) => (Word::ForwardBusy, number),
+        Some(Setting::ForwardNoAnswer(true)) => (Word::ForwardNoAnswer, number),
+        Some(
+            Setting::ForwardAlways(false)
+            | Setting::ForwardBusy(false)
+            | Setting::ForwardNoAnswer(false),
+        ) => (Word::ForwardOff, ""),
+        Some(Setting::Anonymous(true)) => (Word::AnonymousOn, ""),
+        Some(Setting::Anonymous(false)) => (Word::AnonymousOff, ""),
+        Some(Setting::RejectAnonymous(true)) => (Word::RejectAnonymousOn, ""),
+        Some(Setting::RejectAnonymous(false)) => (Word::RejectAnonymousOff, ""),
         // The key it is stored under is its first digit.
-        StarCode::SpeedDialSet => (Word::SpeedDialSet, number.get(..1).unwrap_or_default()),
-        // These set nothing.
-        StarCode::Redial
-        | StarCode::CallReturn
-        | StarCode::AnonymousOnce
-        | StarCode::Voicemail
-        | StarCode::Transfer
-        | StarCode::Conference
-        | StarCode::Park
-        | StarCode::PickUp
-        | StarCode::Paging
-        | StarCode::Intercom
-        | StarCode::EchoTest
-        | StarCode::OwnNumber
-        | StarCode::OwnAddress
-        | StarCode::LastQuality
-        | StarCode::SelfTest
-        | StarCode::Bundle
-        | StarCode::HistoryToCard
-        | StarCode::Reboot
-        | StarCode::FactoryReset
-        | StarCode::SetUpServer => return spelled(number).collect(),
+        Some(Setting::SpeedDial) => (Word::SpeedDialSet, number.get(..1).unwrap_or_default()),
     };
     let mut words = vec![word];
     words.extend(spelled(number));

@@ -144,7 +144,8 @@ impl Phone {
     }
 
     fn set_feature(&mut self, code: StarCode, number: &str, now: Instant) {
-        if !self.features.apply(code, number) {
+        let made = |setting| self.features.apply(setting, number);
+        if !code.setting().is_some_and(made) {
             return self.not_dialled(DialError::Incomplete(number.to_owned()), now);
         }
         if let Some((keys, number)) = self.features.speed_dial.last()
@@ -160,43 +161,11 @@ impl Phone {
 
     /// A setting that needs no number.
     pub(super) fn set_by_menu(&mut self, code: StarCode) {
-        match code {
-            StarCode::DndOn
-            | StarCode::DndOff
-            | StarCode::ForwardAlwaysOff
-            | StarCode::ForwardBusyOff
-            | StarCode::ForwardNoAnswerOff
-            | StarCode::AnonymousOn
-            | StarCode::AnonymousOff
-            | StarCode::RejectAnonymousOn
-            | StarCode::RejectAnonymousOff => {}
-            // They need a number, or are no setting.
-            StarCode::Redial
-            | StarCode::CallReturn
-            | StarCode::ForwardAlways
-            | StarCode::ForwardBusy
-            | StarCode::ForwardNoAnswer
-            | StarCode::AnonymousOnce
-            | StarCode::Voicemail
-            | StarCode::SpeedDialSet
-            | StarCode::Transfer
-            | StarCode::Conference
-            | StarCode::Park
-            | StarCode::PickUp
-            | StarCode::Intercom
-            | StarCode::Paging
-            | StarCode::EchoTest
-            | StarCode::OwnNumber
-            | StarCode::OwnAddress
-            | StarCode::LastQuality
-            | StarCode::SelfTest
-            | StarCode::Bundle
-            | StarCode::HistoryToCard
-            | StarCode::Reboot
-            | StarCode::FactoryReset
-            | StarCode::SetUpServer => return,
-        }
-        if self.features.apply(code, "") {
+        // Others need a number, or are no setting.
+        let Some(setting) = code.setting().filter(|setting| !setting.takes_number()) else {
+            return;
+        };
+        if self.features.apply(setting, "") {
             self.note(Note::StarCode(code));
             let features = Box::new(self.features.clone());
             self.out.push_back(Output::Remember(features));
