@@ -558,7 +558,12 @@ impl Call {
                     reason: reason.to_owned(),
                 });
             }
-            State::Leaving(..) | State::Transferring(..) | State::Over(_) => {}
+            State::Transferring(_, transfer) => {
+                if let Some(other) = transfer.other() {
+                    turn.push(Action::TransferOver(other));
+                }
+            }
+            State::Leaving(..) | State::Over(_) => {}
         }
         if let State::Up(established) = &mut before
             && let Some(refer) = established.refer.take()
