@@ -514,8 +514,10 @@ impl Call {
 
     // ── transitions ───────────────────────────────────────────────────────────────────────────
 
+    /// Also in one that is being transferred: its session is refreshed until that is done (RFC
+    /// 4028).
     fn send_change(&mut self, turn: &mut Turn<'_>) {
-        if let Some(established) = self.state.up_mut() {
+        if let Some(established) = self.state.exchange_mut() {
             established.send_change(self.handle, self.account, turn);
         }
     }

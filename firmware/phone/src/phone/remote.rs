@@ -108,7 +108,10 @@ impl Phone {
         };
         match (self.state, first.returned) {
             (State::Ringing, true) => Some(CallState::Ringing),
-            (_, true) if self.state.has_established_call() => Some(CallState::Waiting),
+            // Hands-free, with the handset down, there is one call at most.
+            (_, true) if self.state.has_established_call() && !self.hands_free => {
+                Some(CallState::Waiting)
+            }
             (_, _) => None,
         }
     }

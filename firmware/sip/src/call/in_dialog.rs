@@ -426,7 +426,7 @@ impl Call {
     /// The final response to the UPDATE that refreshes the session.
     pub(crate) fn handle_refreshed(&mut self, response: &Response, turn: &mut Turn<'_>) {
         self.handle_in_dialog_outcome(response.code(), turn);
-        if let Some(established) = self.state.up_mut() {
+        if let Some(established) = self.state.exchange_mut() {
             established.handle_refreshed(response, turn);
         }
     }

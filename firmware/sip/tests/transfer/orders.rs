@@ -369,6 +369,8 @@ fn refresh_of_the_session_crosses_a_transfer() {
             world.run_ms(8_000);
         } else if update {
             world.answer(&refresh, 200, None, PEER, &timer, None);
+            // It counts: without it the session would be over by now.
+            world.run_ms(25_000);
         } else {
             world.answer(&refresh, 200, None, PEER, &timer, Some(&body));
             world.request(&Method::Ack);

@@ -372,7 +372,8 @@ fn both_calls_of_a_failed_transfer_come_back() {
     }
     // Behind anybody else's call the setting holds.
     let (mut desk, _) = Desk::talking("[call]\nwaiting = false\n");
-    let (held, consulted) = (desk.gets_back(), desk.gets_back());
-    assert!(desk.said(&Output::Reject(held, 486)));
-    assert!(desk.said(&Output::Reject(consulted, 486)));
+    for _ in ["held", "consulted"] {
+        let call = desk.gets_back();
+        assert!(desk.said(&Output::Reject(call, 486)));
+    }
 }
