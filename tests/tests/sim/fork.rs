@@ -74,7 +74,7 @@ fn newest_early_dialog_that_sends_is_heard() {
     world.expect_state(l, State::EarlyMedia, secs(1));
     // A second one is described and says nothing: who sends goes on being heard.
     world.say(far, &answer(&invite, 183, "two", 4_002));
-    for (port, ssrc) in [(4_000, 7), (4_002, 9), (4_000, 11)] {
+    for (port, ssrc) in [(4_000, 7), (4_002, 9)] {
         world.run(ms(200));
         sound(&mut world, port, to, 100, ssrc);
         let level = world.heard(l, secs(1)).level_dbfs();
@@ -85,6 +85,10 @@ fn newest_early_dialog_that_sends_is_heard() {
             world[l].control.tone() == Some(Tone::Ringback)
         });
     }
+    // The newest one was heard: in clear no packet from elsewhere is believed any more, and the
+    // ringing tone goes on.
+    sound(&mut world, 4_000, to, 20, 11);
+    assert_eq!(world[l].control.tone(), Some(Tone::Ringback));
     world.say(far, &answer(&invite, 200, "two", 4_002));
     let ack = world.expect(far, "ACK");
     assert_eq!(ack.tag("to"), Some("two"));
