@@ -159,7 +159,7 @@ impl fmt::Display for Note {
             Self::NotTransferred { call, why } => {
                 write!(
                     f,
-                    "call {call} is not transferred: {why}; what was to be transferred ends"
+                    "call {call} is not transferred: {why}; who is still there comes back"
                 )
             }
             Self::Refused { call, reason } => write!(f, "call {call} refused: {reason}"),

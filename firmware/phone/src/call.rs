@@ -84,6 +84,8 @@ pub(crate) struct Call {
     pub(crate) consults: Option<CallId>,
     /// That call joins when this one is answered.
     pub(crate) joins: bool,
+    /// It came back because its transfer failed.
+    pub(crate) returned: bool,
 }
 
 /// Text from the far end as it may stand in log and history: one line, not longer than a name

@@ -278,8 +278,10 @@ pub(crate) enum Action {
     RepeatResponse(TransactionId),
     /// Hang up another call: the one a transfer was for.
     HangUp(CallHandle),
-    /// The call a transfer was for has little time left to be replaced.
-    HurryTransfer(CallHandle),
+    /// Take another call back: the one a transfer was for, which failed.
+    TakeBack(CallHandle),
+    /// A call of a transfer is over; this is the other one.
+    TransferOver(CallHandle),
     /// A call placed here was answered: inform whoever asked for it.
     NotifyReferrer(u16),
     /// Inform the owner.

@@ -514,8 +514,10 @@ impl Call {
 
     // ── transitions ───────────────────────────────────────────────────────────────────────────
 
+    /// Also in one that is being transferred: its session is refreshed until that is done (RFC
+    /// 4028).
     fn send_change(&mut self, turn: &mut Turn<'_>) {
-        if let Some(established) = self.state.up_mut() {
+        if let Some(established) = self.state.exchange_mut() {
             established.send_change(self.handle, self.account, turn);
         }
     }
@@ -558,7 +560,12 @@ impl Call {
                     reason: reason.to_owned(),
                 });
             }
-            State::Leaving(..) | State::Transferring(..) | State::Over(_) => {}
+            State::Transferring(_, transfer) => {
+                if let Some(other) = transfer.other() {
+                    turn.push(Action::TransferOver(other));
+                }
+            }
+            State::Leaving(..) | State::Over(_) => {}
         }
         if let State::Up(established) = &mut before
             && let Some(refer) = established.refer.take()

@@ -68,12 +68,16 @@ pub(crate) fn connected_party(headers: &Headers) -> Option<String> {
 }
 
 /// Whom a call was for before it was diverted here (Diversion of RFC 5806, History-Info of RFC
-/// 7044).
+/// 7044); nobody where that one, or the caller, does not want it shown.
 pub(crate) fn first_called(headers: &Headers) -> Option<String> {
+    // RFC 7044 section 10.1, RFC 3323 section 4.2.
+    if asks_privacy(headers, &["history", "header"]) {
+        return None;
+    }
     // The topmost entry is the last diversion.
     let diversion = headers.values("Diversion").take(MAX_HISTORY).last();
     if let Some(address) = diversion.and_then(|value| NameAddr::parse(value).ok()) {
-        return Some(shown(&address));
+        return (!is_private_party(&address)).then(|| shown(&address));
     }
     let history: Vec<NameAddr> = headers
         .values("History-Info")
@@ -81,7 +85,11 @@ pub(crate) fn first_called(headers: &Headers) -> Option<String> {
         .filter_map(|value| NameAddr::parse(value).ok())
         .collect();
     match history.as_slice() {
-        [first, .., last] if number(&first.uri) != number(&last.uri) => Some(shown(first)),
+        [first, .., last] if number(&first.uri) != number(&last.uri) => {
+            let withheld = first.uri.as_sip().and_then(|uri| uri.header("Privacy"));
+            let withheld = withheld.is_some_and(|kind| !kind.eq_ignore_ascii_case("none"));
+            (!withheld).then(|| shown(first))
+        }
         _ => None,
     }
 }
@@ -98,18 +106,28 @@ fn asserted(headers: &Headers) -> Option<NameAddr> {
 
 /// Whether the far end wants not to be shown.
 fn is_withheld(headers: &Headers, address: &NameAddr) -> bool {
-    let tokens = headers
-        .get("Privacy")
-        .into_iter()
-        .flat_map(|v| v.split(';'));
-    let by_privacy = tokens
-        .map(|token| token.trim().to_ascii_lowercase())
-        .any(|token| matches!(token.as_str(), "id" | "user" | "header"));
-    let by_party = address.params.get("privacy").is_some_and(|value| {
-        matches!(value.to_ascii_lowercase().as_str(), "full" | "uri" | "name")
-    });
     let host = address.uri.as_sip().map(|uri| uri.host().to_string());
-    by_privacy || by_party || host.is_some_and(|host| host.ends_with("anonymous.invalid"))
+    asks_privacy(headers, &["id", "user", "header"])
+        || is_private_party(address)
+        || host.is_some_and(|host| host.ends_with("anonymous.invalid"))
+}
+
+/// Whether the Privacy headers name one of these (RFC 3323 section 4.2).
+fn asks_privacy(headers: &Headers, kinds: &[&str]) -> bool {
+    let mut tokens = headers.values("Privacy").flat_map(|v| v.split(';'));
+    tokens.any(|token| {
+        let token = token.trim();
+        kinds.iter().any(|kind| token.eq_ignore_ascii_case(kind))
+    })
+}
+
+/// Whether an address says of itself that it is not to be shown (`;privacy=`, RFC 5806 and
+/// Remote-Party-ID).
+fn is_private_party(address: &NameAddr) -> bool {
+    address
+        .params
+        .get("privacy")
+        .is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "full" | "uri" | "name"))
 }
 
 #[cfg(test)]
@@ -178,6 +196,7 @@ mod tests {
                 "7",
             ),
             ("Privacy: user;header\r\n", false, ANONYMOUS),
+            ("Privacy: none\r\nPrivacy: ID\r\n", false, ANONYMOUS),
         ] {
             assert_eq!(of(text, trusted), shown, "{text} {trusted}");
         }
@@ -203,6 +222,30 @@ mod tests {
                 None,
             ),
             ("History-Info: <sip:300@x>;index=1\r\n", None),
+            // What cannot be read says nothing; what can, counts.
+            ("Diversion: <<sip:201@x\r\n", None),
+            ("Diversion: ,;,\r\nDiversion: \r\n", None),
+            (
+                "Diversion: \"unclosed <sip:201@x>\r\nHistory-Info: <sip:300@x>, <sip:301@x>\r\n",
+                Some("300"),
+            ),
+            (
+                "History-Info: ???, <sip:300@x>;index=0.0.0, <sip:301@x>;index=\r\n",
+                Some("300"),
+            ),
+            // Who does not want to be shown is not.
+            ("Diversion: <sip:201@x>;privacy=full\r\n", None),
+            ("Diversion: <sip:201@x>;privacy=off\r\n", Some("201")),
+            ("Diversion: <sip:201@x>\r\nPrivacy: history\r\n", None),
+            (
+                "History-Info: <sip:300@x?Privacy=history>;index=1, <sip:301@x>;index=1.1\r\n",
+                None,
+            ),
+            (
+                "History-Info: <sip:300@x>;index=1, <sip:301@x>;index=1.1\r\n\
+                 Privacy: none\r\nPrivacy: user;history\r\n",
+                None,
+            ),
         ] {
             assert_eq!(first_called(&headers(text)).as_deref(), first, "{text}");
         }

@@ -42,6 +42,9 @@ pub(crate) enum SdpError {
         "bad connection address {0:?}: IN IP4 or IN IP6 with a numeric unicast address is needed"
     )]
     Address(String),
+    /// An address of a kind there is none of (RFC 8866 section 5.7).
+    #[error("{0:?} is no kind of address: IN IP4 or IN IP6 is needed")]
+    AddressType(String),
     /// A host name for an address: it is looked up by no one here.
     #[error("the connection address is the name {0}: a numeric address is needed")]
     HostName(String),
@@ -61,16 +64,18 @@ impl SdpError {
             Self::Syntax(_)
             | Self::NoMedia
             | Self::Address(_)
+            | Self::AddressType(_)
             | Self::HostName(_)
             | Self::Family(_) => false,
         }
     }
 
-    /// The status an offer with this mistake gets: 400 for what cannot be read, 488 for what cannot
-    /// be done.
+    /// The status an offer with this mistake gets: 400 for what cannot be read, 406 for keys that
+    /// cannot be read (as other phones say), 488 for what cannot be done.
     pub(crate) fn status(&self) -> u16 {
         match self {
-            Self::Syntax(_) | Self::NoMedia => 400,
+            Self::Syntax(_) | Self::NoMedia | Self::AddressType(_) => 400,
+            Self::MediaSecurity(Refusal::Unreadable(_)) => 406,
             Self::NotAcceptable(_)
             | Self::Address(_)
             | Self::HostName(_)
@@ -84,7 +89,7 @@ impl SdpError {
         match self {
             Self::Syntax(_) | Self::NoMedia => 399,
             Self::NotAcceptable(_) => 305,
-            Self::Address(_) | Self::HostName(_) | Self::Family(_) => 301,
+            Self::Address(_) | Self::AddressType(_) | Self::HostName(_) | Self::Family(_) => 301,
             Self::MediaSecurity(refusal) => refusal.warning(),
         }
     }
@@ -445,8 +450,17 @@ fn unicast(connection: &sdp_types::Connection) -> Result<IpAddr, SdpError> {
             connection.addrtype, connection.connection_address
         ))
     };
-    if !matches!(connection.nettype, sdp_types::NetType::In) {
-        return Err(refuse());
+    let is_internet = matches!(connection.nettype, sdp_types::NetType::In);
+    if !is_internet
+        || !matches!(
+            connection.addrtype,
+            sdp_types::AddrType::Ip4 | sdp_types::AddrType::Ip6
+        )
+    {
+        return Err(SdpError::AddressType(format!(
+            "{} {}",
+            connection.nettype, connection.addrtype
+        )));
     }
     // A TTL belongs to multicast only, but means nothing else beside a unicast address.
     let address = &connection.connection_address;

@@ -2,13 +2,15 @@
 //! 5589), and this phone is out of it.
 //!
 //! ```text
-//! transfer(held, consulted) ─┬ consulted is answered ─▶ REFER, Refer-To with Replaces ─┬ 2xx ─▶ NOTIFY: 100 … last one ─▶ BYE, both
-//!                            └ it only rings ─▶ CANCEL, REFER without                  └ refused, silence, 32 s ───────▶ BYE, both
+//! transfer(held, consulted) ─┬ consulted is answered ─▶ REFER, Refer-To with Replaces ─┬ 2xx ─▶ NOTIFY: 100 … 2xx ─▶ BYE, both
+//!                            └ it only rings ─▶ CANCEL, REFER without                  └ refused, failed, 33 s ─▶ both come back
 //! ```
 //!
 //! For their owner both calls are over at once: the handset is down, and whatever may still fail
-//! keeps nothing open longer than [`TRANSFER_TIME`]. A call sent to a number that cannot be had
-//! comes back, as one that rings.
+//! keeps nothing open longer than [`TRANSFER_TIME`]. Where it fails, whoever is still there comes
+//! back to the owner, as a call that rings: a far end that was sent to a number, and after a
+//! consultation both far ends. One that was sent to a number and says nothing for that long may be
+//! talking there by now, and is not taken back; one whose consultation is still there is not.
 //!
 //! `refer` is the other way round (a far end asks us), `subscription` what it learns of the call
 //! placed then, and `replaces` a call that takes the place of another (RFC 3891).
@@ -31,10 +33,10 @@ use crate::env::Env;
 use crate::ids::CallHandle;
 use crate::message::{Method, NameAddr, Request, Uri};
 use crate::session_body::body_of;
-use crate::timer::T1_64;
 
-/// How long the far end may take to do what it was asked for.
-const TRANSFER_TIME: Duration = T1_64;
+/// How long the far end may take to do what it was asked for: a second longer than it takes until a
+/// REFER counts as not answered, so that this is known first.
+const TRANSFER_TIME: Duration = Duration::from_secs(33);
 /// How long the consulted call waits to be replaced once the far end of the other hung up.
 const LAST_CHANCE: Duration = Duration::from_secs(5);
 
@@ -45,15 +47,15 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// What a call that is being transferred waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Role {
-    /// The REFER went out in this call. The consulted one ends with it; none where that was given
-    /// up.
+    /// The REFER went out in this call. The consulted one ends or comes back with it; none where
+    /// that was given up, or is over already.
     Asking {
         consulted: Option<CallHandle>,
         target: Uri,
         again: Again,
     },
-    /// The consulted call: it waits to be replaced.
-    Consulted,
+    /// The consulted call: it waits to be replaced because of the REFER in that call.
+    Consulted { held: CallHandle },
 }
 
 /// Whether the far end is asked a second time.
@@ -74,9 +76,9 @@ pub(crate) enum TransferStep {
     Wait,
     /// The REFER to this address once more.
     Again(Uri),
-    /// The outcome, or the status that says why not: both calls end.
+    /// The outcome: both calls end, or (the status says why) come back.
     Done(Result<(), u16>),
-    /// The consulted call was not replaced in time: it ends.
+    /// The consulted call was not replaced in time: it comes back.
     NotReplaced,
 }
 
@@ -100,7 +102,7 @@ impl Transfer {
         now: Instant,
     ) -> Self {
         Self {
-            returns: false,
+            returns: true,
             role: Role::Asking {
                 consulted,
                 target: target.clone(),
@@ -111,18 +113,11 @@ impl Transfer {
         }
     }
 
-    /// The call goes back to its owner if nothing comes of it: no one consulted, no one hung up.
-    #[must_use]
-    pub(crate) fn returning(mut self) -> Self {
-        self.returns = true;
-        self
-    }
-
-    /// Of the consulted call.
-    pub(crate) fn consulted_call(to: &str, now: Instant) -> Self {
+    /// Of the consulted call, for which the far end of `held` is asked.
+    pub(crate) fn consulted_call(held: CallHandle, to: &str, now: Instant) -> Self {
         Self {
-            returns: false,
-            role: Role::Consulted,
+            returns: true,
+            role: Role::Consulted { held },
             to: to.to_owned(),
             until: now + TRANSFER_TIME,
         }
@@ -133,11 +128,27 @@ impl Transfer {
         &self.to
     }
 
-    /// The call that ends with this one.
+    /// The call that ends or comes back with this one.
     pub(crate) fn consulted(&self) -> Option<CallHandle> {
         match self.role {
             Role::Asking { consulted, .. } => consulted,
-            Role::Consulted => None,
+            Role::Consulted { .. } => None,
+        }
+    }
+
+    /// Whether it is that of the consulted call.
+    pub(crate) fn is_consulted(&self) -> bool {
+        match self.role {
+            Role::Asking { .. } => false,
+            Role::Consulted { .. } => true,
+        }
+    }
+
+    /// The other call of the transfer.
+    pub(crate) fn other(&self) -> Option<CallHandle> {
+        match self.role {
+            Role::Asking { consulted, .. } => consulted,
+            Role::Consulted { held } => Some(held),
         }
     }
 
@@ -157,7 +168,7 @@ impl Transfer {
                 again: Again::At(at),
                 ..
             } => self.until.min(at),
-            Role::Asking { .. } | Role::Consulted => self.until,
+            Role::Asking { .. } | Role::Consulted { .. } => self.until,
         }
     }
 
@@ -165,7 +176,7 @@ impl Transfer {
     pub(crate) fn handle_refer_outcome(&mut self, code: u16, now: Instant) -> TransferStep {
         match self.role {
             Role::Asking { .. } if code >= 300 => self.handle_failure(code, now),
-            Role::Asking { .. } | Role::Consulted => TransferStep::Wait,
+            Role::Asking { .. } | Role::Consulted { .. } => TransferStep::Wait,
         }
     }
 
@@ -182,7 +193,7 @@ impl Transfer {
                 *again = Again::At(now + ASK_AGAIN);
                 TransferStep::Wait
             }
-            Role::Asking { .. } | Role::Consulted => TransferStep::Done(Err(code)),
+            Role::Asking { .. } | Role::Consulted { .. } => TransferStep::Done(Err(code)),
         }
     }
 
@@ -199,7 +210,7 @@ impl Transfer {
         };
         let asks = match self.role {
             Role::Asking { .. } => true,
-            Role::Consulted => false,
+            Role::Consulted { .. } => false,
         };
         if !asks || first_part("Event").as_deref() != Some("refer") {
             return (Reply::not_allowed(481), TransferStep::Wait);
@@ -218,10 +229,13 @@ impl Transfer {
         (Reply::new(200), step)
     }
 
-    /// The far end of the other call hung up without a last word: little time is left to be
-    /// replaced.
-    pub(crate) fn shorten(&mut self, now: Instant) {
-        self.until = self.until.min(now + LAST_CHANCE);
+    /// The other call is over. Where its far end was asked and said nothing of what came of that,
+    /// little time is left to be replaced.
+    pub(crate) fn handle_other_over(&mut self, now: Instant) {
+        match &mut self.role {
+            Role::Asking { consulted, .. } => *consulted = None,
+            Role::Consulted { .. } => self.until = self.until.min(now + LAST_CHANCE),
+        }
     }
 
     /// The time for it is over, or the far end is to be asked again.
@@ -234,12 +248,12 @@ impl Transfer {
                 }
                 Again::At(_) | Again::Open | Again::Done => TransferStep::Wait,
             },
-            Role::Asking { .. } => {
-                // It may be talking there by now.
-                self.returns = false;
+            Role::Asking { consulted, .. } => {
+                // It may be talking there by now, unless whom it was sent to still waits for it.
+                self.returns &= consulted.is_some();
                 TransferStep::Done(Err(408))
             }
-            Role::Consulted => TransferStep::NotReplaced,
+            Role::Consulted { .. } => TransferStep::NotReplaced,
         }
     }
 }

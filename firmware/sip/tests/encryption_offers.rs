@@ -300,3 +300,27 @@ fn call_that_must_go_through_ends_in_clear() {
     let off = wanted(EncryptionPolicy::Off).or_clear();
     assert_eq!(off.policy, EncryptionPolicy::Off);
 }
+
+#[test]
+fn next_offer_follows_by_whichever_status_one_is_refused() {
+    for code in [406, 415, 488, 606] {
+        let mut world = alone();
+        let invite = call(&mut world, EncryptionPolicy::Required);
+        world.answer(&invite, code, Some("p"), PEER, &[], None);
+        let next = world.request(&Method::Invite);
+        assert_eq!(profile(&next), "UDP/TLS/RTP/SAVP", "{code}");
+    }
+    // Any other refusal is the end.
+    for code in [400, 403, 486, 500, 603] {
+        let mut world = alone();
+        let invite = call(&mut world, EncryptionPolicy::Required);
+        world.answer(&invite, code, Some("p"), PEER, &[], None);
+        world.request(&Method::Ack);
+        world.assert_silence();
+        assert_eq!(
+            ends(&world.events(0)),
+            [(EndedBy::Remote, Some(code))],
+            "{code}"
+        );
+    }
+}

@@ -405,3 +405,58 @@ fn notifier_that_loses_count_is_asked_once_a_minute() {
     let asked = world.sent("SUBSCRIBE sip:peer");
     assert_eq!(asked, 3, "at once, and after one and two minutes");
 }
+
+#[test]
+fn storm_of_watchers_is_bounded_and_answered() {
+    let mut config: AgentConfig = config("alice", "192.0.2.1:5060", 1);
+    config.events.watchers = vec![anyone_of([192, 0, 2, 0])];
+    // No rate holds for those who may call, so that all of them reach the list.
+    config.direct_from = vec![anyone_of([192, 0, 2, 0]), anyone_of([198, 51, 100, 0])];
+    let mut world = World::new(vec![config]);
+    let mut codes = std::collections::BTreeMap::<(bool, u16), usize>::new();
+    for index in 0..1000 {
+        // Every other one is not on the list.
+        let listed = index % 2 == 0;
+        let from = if listed { PEER } else { "198.51.100.9:5060" };
+        let text = Ask {
+            method: "SUBSCRIBE",
+            branch: format!("z9hG4bKstorm{index}").leak(),
+            from_tag: format!("watcher{index}").leak(),
+            call_id: format!("storm-{index}").leak(),
+            from,
+            extra: format!("Event: dialog\r\nAccept: {DIALOG_INFO}\r\n"),
+            body: String::new(),
+            ..Ask::invite()
+        };
+        world.send(from, 0, text.text());
+        world.run_ms(20);
+        while let Some((_, _, message)) = world.inbox.pop_front() {
+            match message {
+                Message::Response(response) => {
+                    let code = response.code();
+                    if code == 503 {
+                        let wait = response.headers.number("Retry-After");
+                        assert!(wait.is_some_and(|wait| wait > 0), "when to come again");
+                    }
+                    *codes.entry((listed, code)).or_default() += 1;
+                }
+                Message::Request(notify) => {
+                    world.answer(&notify, 200, None, PEER, &[], None);
+                }
+            }
+        }
+        let tables = world.phones[0].agent.tables();
+        assert!(tables.dialogs <= 16, "{tables:?}");
+    }
+    let all = [((false, 403), 500), ((true, 200), 16), ((true, 503), 484)];
+    assert_eq!(codes, all.into());
+    // What those requests left is over soon, and the phone rings.
+    world.run(Duration::from_secs(40));
+    world.send(
+        "192.0.2.77:5060",
+        0,
+        Ask::invite().text().replace(PEER, "192.0.2.77:5060"),
+    );
+    world.run_ms(50);
+    world.incoming(0);
+}

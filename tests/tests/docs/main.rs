@@ -21,6 +21,7 @@ mod plot;
 mod rfcs;
 mod screens;
 mod sheet;
+mod sipp_cases;
 mod speech;
 mod wiring;
 

@@ -62,6 +62,41 @@ fn early_media_is_heard_before_the_answer() {
     world.report(&format!("early media heard at {level:.1} dBFS"));
 }
 
+#[test]
+fn newest_early_dialog_that_sends_is_heard() {
+    let mut world = World::new("early media of two", 2);
+    let l = world.phone(Setup::default());
+    let far = world.peer();
+    world.call(l, &number_of_peer(far));
+    let invite = world.expect(far, "INVITE");
+    let to = invite.media().unwrap();
+    world.say(far, &answer(&invite, 183, "one", 4_000));
+    world.expect_state(l, State::EarlyMedia, secs(1));
+    // A second one is described and says nothing: who sends goes on being heard.
+    world.say(far, &answer(&invite, 183, "two", 4_002));
+    for (port, ssrc) in [(4_000, 7), (4_002, 9)] {
+        world.run(ms(200));
+        sound(&mut world, port, to, 100, ssrc);
+        let level = world.heard(l, secs(1)).level_dbfs();
+        assert!(level > -30.0, "{port} at {level:.1} dBFS");
+        assert_eq!(world[l].control.tone(), None, "{port}");
+        // When it stops and no other one sends, the ringing tone comes back.
+        world.until("ringback", secs(4), |world| {
+            world[l].control.tone() == Some(Tone::Ringback)
+        });
+    }
+    // The newest one was heard: in clear no packet from elsewhere is believed any more, and the
+    // ringing tone goes on.
+    sound(&mut world, 4_000, to, 20, 11);
+    assert_eq!(world[l].control.tone(), Some(Tone::Ringback));
+    world.say(far, &answer(&invite, 200, "two", 4_002));
+    let ack = world.expect(far, "ACK");
+    assert_eq!(ack.tag("to"), Some("two"));
+    world.expect_state(l, State::Talking, secs(1));
+    end(&mut world, l, far);
+    world.report("of two early dialogs the one that sends is heard");
+}
+
 fn end(world: &mut World, l: offhook_tests::world::PhoneId, far: PeerId) {
     world.hang_up(l);
     let bye = world.expect(far, "BYE");

@@ -405,7 +405,7 @@ fn hanging_up_while_the_consulted_phone_rings() {
 }
 
 #[test]
-fn a_far_end_that_does_not_do_it_keeps_nothing_open() {
+fn far_end_that_does_not_do_it_is_given_back() {
     // Refused; taken and never reported on; reported as a failure; hung up without a word.
     for (name, seed) in [("603", 9), ("silence", 10), ("failure", 11), ("bye", 12)] {
         let mut world = World::new(&format!("transfer {name}"), seed);
@@ -474,13 +474,34 @@ fn a_far_end_that_does_not_do_it_keeps_nothing_open() {
         } else {
             &[(far, "b"), (other, "c")]
         };
+        // Who is left comes back: the phone rings, the first one is talked to, the other one waits,
+        // and is ended when no one takes it.
+        world.expect_state(l, State::Ringing, secs(35));
+        world.lift(l);
+        let (first, tag) = left[0];
+        let change = world.expect(first, "INVITE");
+        let (key, at) = if first == far {
+            (ONE, "10.0.0.9")
+        } else {
+            (TWO, "10.0.0.10")
+        };
+        let body = described(3, "sendrecv", "RTP/SAVP", &take(&change, key));
+        let body = body.replace("10.0.0.9", at);
+        let ok = reply(&world, first, &change, 200, tag, &body);
+        world.say(first, &ok);
+        world.expect(first, "ACK");
+        world.expect_state(l, State::Talking, secs(1));
+        world.run(secs(2));
+        world.hang_up(l);
         for (peer, tag) in left {
-            let bye = world.expect_within(*peer, "BYE", secs(35));
+            let bye = world.expect_within(*peer, "BYE", secs(65));
             world.say(*peer, &bye.reply(200, tag));
         }
-        assert_eq!(world.state(l), State::Idle);
+        world.expect_state(l, State::Idle, secs(1));
         world.quiet();
         all_protected(&world, l, 60);
-        world.report(&format!("{name}: both calls ended, nothing left"));
+        world.report(&format!(
+            "{name}: who is left comes back; nothing stays open"
+        ));
     }
 }

@@ -162,12 +162,17 @@ impl Control {
         self.calls.alive(call).map(|record| record.sip)
     }
 
-    /// Connects two far ends with each other, or ends both calls and says why.
+    /// Connects two far ends with each other, or says why not: then both come back.
     fn transfer(&mut self, held: CallId, consulted: CallId, now: Instant) {
         let (from, to) = (self.sip_of(held), self.sip_of(consulted));
         let result = match (from, to) {
             (Some(from), Some(to)) => self.agent.transfer(from, to, now),
-            (None, _) | (_, None) => Err(sip::agent::TransferError::NoCall),
+            (None, _) | (_, None) => {
+                for call in [from, to].into_iter().flatten() {
+                    self.agent.end(call, now);
+                }
+                Err(sip::agent::TransferError::NoCall)
+            }
         };
         if let Err(why) = result {
             let _span = call_span(held);
@@ -175,13 +180,10 @@ impl Control {
                 call: held.0,
                 why: why.to_string(),
             });
-            for call in [from, to].into_iter().flatten() {
-                self.agent.end(call, now);
-            }
         }
     }
 
-    /// Sends a far end to another number, or ends the call and says why not.
+    /// Sends a far end to another number, or says why not: then it comes back.
     fn transfer_to(&mut self, held: CallId, to: &str, now: Instant) {
         let Some(sip) = self.sip_of(held) else { return };
         if let Err(why) = self.agent.transfer_to(sip, to, now) {
@@ -189,7 +191,6 @@ impl Control {
             let why = format!("{to}: {why}");
             self.outbox
                 .note(&Note::NotTransferred { call: held.0, why });
-            self.agent.end(sip, now);
         }
     }
 

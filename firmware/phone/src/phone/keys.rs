@@ -287,6 +287,7 @@ impl Phone {
             instead_of: None,
             consults: self.calls.first(CallState::OnHold),
             joins: false,
+            returned: false,
         });
         self.out.push_back(Output::PlaceCall { call: id, to });
         self.enter(State::Calling, self.give_up(emergency, now));

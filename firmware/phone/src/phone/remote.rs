@@ -52,7 +52,8 @@ impl Phone {
     }
 
     /// A call that could not be transferred comes back: to the hand, where that holds nothing else,
-    /// and like a caller otherwise. No setting for callers keeps it out.
+    /// and like a caller otherwise. No setting for callers keeps it out. After a consultation two
+    /// come back, and the second one waits behind the first.
     pub(super) fn on_returned(
         &mut self,
         id: CallId,
@@ -67,7 +68,7 @@ impl Phone {
         let peer = one_line(from);
         let to_hand = matches!(self.state.phase(), Phase::Dialling | Phase::Failed)
             && self.calls.first(CallState::OnHold).is_none();
-        let place = self.place_for_incoming();
+        let place = self.place_for_incoming().or(self.place_beside_returned());
         let Some(state) = place.or(to_hand.then_some(CallState::Ringing)) else {
             let why = Refusal::Busy;
             self.note(Note::Refused { from: peer, why });
@@ -88,12 +89,30 @@ impl Phone {
             instead_of: None,
             consults: None,
             joins: false,
+            returned: true,
         });
         if to_hand {
             self.release_key();
             self.answer(id);
         } else if self.state == State::Idle {
             self.ring(id, false, now);
+        }
+    }
+
+    /// Where the second call of a failed transfer goes, whether callers may wait or not: it was in
+    /// this phone before.
+    fn place_beside_returned(&self) -> Option<CallState> {
+        let mut calls = self.calls.iter();
+        let (Some(first), None) = (calls.next(), calls.next()) else {
+            return None;
+        };
+        match (self.state, first.returned) {
+            (State::Ringing, true) => Some(CallState::Ringing),
+            // Hands-free, with the handset down, there is one call at most.
+            (_, true) if self.state.has_established_call() && !self.hands_free => {
+                Some(CallState::Waiting)
+            }
+            (_, _) => None,
         }
     }
 

@@ -102,6 +102,7 @@ impl Phone {
             instead_of: None,
             consults: None,
             joins: false,
+            returned: false,
         });
         if self.state != State::Idle {
             self.out.push_back(Output::Ringing(id));
@@ -407,6 +408,7 @@ impl Phone {
             instead_of: Some(old),
             consults: None,
             joins: false,
+            returned: false,
         });
         let to = to.to_owned();
         self.out.push_back(Output::Follow { old, call: id, to });
@@ -458,6 +460,7 @@ impl Phone {
             instead_of: was_established.then_some(old),
             consults: None,
             joins: false,
+            returned: false,
         });
         self.out.push_back(Output::Answer(id));
         if self.active == Some(old) {

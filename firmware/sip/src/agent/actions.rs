@@ -76,8 +76,9 @@ impl UserAgent {
                     self.servers.repeat_response(transaction, shared, now);
                 }
                 Action::HangUp(call) => self.hang_up(call, None, now),
-                Action::HurryTransfer(call) => {
-                    self.on_call(call, now, |c, _| c.shorten_transfer(now));
+                Action::TakeBack(call) => self.on_call(call, now, Call::take_back_consulted),
+                Action::TransferOver(call) => {
+                    self.on_call(call, now, |c, _| c.handle_transfer_over(now));
                 }
                 Action::NotifyReferrer(code) => self.notify_referrer(handle, code, now),
                 Action::Event(event) => self.shared.events.push_back(*event),

@@ -178,14 +178,28 @@ impl UserAgent {
 
     /// Transfers the far end of `held` to the far end of `consulted`, answered or not. For the
     /// owner both are over then ([`Event::Ended`] follows for each); [`Event::Transferred`] says
-    /// what came of it.
+    /// what came of it. Where it fails, those that are still there come back as incoming calls.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is asked of anybody; both are over for the owner all the same, and what was
+    /// established comes back at once.
     pub fn transfer(
         &mut self,
         held: CallHandle,
         consulted: CallHandle,
         now: Instant,
     ) -> Result<(), TransferError> {
-        let plan = self.calls.plan_transfer(held, consulted, now)?;
+        let plan = match self.calls.plan_transfer(held, consulted, now) {
+            Ok(plan) => plan,
+            Err(error) => {
+                for call in [held, consulted] {
+                    self.on_call(call, now, Call::handle_not_transferred);
+                }
+                self.finish_turn(now);
+                return Err(error);
+            }
+        };
         match plan.consulted {
             Some(transfer) => self.on_call(consulted, now, |call, turn| {
                 call.start_transfer(transfer, None, turn);
@@ -200,15 +214,26 @@ impl UserAgent {
     }
 
     /// Transfers the far end of `held` to a number or address (RFC 5589 section 6); as
-    /// [`transfer`](Self::transfer). Where that fails, the call comes back as an incoming one.
+    /// [`transfer`](Self::transfer), where it fails, too.
+    ///
+    /// # Errors
+    ///
+    /// As for [`transfer`](Self::transfer).
     pub fn transfer_to(
         &mut self,
         held: CallHandle,
         target: &str,
         now: Instant,
     ) -> Result<(), TransferError> {
-        let uri = self.calls.blind_target(held, target, &self.shared)?;
-        let transfer = Transfer::asking(None, &uri, target, now).returning();
+        let uri = match self.calls.blind_target(held, target, &self.shared) {
+            Ok(uri) => uri,
+            Err(error) => {
+                self.on_call(held, now, Call::handle_not_transferred);
+                self.finish_turn(now);
+                return Err(error);
+            }
+        };
+        let transfer = Transfer::asking(None, &uri, target, now);
         self.on_call(held, now, |call, turn| {
             call.start_transfer(transfer, Some(&uri), turn);
         });

@@ -48,7 +48,9 @@ impl Call {
             self.dialog_mut()
         };
         let in_order = dialog.is_some_and(|dialog| {
-            let in_order = dialog.in_order(cseq);
+            // Section 12.2.2 refuses a lower number; some end a call under that of their PRACK.
+            let ends_again = request.method == Method::Bye && dialog.remote_cseq == Some(cseq);
+            let in_order = ends_again || dialog.in_order(cseq);
             if in_order {
                 dialog.came_from(from, request);
             }
@@ -160,12 +162,8 @@ impl Call {
         let reason = bye_reason(asked.request);
         match self.finish(EndedBy::Remote, None, &reason, turn) {
             State::Ringing(ringing) => turn.respond(ringing.server, Reply::new(487)),
-            State::Up(established) => cancel_change(&established, turn),
-            State::Transferring(established, transfer) => {
+            State::Up(established) | State::Transferring(established, _) => {
                 cancel_change(&established, turn);
-                if let Some(consulted) = transfer.consulted() {
-                    turn.push(Action::HurryTransfer(consulted));
-                }
             }
             State::Calling(_) | State::Answered(..) | State::Leaving(..) | State::Over(_) => {}
         }
@@ -428,7 +426,7 @@ impl Call {
     /// The final response to the UPDATE that refreshes the session.
     pub(crate) fn handle_refreshed(&mut self, response: &Response, turn: &mut Turn<'_>) {
         self.handle_in_dialog_outcome(response.code(), turn);
-        if let Some(established) = self.state.up_mut() {
+        if let Some(established) = self.state.exchange_mut() {
             established.handle_refreshed(response, turn);
         }
     }

@@ -166,7 +166,8 @@ impl Desk {
                 Action::Respond(_, reply) => reply.code.to_string(),
                 Action::RepeatResponse(_) => "Repeat".into(),
                 Action::HangUp(_) => "HangUp".into(),
-                Action::HurryTransfer(_) => "Hurry".into(),
+                Action::TakeBack(_) => "TakeBack".into(),
+                Action::TransferOver(_) => "TransferOver".into(),
                 Action::NotifyReferrer(code) => format!("Notify({code})"),
                 Action::Event(event) => {
                     let text = format!("{event:?}");

@@ -9,6 +9,7 @@ use crate::ids::AccountId;
 use crate::message::{SipUri, Uri};
 use crate::transfer::{DialogIds, Transfer, TransferStep, refer};
 
+use super::established::Established;
 use super::{Call, State};
 
 /// Where another call may be transferred to.
@@ -134,15 +135,41 @@ impl Call {
         }
     }
 
-    /// The far end that was to replace this call hung up without a last word.
-    pub(crate) fn shorten_transfer(&mut self, now: Instant) {
+    /// The other call of its transfer is over.
+    pub(crate) fn handle_transfer_over(&mut self, now: Instant) {
         if let State::Transferring(_, transfer) = &mut self.state {
-            transfer.shorten(now);
+            transfer.handle_other_over(now);
         }
     }
 
-    /// Whatever came of the transfer, no call stays open here; but one that was to go to a number,
-    /// and cannot, is offered to its owner again.
+    /// Its far end was consulted, and is not replaced: the transfer failed.
+    pub(crate) fn take_back_consulted(&mut self, turn: &mut Turn<'_>) {
+        if let State::Transferring(_, transfer) = &self.state
+            && transfer.is_consulted()
+        {
+            self.offer_back(turn);
+        }
+    }
+
+    /// No transfer of it is begun: what is established comes back, the rest ends.
+    pub(crate) fn handle_not_transferred(&mut self, turn: &mut Turn<'_>) {
+        match &self.state {
+            State::Up(established) if !established.is_offered() => {}
+            State::Calling(_) | State::Ringing(_) | State::Answered(..) => {
+                return self.hang_up(None, turn);
+            }
+            State::Up(_) | State::Leaving(..) | State::Transferring(..) | State::Over(_) => return,
+        }
+        let State::Up(mut established) = self.finish(EndedBy::Local, None, "not transferred", turn)
+        else {
+            return;
+        };
+        established.release_owner();
+        self.return_to_owner(established, turn);
+    }
+
+    /// Where the transfer is done, no call stays open here; where it failed, who is still there is
+    /// offered to the owner again.
     pub(super) fn on_transfer_step(&mut self, step: TransferStep, turn: &mut Turn<'_>) {
         let State::Transferring(_, transfer) = &self.state else {
             return;
@@ -150,21 +177,26 @@ impl Call {
         match step {
             TransferStep::Wait => {}
             TransferStep::Again(target) => self.send_refer(&target, turn),
-            TransferStep::NotReplaced => self.hang_up(None, turn),
+            TransferStep::NotReplaced => self.offer_back(turn),
             TransferStep::Done(result) => {
                 let consulted = transfer.consulted();
                 let returns = result.is_err() && transfer.returns();
+                let after = match result {
+                    Ok(()) => Action::HangUp,
+                    Err(_) => Action::TakeBack,
+                };
                 turn.event(Event::Transferred {
                     call: self.handle,
                     to: transfer.to().to_owned(),
                     result,
                 });
                 if returns {
-                    return self.offer_back(turn);
+                    self.offer_back(turn);
+                } else {
+                    self.hang_up(None, turn);
                 }
-                self.hang_up(None, turn);
                 if let Some(consulted) = consulted {
-                    turn.push(Action::HangUp(consulted));
+                    turn.push(after(consulted));
                 }
             }
         }
@@ -172,11 +204,13 @@ impl Call {
 
     /// The far end is still there, and no one has it any more: it comes back like a caller.
     fn offer_back(&mut self, turn: &mut Turn<'_>) {
-        let State::Transferring(mut established, _) =
-            std::mem::replace(&mut self.state, State::Over(Box::default()))
-        else {
-            return;
-        };
+        match std::mem::replace(&mut self.state, State::Over(Box::default())) {
+            State::Transferring(established, _) => self.return_to_owner(established, turn),
+            other => self.state = other,
+        }
+    }
+
+    fn return_to_owner(&mut self, mut established: Box<Established>, turn: &mut Turn<'_>) {
         established.offer_back(turn.now);
         let dialog = &established.dialog;
         turn.event(Event::Incoming {

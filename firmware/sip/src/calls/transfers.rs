@@ -49,7 +49,7 @@ impl Calls {
         Ok(TransferPlan {
             held: Transfer::asking(answered.then_some(consulted), &target.uri, name, now),
             target: target.uri,
-            consulted: answered.then(|| Transfer::consulted_call(name, now)),
+            consulted: answered.then(|| Transfer::consulted_call(held, name, now)),
         })
     }
 

@@ -16,7 +16,7 @@
 //! | RTP/SAVP(F), no keys or of no use   | 488    | 488                   | 488              |
 //! | UDP/TLS/RTP/SAVP(F), fingerprint    | 488    | encrypted             | encrypted        |
 //! | UDP/TLS/RTP/SAVP(F), none or weak   | 488    | 488                   | 488              |
-//! | unreadable a=crypto, AVP or SAVP    | clear, 488 | 488               | 488              |
+//! | unreadable a=crypto, AVP or SAVP    | clear, 488 | 406               | 406              |
 //!
 //! Keys that came by signalling in clear are of no use, unless `sdes_over_clear` says otherwise; a
 //! fingerprint is. Once a call is encrypted, every line of the table that says "clear" says 488.

@@ -248,8 +248,18 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
         ("m=audio 4000 RTP/SAVP 0\r\n", 488, "RTP/SAVP"),
         (
             "m=audio 4000 RTP/AVP 0\r\nc=IN IP7 127.0.0.1\r\n",
+            400,
+            "IP7",
+        ),
+        (
+            "m=audio 4000 RTP/AVP 0\r\nc=AF IP4 127.0.0.1\r\n",
+            400,
+            "AF",
+        ),
+        (
+            "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 224.2.17.12\r\n",
             488,
-            "127.0.0.1",
+            "224.2.17.12",
         ),
         ("", 400, "no m="),
     ] {

@@ -4,6 +4,7 @@ use super::*;
 use crate::env::tests::{env, request};
 use crate::message::SipUri;
 
+const HELD: CallHandle = CallHandle(1);
 const CONSULTED: CallHandle = CallHandle(2);
 
 fn target() -> Uri {
@@ -143,24 +144,33 @@ fn refusal_that_may_pass_is_asked_again_once() {
 #[test]
 fn consulted_call_takes_no_notify() {
     let now = crate::timer::epoch();
-    let mut transfer = Transfer::consulted_call("carol", now);
+    let mut transfer = Transfer::consulted_call(HELD, "carol", now);
     let (reply, step) = transfer.handle_notify(&notify("Event: refer\r\n", ""), now);
     assert_eq!((reply.code, step), (481, TransferStep::Wait));
-    assert_eq!(transfer.consulted(), None);
+    assert_eq!((transfer.consulted(), transfer.other()), (None, Some(HELD)));
 }
 
 #[test]
 fn time_limit_depends_on_the_role() {
     let (mut transfer, now) = asking();
     let end = now + TRANSFER_TIME;
+    assert!(
+        TRANSFER_TIME > crate::timer::T1_64,
+        "a REFER not answered is known first"
+    );
     assert_eq!(transfer.deadline(), end);
     assert_eq!(transfer.handle_timeout(end), TransferStep::Done(Err(408)));
     assert_eq!(transfer.consulted(), Some(CONSULTED));
-    let mut consulted = Transfer::consulted_call("carol", now);
+    assert!(transfer.returns(), "whom it was sent to still waits");
+    transfer.handle_other_over(now);
+    assert_eq!(transfer.consulted(), None);
+    assert_eq!(transfer.handle_timeout(end), TransferStep::Done(Err(408)));
+    assert!(!transfer.returns(), "it was replaced, perhaps");
+    let mut consulted = Transfer::consulted_call(HELD, "carol", now);
     assert_eq!(consulted.handle_timeout(now), TransferStep::NotReplaced);
-    consulted.shorten(now);
+    consulted.handle_other_over(now);
     assert_eq!(consulted.deadline(), now + LAST_CHANCE);
-    consulted.shorten(now + Duration::from_secs(1));
+    consulted.handle_other_over(now + Duration::from_secs(1));
     assert_eq!(consulted.deadline(), now + LAST_CHANCE, "never later");
 }
 

@@ -5,9 +5,11 @@
 //! replaces   an INVITE in the place of a call (RFC 3891)
 //! orders     transfers whose last messages come in another order
 //! sent       transfers of this phone's own (RFC 5589)
+//! failed     those that fail: who is still there comes back
 //! ```
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod failed;
 mod orders;
 mod refer;
 mod replaces;

@@ -11,7 +11,7 @@ use crate::world::{PEER, World, calling, ends, is_established, media, sdp};
 
 /// Alice has transferred the peer to carol, who answered just now: the INVITEs of both calls, the
 /// held call, and the REFER.
-fn transferred(world: &mut World) -> (CallHandle, [Request; 2], Request) {
+pub(crate) fn transferred(world: &mut World) -> (CallHandle, [Request; 2], Request) {
     let (held, first) = calling(world);
     let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
     let second = world.request(&Method::Invite);
@@ -27,7 +27,14 @@ fn transferred(world: &mut World) -> (CallHandle, [Request; 2], Request) {
 }
 
 /// A request of one far end in the dialog this INVITE of alice's made.
-fn ask(invite: &Request, tag: &str, at: &str, method: &str, cseq: u32, body: &str) -> String {
+pub(crate) fn ask(
+    invite: &Request,
+    tag: &str,
+    at: &str,
+    method: &str,
+    cseq: u32,
+    body: &str,
+) -> String {
     let kind = if body.is_empty() {
         ""
     } else {
@@ -45,14 +52,14 @@ fn ask(invite: &Request, tag: &str, at: &str, method: &str, cseq: u32, body: &st
     )
 }
 
-fn news(invite: &Request, cseq: u32, status: &str) -> String {
+pub(crate) fn news(invite: &Request, cseq: u32, status: &str) -> String {
     let over = "Event: refer\r\nSubscription-State: terminated;reason=noresource\r\n\
                 Content-Type: message/sipfrag\r\n";
     notify(invite, cseq, over, &format!("SIP/2.0 {status}\r\n"))
 }
 
 /// What came of the transfer.
-fn result(world: &mut World, held: CallHandle) -> Result<(), u16> {
+pub(crate) fn result(world: &mut World, held: CallHandle) -> Result<(), u16> {
     world.run_ms(50);
     let found = world.events(0).into_iter().find_map(|event| match event {
         Event::Transferred { call, result, .. } if call == held => Some(result),
@@ -61,7 +68,7 @@ fn result(world: &mut World, held: CallHandle) -> Result<(), u16> {
     found.unwrap()
 }
 
-fn nothing_is_left(world: &mut World) {
+pub(crate) fn nothing_is_left(world: &mut World) {
     world.run_ms(70_000);
     assert_eq!(world.phones[0].agent.tables(), Tables::default());
     world.assert_empty();
@@ -173,19 +180,6 @@ fn server_that_cannot_take_it_over_yet_is_asked_again() {
     }
 }
 
-#[test]
-fn call_that_cannot_be_replaced_ends_both() {
-    // 481: whoever was consulted knows nothing of the call; it is not asked again.
-    let mut world = World::alone();
-    let (held, [first, _], refer) = transferred(&mut world);
-    world.answer(&refer, 202, None, PEER, &[], None);
-    let late = news(&first, 60, "481 Call/Transaction Does Not Exist");
-    world.send(PEER, 0, late);
-    assert_eq!(result(&mut world, held), Err(481));
-    assert_eq!((world.sent("REFER"), world.sent("BYE")), (1, 2));
-    nothing_is_left(&mut world);
-}
-
 /// Alice sends the peer to carol's number; her INVITE to the peer, and the REFER.
 fn sent_to_a_number(world: &mut World) -> (CallHandle, Request, Request) {
     let (held, invite) = calling(world);
@@ -199,7 +193,7 @@ fn sent_to_a_number(world: &mut World) -> (CallHandle, Request, Request) {
 }
 
 /// Whether the call is offered to its owner again.
-fn comes_back(world: &mut World, held: CallHandle) -> bool {
+pub(crate) fn comes_back(world: &mut World, held: CallHandle) -> bool {
     world.run_ms(50);
     world
         .events(0)
@@ -208,7 +202,7 @@ fn comes_back(world: &mut World, held: CallHandle) -> bool {
 }
 
 /// Alice takes the call back; the re-INVITE of that.
-fn taken_back(world: &mut World, held: CallHandle) -> Request {
+pub(crate) fn taken_back(world: &mut World, held: CallHandle) -> Request {
     world.with(0, |alice, now| alice.answer(held, media(21_000), now));
     let change = world.request(&Method::Invite);
     assert!(String::from_utf8_lossy(&change.body).contains("m=audio 21000 "));
@@ -330,5 +324,64 @@ fn call_whose_far_end_is_gone_or_went_on_does_not_come_back() {
         world.run_ms(40_000);
         assert!(!comes_back(&mut world, held), "{code} {news_of:?}");
         nothing_is_left(&mut world);
+    }
+}
+
+#[test]
+fn refresh_of_the_session_crosses_a_transfer() {
+    for (refused, update) in [(false, true), (true, true), (false, false)] {
+        let mut world = World::alone();
+        let held = world.invite(0, &format!("sip:peer@{PEER}"));
+        let invite = world.request(&Method::Invite);
+        let allow = if update {
+            "INVITE, ACK, BYE, NOTIFY, UPDATE"
+        } else {
+            "INVITE, ACK, BYE, NOTIFY"
+        };
+        let timer = [
+            ("Session-Expires", "90;refresher=uac"),
+            ("Require", "timer"),
+            ("Allow", allow),
+        ];
+        let body = sdp("192.0.2.9", "");
+        world.answer(&invite, 200, Some("p"), PEER, &timer, Some(&body));
+        world.request(&Method::Ack);
+        world.run_ms(40_000);
+        world.events(0);
+        world
+            .with(0, |alice, now| {
+                alice.transfer_to(held, &format!("sip:carol@{CAROL}"), now)
+            })
+            .unwrap();
+        world.events(0);
+        let refer = world.request(&Method::Refer);
+        world.answer(&refer, 202, None, PEER, &[], None);
+        // Half of the interval is over while the far end calls: the session is kept.
+        world.run_ms(5_100);
+        let method = if update {
+            Method::Update
+        } else {
+            Method::Invite
+        };
+        let refresh = world.request(&method);
+        if refused {
+            world.answer(&refresh, 491, None, PEER, &[], None);
+            world.run_ms(8_000);
+        } else if update {
+            world.answer(&refresh, 200, None, PEER, &timer, None);
+            // It counts: without it the session would be over by now.
+            world.run_ms(25_000);
+        } else {
+            world.answer(&refresh, 200, None, PEER, &timer, Some(&body));
+            world.request(&Method::Ack);
+        }
+        world.send(PEER, 0, news(&invite, 60, "486 Busy Here"));
+        assert!(comes_back(&mut world, held), "{refused} {update}");
+        assert_eq!(world.sent("BYE"), 0, "{refused} {update}");
+        world.with(0, |alice, now| alice.end(held, now));
+        let bye = world.request(&Method::Bye);
+        world.answer(&bye, 200, None, PEER, &[], None);
+        world.run_ms(70_000);
+        assert_eq!(world.phones[0].agent.tables().calls, 0);
     }
 }

@@ -130,10 +130,11 @@ fn a_ringing_call_is_cancelled_and_placed_again() {
         format!("sip:carol@{CAROL}"),
         "without Replaces"
     );
-    // Refused: nothing stays.
-    world.answer(&refer, 405, None, PEER, &[], None);
-    world.request(&Method::Bye);
     assert_eq!(ends(&world.events(0)).len(), 2);
+    // Refused: whom it was meant for comes back, and no one takes it.
+    world.answer(&refer, 405, None, PEER, &[], None);
+    world.run_ms(60_100);
+    world.request(&Method::Bye);
     world.run_ms(70_000);
     world.assert_empty();
 }

@@ -342,3 +342,38 @@ fn call_comes_back_to_the_hand_or_rings() {
     let call = desk.gets_back();
     assert!(desk.said(&Output::Reject(call, 486)));
 }
+
+#[test]
+fn both_calls_of_a_failed_transfer_come_back() {
+    // Whether callers may wait or not: both were here before.
+    for toml in ["", "[call]\nwaiting = false\n"] {
+        // On the hook both ring; lifting takes the first, and the second waits behind it.
+        let mut desk = Desk::ready(toml);
+        let (held, consulted) = (desk.gets_back(), desk.gets_back());
+        assert!(!desk.said(&Output::Reject(consulted, 486)), "{toml}");
+        assert_eq!(desk.state(), State::Ringing, "{toml}");
+        desk.lifts();
+        assert!(desk.said(&Output::Answer(held)), "{toml}");
+        desk.hears(held, CallUpdate::Answered);
+        desk.does(Input::Flash).waits_ms(1500);
+        assert!(desk.said(&Output::Answer(consulted)), "{toml}");
+        desk.hears(consulted, CallUpdate::Answered);
+        assert_eq!(desk.connected, [consulted], "{toml}");
+        // In the hand the first is there at once.
+        let mut desk = Desk::ready(toml);
+        desk.lifts();
+        let held = desk.gets_back();
+        assert!(desk.said(&Output::Answer(held)), "{toml}");
+        let consulted = desk.gets_back();
+        assert!(!desk.said(&Output::Reject(consulted, 486)), "{toml}");
+        desk.hears(held, CallUpdate::Answered);
+        desk.does(Input::Flash).waits_ms(1500);
+        assert!(desk.said(&Output::Answer(consulted)), "{toml}");
+    }
+    // Behind anybody else's call the setting holds.
+    let (mut desk, _) = Desk::talking("[call]\nwaiting = false\n");
+    for _ in ["held", "consulted"] {
+        let call = desk.gets_back();
+        assert!(desk.said(&Output::Reject(call, 486)));
+    }
+}

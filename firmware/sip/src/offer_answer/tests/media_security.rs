@@ -322,7 +322,7 @@ fn an_encrypted_leg_stays_encrypted() {
                     "RTP/SAVP",
                     "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:short\r\n",
                 ),
-                488,
+                406,
             ),
         ] {
             assert_eq!(

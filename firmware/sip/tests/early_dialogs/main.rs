@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod glare;
+#[path = "../world/mod.rs"]
 mod world;
 
 use sip::message::{Method, Request, Response};
