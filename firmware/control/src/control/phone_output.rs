@@ -165,14 +165,13 @@ impl Control {
     /// Connects two far ends with each other, or says why not: then both come back.
     fn transfer(&mut self, held: CallId, consulted: CallId, now: Instant) {
         let (from, to) = (self.sip_of(held), self.sip_of(consulted));
-        let result = match (from, to) {
-            (Some(from), Some(to)) => self.agent.transfer(from, to, now),
-            (None, _) | (_, None) => {
-                for call in [from, to].into_iter().flatten() {
-                    self.agent.end(call, now);
-                }
-                Err(sip::agent::TransferError::NoCall)
+        let result = if let (Some(from), Some(to)) = (from, to) {
+            self.agent.transfer(from, to, now)
+        } else {
+            for call in [from, to].into_iter().flatten() {
+                self.agent.end(call, now);
             }
+            Err(sip::agent::TransferError::NoCall)
         };
         if let Err(why) = result {
             let _span = call_span(held);

@@ -462,8 +462,8 @@ fn transferring_and_every_event() {
     check(
         Desk::transferring,
         &[
-            (Do::HangUp, "BYE → Over"),
-            (Do::Bye, "200 Hurry → Over"),
+            (Do::HangUp, "TransferOver BYE → Over"),
+            (Do::Bye, "200 TransferOver → Over"),
             (Do::Reinvite, "200"),
             (Do::UpdateOffer, "200"),
             (Do::Update, "200"),
@@ -473,10 +473,10 @@ fn transferring_and_every_event() {
             (Do::Refer, "403"),
             (Do::Ack, ""),
             (Do::Cancel, "487"),
-            (Do::Timeout, "Transferred BYE HangUp → Over"),
+            (Do::Timeout, "Transferred Incoming TakeBack → Up"),
             (Do::Direction, ""),
             (Do::Digit, ""),
-            (Do::Gone, "BYE → Over"),
+            (Do::Gone, "TransferOver BYE → Over"),
             (Do::Ring, ""),
             (Do::Answer, ""),
             (Do::Reject, ""),
