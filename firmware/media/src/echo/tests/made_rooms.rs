@@ -1,5 +1,5 @@
-//! Rooms, talkers and loudspeakers that no recording above has: decaying noise after a direct sound,
-//! another delay, a loudspeaker that bends.
+//! Rooms, talkers and loudspeakers that no recording above has: decaying noise after a direct
+//! sound, another delay, a loudspeaker that bends.
 
 use super::*;
 
