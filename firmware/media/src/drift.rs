@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use crate::interpolate::{BEFORE, Interpolator, TAPS};
-use crate::time::{after_ms, ms_between};
+use crate::time::ms_between;
 
 /// Sub-windows of a [`Floor`].
 const WINDOWS: usize = 8;
@@ -185,15 +185,16 @@ impl CardClock {
         }
     }
 
-    /// One period passed at `now`; the time it truly began, free of wake-up jitter.
-    pub(crate) fn tick(&mut self, now: Instant) -> Instant {
+    /// One period passed at `now`; by how many ms that is late, free of which is the time it truly
+    /// began.
+    pub(crate) fn tick(&mut self, now: Instant) -> f64 {
         let origin = *self.origin.get_or_insert(now);
         let played_ms = self.played as f64 * 1000.0 / f64::from(self.rate_hz);
         let transit = ms_between(origin, now) - played_ms;
         self.floor.add(transit, now);
         self.skew.add(transit, now);
         self.played += self.period_frames as u64;
-        after_ms(origin, played_ms + self.floor.get().unwrap_or(transit))
+        transit - self.floor.get().unwrap_or(transit)
     }
 
     /// Sound was lost or repeated: counting starts again from here.
@@ -272,7 +273,7 @@ impl Slip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::test_origin;
+    use crate::time::{after_ms, test_origin};
 
     #[test]
     fn floor_forgets_after_its_window_and_drops_at_once() {
@@ -326,8 +327,8 @@ mod tests {
         let (start, mut clock) = (test_origin(), CardClock::new(8000, 40));
         for i in 0..2000 {
             let late = if i % 7 == 0 { 3.0 } else { 0.0 };
-            let at = clock.tick(after_ms(start, f64::from(i) * 5.0 + late));
-            let at = ms_between(start, at);
+            let now = after_ms(start, f64::from(i) * 5.0 + late);
+            let at = ms_between(start, now) - clock.tick(now);
             if i > 10 {
                 assert!((at - f64::from(i) * 5.0).abs() < 0.01, "{i}: {at}");
             }

@@ -27,6 +27,7 @@ use crate::ringing::Bell;
 use crate::speech::SpeechPlayer;
 use crate::stats::StreamStats;
 use crate::stream::{FarEvent, Stream};
+use crate::time::after_ms;
 use crate::tone::ToneGenerator;
 use crate::voice::VoiceProcessor;
 
@@ -330,8 +331,8 @@ impl Engine {
     /// One card period: takes what the microphone heard, fills what is played. Both are
     /// mono, `period_frames` long.
     pub fn process(&mut self, capture: &[i16], playback: &mut [i16], now: Instant) {
-        let period_start = self.clock.tick(now);
-        self.late_ms = now.saturating_duration_since(period_start).as_secs_f64() * 1000.0;
+        self.late_ms = self.clock.tick(now);
+        let period_start = after_ms(now, -self.late_ms);
         let card_ppm = self.clock.ppm();
         self.render(period_start, card_ppm);
         let n = capture.len().min(self.captured.len());

@@ -4,8 +4,12 @@
 //! 16 samples, 7 of them before ─▶ row of the table for the place (linearly between two rows) ─▶ value
 //! ```
 
+use crate::resample::whole;
+
 /// Taps of the filter.
 pub(crate) const TAPS: usize = 16;
+/// Products summed side by side: a divisor of [`TAPS`].
+const LANES: usize = 4;
 /// Samples of sound before the one that a value lies after.
 pub(crate) const BEFORE: usize = TAPS / 2 - 1;
 const PHASES: usize = 64;
@@ -51,11 +55,13 @@ impl Interpolator {
         let index = (phase as usize).min(PHASES - 1);
         let part = (phase - index as f64) as f32;
         let (low, high) = (&self.table[index], &self.table[index + 1]);
-        let sum: f32 = sound
-            .iter()
-            .zip(low.iter().zip(high))
-            .map(|(&x, (&a, &b))| f32::from(x) * (a + (b - a) * part))
-            .sum();
-        sum.round() as i16
+        let (sound, _) = sound.as_chunks::<LANES>();
+        let (low, high) = (low.as_chunks::<LANES>().0, high.as_chunks::<LANES>().0);
+        let mut sums = [0.0; LANES];
+        for (x, (a, b)) in sound.iter().zip(low.iter().zip(high)) {
+            sums =
+                std::array::from_fn(|n| sums[n] + f32::from(x[n]) * (a[n] + (b[n] - a[n]) * part));
+        }
+        whole((sums[0] + sums[1]) + (sums[2] + sums[3]))
     }
 }

@@ -163,9 +163,15 @@ impl Latch {
         }
     }
 
+    /// Whether RTP goes anywhere.
+    pub(crate) fn has_rtp(&self) -> bool {
+        is_usable(&self.rtp)
+    }
+
     /// Where RTP goes; `None`: nowhere.
     pub(crate) fn rtp(&self) -> Option<SocketAddr> {
-        is_usable(&self.rtp).then(|| self.latched.map_or(self.rtp, |latched| latched.at))
+        self.has_rtp()
+            .then(|| self.latched.map_or(self.rtp, |latched| latched.at))
     }
 
     /// Where RTCP goes.

@@ -42,8 +42,8 @@ pub struct LevelMeter {
     count: u64,
 }
 
-/// Squares summed side by side, so that the compiler makes vector instructions of them.
-const LANES: usize = 8;
+/// Pairs of squares summed side by side, so that the compiler makes vector instructions of them.
+const LANES: usize = 4;
 
 impl LevelMeter {
     /// Nothing heard.
@@ -53,13 +53,20 @@ impl LevelMeter {
 
     /// Hears samples.
     pub fn push(&mut self, samples: &[i16]) {
-        let square = |sample: i16| f32::from(sample) * f32::from(sample);
-        let (blocks, rest) = samples.as_chunks::<LANES>();
+        // One less than the least i16, or the squares of a pair would not fit an i32.
+        let square = |sample: i16| i32::from(sample.max(-i16::MAX)).pow(2);
+        let (blocks, rest) = samples.as_chunks::<{ 2 * LANES }>();
         let mut sums = [0.0_f32; LANES];
         for block in blocks {
-            sums = std::array::from_fn(|n| sums[n] + square(block[n]));
+            let mut pairs = [0; LANES];
+            for (n, pair) in pairs.iter_mut().enumerate() {
+                *pair = square(block[2 * n]) + square(block[2 * n + 1]);
+            }
+            for (sum, pair) in sums.iter_mut().zip(pairs) {
+                *sum += pair as f32;
+            }
         }
-        let rest: f32 = rest.iter().map(|&sample| square(sample)).sum();
+        let rest: f32 = rest.iter().map(|&sample| square(sample) as f32).sum();
         self.sum += f64::from(sums.iter().sum::<f32>() + rest);
         self.count += samples.len() as u64;
     }

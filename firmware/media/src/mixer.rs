@@ -43,14 +43,15 @@ impl Mixer {
         }
     }
 
-    /// Adds at a gain (1.0 is as it is).
+    /// Adds at a gain (1.0 is as it is); what that makes too loud is clipped here, so that each
+    /// source by itself fits 16 bits.
     pub(crate) fn add_scaled(&mut self, sound: &[i16], gain: f32) {
         if self.sources == 0 {
             self.sum.fill(0);
         }
         self.sources += 1;
         for (sum, &x) in self.sum.iter_mut().zip(sound) {
-            *sum += (f32::from(x) * gain) as i32;
+            *sum += i32::from((f32::from(x) * gain) as i16);
         }
     }
 
@@ -71,7 +72,7 @@ impl Mixer {
             1 => out
                 .iter_mut()
                 .zip(&self.sum)
-                .for_each(|(y, &x)| *y = x.clamp(-32_768, 32_767) as i16),
+                .for_each(|(y, &x)| *y = x as i16),
             _ => out
                 .iter_mut()
                 .zip(&self.sum)

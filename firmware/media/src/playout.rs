@@ -66,6 +66,19 @@ enum State {
     Playing,
 }
 
+/// Where the player stood when sound was pulled last.
+#[derive(Debug, Clone, Copy)]
+enum LastPull {
+    /// It waited.
+    Waiting,
+    /// It played.
+    Playing {
+        at: Instant,
+        unplayed: usize,
+        next_timestamp: i64,
+    },
+}
+
 /// The player of one stream.
 pub(crate) struct Playout {
     store: Store,
@@ -90,7 +103,9 @@ pub(crate) struct Playout {
     slack: Slack,
     frame: Box<[i16]>,
     frame_ms: f64,
-    delay_ms: f64,
+    /// What was at hand when sound was pulled last; the delay is reckoned from it when it is asked
+    /// for.
+    last_pull: Option<LastPull>,
     loss: LossMemory,
     bursts: Bursts,
     /// Listens where digits come as tones.
@@ -125,7 +140,7 @@ impl Playout {
             slack: Slack::new(),
             frame: vec![0; crate::codec::MAX_SAMPLES].into_boxed_slice(),
             frame_ms: 20.0,
-            delay_ms: 0.0,
+            last_pull: None,
             loss: LossMemory::new(),
             bursts: Bursts::default(),
             digits: Detector::new(),
@@ -202,7 +217,18 @@ impl Playout {
 
     /// Playout delay of what was heard last, counted from the fastest packet's arrival, in ms.
     pub(crate) fn delay_ms(&self) -> f64 {
-        self.delay_ms
+        match self.last_pull {
+            None => 0.0,
+            Some(LastPull::Waiting) => self.target_ms(),
+            Some(LastPull::Playing {
+                at,
+                unplayed,
+                next_timestamp,
+            }) => {
+                let heard = after_ms(at, self.ms(unplayed));
+                self.delay.of(self.media_ms(next_timestamp), heard)
+            }
+        }
     }
 
     fn delay_at(&self, now: Instant) -> f64 {
@@ -315,7 +341,14 @@ impl Playout {
             let missing = out.len() - self.line.unplayed();
             self.produce(decoders, missing, now, card_ppm);
         }
-        self.delay_ms = self.delay_at(now);
+        self.last_pull = Some(match self.state {
+            State::Waiting => LastPull::Waiting,
+            State::Playing => LastPull::Playing {
+                at: now,
+                unplayed: self.line.unplayed(),
+                next_timestamp: self.next_timestamp,
+            },
+        });
         self.line.read(out);
         if self.state == State::Playing {
             self.slack.watch(self.at_hand_ms(), now);

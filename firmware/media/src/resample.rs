@@ -256,7 +256,7 @@ impl Filter {
 ///
 /// 1.5 · 2^23 and a value of 16 bits make a sum whose lowest 16 bits are the value, rounded: unlike
 /// a conversion, which has to take care of what is no number, that is a few instructions.
-fn whole(sum: f32) -> i16 {
+pub(crate) fn whole(sum: f32) -> i16 {
     const ROUND: f32 = 12_582_912.0;
     (sum.clamp(f32::from(i16::MIN), f32::from(i16::MAX)) + ROUND).to_bits() as i16
 }

@@ -11,6 +11,7 @@ use crate::codec::opus::bitrate_for_rate;
 use crate::codec::opus_control::OpusControl;
 use crate::codec::{Encoder, EncoderOptions, MAX_PAYLOAD};
 use crate::dtmf::{self, MIN_INBAND_MS};
+use crate::latch::Latch;
 use crate::level::LevelMeter;
 use crate::outbox::Outbox;
 use crate::packet::{Destination, PacketKind};
@@ -47,9 +48,46 @@ enum InbandDigit {
 
 /// The way out of one stream.
 pub(crate) struct Route<'a> {
-    pub(crate) to: Destination,
+    pub(crate) latch: &'a Latch,
     pub(crate) guard: &'a mut Guard,
     pub(crate) outbox: &'a mut Outbox,
+}
+
+impl Route<'_> {
+    /// Sends what `write` makes; whether something leaves.
+    fn push(
+        &mut self,
+        config: &StreamConfig,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> bool {
+        // Asked for once a packet, not once a period.
+        let Some(to) = destination(config, self.latch, PacketKind::Rtp) else {
+            return false;
+        };
+        self.outbox
+            .push(config.id, PacketKind::Rtp, to, self.guard, write)
+    }
+}
+
+/// Where packets of a kind go; `None`: nowhere.
+pub(crate) fn destination(
+    config: &StreamConfig,
+    latch: &Latch,
+    kind: PacketKind,
+) -> Option<Destination> {
+    let to = match kind {
+        PacketKind::Rtp => latch.rtp(),
+        PacketKind::Rtcp => latch.rtcp(),
+    }?;
+    // RFC 5761 section 5.1.1: with one port for both, RTCP comes from that of RTP.
+    let muxed = config.remote_rtp == config.remote_rtcp;
+    let socket = if muxed { PacketKind::Rtp } else { kind };
+    let relay = config.relays.of(socket);
+    Some(Destination {
+        socket,
+        to: relay.map_or(to, |relay| relay.server),
+        channel: relay.map(|relay| relay.channel),
+    })
 }
 
 /// One stream's sending half.
@@ -273,23 +311,20 @@ impl Send {
         {
             let (payload_type, event) = event;
             let rtp = &mut self.rtp;
-            let sent =
-                route
-                    .outbox
-                    .push(config.id, PacketKind::Rtp, route.to, route.guard, |out| {
-                        out.get_mut(HEADER_LEN..HEADER_LEN + event.payload.len())?
-                            .copy_from_slice(&event.payload);
-                        let header = rtp
-                            .write_header(
-                                out,
-                                payload_type,
-                                event.marker,
-                                event.timestamp,
-                                event.payload.len(),
-                            )
-                            .ok()?;
-                        Some(header + event.payload.len())
-                    });
+            let sent = route.push(config, |out| {
+                out.get_mut(HEADER_LEN..HEADER_LEN + event.payload.len())?
+                    .copy_from_slice(&event.payload);
+                let header = rtp
+                    .write_header(
+                        out,
+                        payload_type,
+                        event.marker,
+                        event.timestamp,
+                        event.payload.len(),
+                    )
+                    .ok()?;
+                Some(header + event.payload.len())
+            });
             self.sent += u64::from(sent);
             self.rtp.advance(ticks);
             self.marker = true;
@@ -304,19 +339,17 @@ impl Send {
         }
         let (encoder, rtp, frame) = (&mut self.encoder, &mut self.rtp, &self.frame);
         let (payload_type, marker) = (self.payload_type, self.marker);
-        let sent = route
-            .outbox
-            .push(config.id, PacketKind::Rtp, route.to, route.guard, |out| {
-                let room = out.len().min(HEADER_LEN + MAX_PAYLOAD);
-                let n = encoder.encode(frame, &mut out[HEADER_LEN..room]).ok()?;
-                if encoder.is_dtx(n) {
-                    return None;
-                }
-                let header = rtp
-                    .write_header(out, payload_type, marker, timestamp, n)
-                    .ok()?;
-                Some(header + n)
-            });
+        let sent = route.push(config, |out| {
+            let room = out.len().min(HEADER_LEN + MAX_PAYLOAD);
+            let n = encoder.encode(frame, &mut out[HEADER_LEN..room]).ok()?;
+            if encoder.is_dtx(n) {
+                return None;
+            }
+            let header = rtp
+                .write_header(out, payload_type, marker, timestamp, n)
+                .ok()?;
+            Some(header + n)
+        });
         self.sent += u64::from(sent);
         // Silence left out (DTX) makes the next packet a new spurt.
         self.marker = !sent;
@@ -339,15 +372,13 @@ impl Send {
             Verdict::Describe(level) => level,
         };
         let rtp = &mut self.rtp;
-        let sent = route
-            .outbox
-            .push(config.id, PacketKind::Rtp, route.to, route.guard, |out| {
-                *out.get_mut(HEADER_LEN)? = level;
-                let header = rtp
-                    .write_header(out, COMFORT_NOISE, false, timestamp, 1)
-                    .ok()?;
-                Some(header + 1)
-            });
+        let sent = route.push(config, |out| {
+            *out.get_mut(HEADER_LEN)? = level;
+            let header = rtp
+                .write_header(out, COMFORT_NOISE, false, timestamp, 1)
+                .ok()?;
+            Some(header + 1)
+        });
         self.sent += u64::from(sent);
         true
     }

@@ -24,12 +24,12 @@ use crate::inactivity::Inactivity;
 use crate::latch::{Latch, SignallingHosts};
 use crate::level::FLOOR_DBM0;
 use crate::outbox::Outbox;
-use crate::packet::{Destination, PacketKind, Relays};
+use crate::packet::{PacketKind, Relays};
 use crate::receive::{Outcome, Receive};
 use crate::rtcp::xr::VoipMetrics;
 use crate::rtcp::{self, RtcpSession};
 use crate::rtp::View;
-use crate::send::{Route, Send};
+use crate::send::{Route, Send, destination};
 use crate::srtp::{Guard, Protection, Refusal};
 use crate::stats::{Missing, StreamStats};
 
@@ -49,6 +49,8 @@ pub struct Stream {
     latch: Latch,
     guard: Guard,
     inactivity: Inactivity,
+    /// How long a period of the card is.
+    period: Duration,
     pub(crate) connected: bool,
     first_sound_reported: bool,
     pub(crate) rejected: u64,
@@ -56,7 +58,7 @@ pub struct Stream {
     remote_loss: Option<f32>,
     far_metrics: Option<VoipMetrics>,
     speech_level: SpeechLevel,
-    played_ms: f64,
+    played: Duration,
     /// Quality of the last second, and what was missing at its end.
     mos_now: f32,
     missing_before: Missing,
@@ -118,9 +120,12 @@ impl Stream {
         );
         let guard = Guard::new(&config.protection);
         let inactivity = Inactivity::new(config.media_timeout);
+        let period = Duration::from_secs(1)
+            .mul_f64(config.period_frames as f64 / f64::from(config.card_rate_hz));
         Ok(Box::new(Self {
             guard,
             inactivity,
+            period,
             config,
             send,
             receive,
@@ -133,7 +138,7 @@ impl Stream {
             remote_loss: None,
             far_metrics: None,
             speech_level: SpeechLevel::default(),
-            played_ms: 0.0,
+            played: Duration::ZERO,
             mos_now: 1.0,
             missing_before: Missing::default(),
             sent_level: FLOOR_DBM0,
@@ -161,7 +166,7 @@ impl Stream {
         let Some(old) = old else { return };
         self.connected = old.connected;
         self.rejected = old.rejected;
-        self.played_ms = old.played_ms;
+        self.played = old.played;
         (self.mos_now, self.missing_before) = (old.mos_now, old.missing_before);
         // Not from zero: a far end could ask for a new agreement every minute, and have sound sent
         // to its victim for ever.
@@ -212,23 +217,6 @@ impl Stream {
         self.latch.redirect(remote_rtp, remote_rtcp, signalling);
     }
 
-    /// Where packets of a kind go; `None`: nowhere.
-    fn destination(&self, kind: PacketKind) -> Option<Destination> {
-        let to = match kind {
-            PacketKind::Rtp => self.latch.rtp(),
-            PacketKind::Rtcp => self.latch.rtcp(),
-        }?;
-        // RFC 5761 section 5.1.1: with one port for both, RTCP comes from that of RTP.
-        let muxed = self.config.remote_rtp == self.config.remote_rtcp;
-        let socket = if muxed { PacketKind::Rtp } else { kind };
-        let relay = self.config.relays.of(socket);
-        Some(Destination {
-            socket,
-            to: relay.map_or(to, |relay| relay.server),
-            channel: relay.map(|relay| relay.channel),
-        })
-    }
-
     /// The far end that a TURN channel stands for, where it is this stream's.
     pub(crate) fn relayed(
         &self,
@@ -250,7 +238,7 @@ impl Stream {
         self.connected
             && self.config.direction.sends()
             && !self.guard.is_silent()
-            && self.latch.rtp().is_some()
+            && self.latch.has_rtp()
     }
 
     /// Whether sound leaves: there is some, and as far as is known someone receives it.
@@ -392,31 +380,31 @@ impl Stream {
         }
         let sound = self.receive.render(out, now, card_ppm);
         if self.receive.played_first() {
-            self.played_ms += out.len() as f64 * 1000.0 / f64::from(self.config.card_rate_hz);
+            self.played += self.period;
         }
         sound
     }
 
     /// Takes one period of what is sent to the far end; makes packets and reports.
     pub(crate) fn capture(&mut self, sound: &[i16], now: Instant, outbox: &mut Outbox) {
-        match self.destination(PacketKind::Rtp) {
-            Some(to) if self.sends() => {
-                let guard = &mut self.guard;
-                self.send
-                    .capture(&self.config, sound, &mut Route { to, guard, outbox });
-            }
-            Some(_) | None => self.send.skip(sound.len()),
+        let has_sound = self.has_sound_to_send();
+        if has_sound && !self.inactivity.is_over() {
+            let mut route = Route {
+                latch: &self.latch,
+                guard: &mut self.guard,
+                outbox,
+            };
+            self.send.capture(&self.config, sound, &mut route);
+        } else {
+            self.send.skip(sound.len());
         }
-        if self.has_sound_to_send() {
-            let rate = f64::from(self.config.card_rate_hz);
-            self.inactivity
-                .sent(Duration::from_secs_f64(sound.len() as f64 / rate));
+        if has_sound {
+            self.inactivity.sent(self.period);
         }
-        let to_rtcp = self.destination(PacketKind::Rtcp);
         if self.rtcp.as_ref().is_some_and(|rtcp| now >= rtcp.due())
             && !self.guard.is_silent()
             && !self.inactivity.is_over()
-            && let Some(to) = to_rtcp
+            && let Some(to) = destination(&self.config, &self.latch, PacketKind::Rtcp)
         {
             self.describe_reception();
             let Some(rtcp) = &mut self.rtcp else { return };
@@ -435,7 +423,7 @@ impl Stream {
 
     /// Sends BYE, if anything was ever sent (RFC 3550 section 6.3.7).
     pub(crate) fn bye(&mut self, now: Instant, outbox: &mut Outbox) {
-        let Some(to) = self.destination(PacketKind::Rtcp) else {
+        let Some(to) = destination(&self.config, &self.latch, PacketKind::Rtcp) else {
             return;
         };
         if !self.send.has_sent() || self.inactivity.is_over() {

@@ -14,7 +14,10 @@ pub(crate) fn ms_between(from: Instant, to: Instant) -> f64 {
 
 /// The moment so many ms after `at`; before it where they are negative.
 pub(crate) fn after_ms(at: Instant, ms: f64) -> Instant {
-    let length = Duration::try_from_secs_f64(ms.abs() / 1000.0).unwrap_or(Duration::ZERO);
+    if !ms.is_finite() {
+        return at;
+    }
+    let length = Duration::from_nanos((ms.abs() * 1e6 + 0.5) as u64);
     let moved = if ms < 0.0 {
         at.checked_sub(length)
     } else {

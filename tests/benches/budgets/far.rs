@@ -9,6 +9,9 @@ use testkit::measure::{Clip, align, median};
 /// The card's rate in Hz.
 pub(crate) const RATE: u32 = 48_000;
 
+/// A tone is far louder than this, silence is nothing at all.
+const HEARD: u16 = 500;
+
 /// The far end, opened.
 pub(crate) struct Far {
     card: Box<dyn AudioDevice>,
@@ -78,6 +81,49 @@ impl Far {
             heard,
             own_frames: format.playback_delay_frames + frames,
         })
+    }
+
+    /// The next period that is there; `None`: the card has gone.
+    fn next_period(&mut self, period: &mut [i16]) -> Option<bool> {
+        match self.card.read(period).ok()? {
+            Period::Ready => {}
+            Period::NotYet => {
+                std::thread::sleep(Duration::from_micros(500));
+                return Some(false);
+            }
+            Period::Xrun { .. } => return Some(false),
+        }
+        let loud = period.iter().any(|sample| sample.unsigned_abs() > HEARD);
+        period.fill(0);
+        self.card.write(period).ok()?;
+        Some(loud)
+    }
+
+    /// Nothing is heard for 100 ms.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        let mut period = vec![0; self.card.format().period_frames];
+        let mut quiet_since = Instant::now();
+        let end = quiet_since + Duration::from_secs(2);
+        while Instant::now() < end {
+            match self.next_period(&mut period) {
+                Some(true) => quiet_since = Instant::now(),
+                Some(false) if quiet_since.elapsed() > Duration::from_millis(100) => return true,
+                Some(false) => {}
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// When the first sound was heard, if before `end`.
+    pub(crate) fn heard_by(&mut self, end: Instant) -> Option<Instant> {
+        let mut period = vec![0; self.card.format().period_frames];
+        while Instant::now() < end {
+            if self.next_period(&mut period)? {
+                return Some(Instant::now());
+            }
+        }
+        None
     }
 }
 

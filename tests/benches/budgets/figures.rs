@@ -14,6 +14,7 @@ use testkit::process::TestDir;
 use crate::caller::Caller;
 use crate::encrypted;
 use crate::far::{Far, chirps, mouth_to_ear_ms};
+use crate::idle;
 use crate::process::{Counts, counts, cpu_time, preload, resident_mb, threads};
 use crate::quality;
 use crate::subject::{Kind, PhoneOptions, Subject, binary};
@@ -34,6 +35,8 @@ pub(crate) enum Group {
     Private,
     /// What a call costs by codec and by the card's rate.
     Work,
+    /// On hook and silent.
+    Idle,
     /// From the start of the process.
     Starts,
     /// Lifting and hanging up.
@@ -47,10 +50,11 @@ pub(crate) enum Group {
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 8] = [
+    pub(crate) const ALL: [Group; 9] = [
         Group::Calls,
         Group::Private,
         Group::Work,
+        Group::Idle,
         Group::Starts,
         Group::Reactions,
         Group::Thread,
@@ -64,6 +68,7 @@ impl Group {
             Group::Calls => "calls",
             Group::Private => "encrypted",
             Group::Work => "work",
+            Group::Idle => "idle",
             Group::Starts => "starts",
             Group::Reactions => "reactions",
             Group::Thread => "thread",
@@ -98,6 +103,7 @@ pub(crate) fn measure(folder: &Path, groups: &[Group]) {
             Group::Calls => calls(folder, &mut Far::open(), &mut page),
             Group::Private => encrypted::rows(folder, &mut page),
             Group::Work => work::rows(folder, &mut page),
+            Group::Idle => idle::rows(folder, &mut Far::open(), &mut page),
             Group::Starts => starts(folder, &mut page),
             Group::Reactions => reactions(folder, &mut page),
             Group::Thread => {
@@ -186,6 +192,7 @@ pub(crate) fn phone_options(kind: Kind, codec: Codec) -> PhoneOptions<'static> {
         counting: None,
         microphone: None,
         card_hz: None,
+        period_ms: None,
         instructions: None,
     }
 }
@@ -280,7 +287,7 @@ fn size_mb(path: &Path) -> Option<f64> {
         .map(|data| data.len() as f64 / 1_048_576.0)
 }
 
-fn runs(mut one: impl FnMut() -> Option<f64>) -> Option<String> {
+pub(crate) fn runs(mut one: impl FnMut() -> Option<f64>) -> Option<String> {
     let got: Vec<f64> = (0..RUNS).filter_map(|_| one()).collect();
     (got.len() * 2 > RUNS)
         .then(|| median(got))

@@ -32,6 +32,7 @@ mod caller;
 mod encrypted;
 mod far;
 mod figures;
+mod idle;
 mod process;
 mod quality;
 mod subject;

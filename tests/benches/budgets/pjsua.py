@@ -11,7 +11,9 @@ kept = []
 
 class Call(pj.Call):
     def onCallMediaState(self, _):
-        for n, media in enumerate(self.getInfo().media):
+        # Kept: its list of media is freed with it.
+        info = self.getInfo()
+        for n, media in enumerate(info.media):
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status == pj.PJSUA_CALL_MEDIA_ACTIVE:
                 sound = self.getAudioMedia(n)
                 if microphone != "-":
@@ -52,13 +54,16 @@ config.uaConfig.threadCnt = 0
 config.uaConfig.mainThreadOnly = True
 # As a phone on a handset: no echo canceller, as the others here.
 config.medConfig.ecTailLen = 0
+# As the others: silence is sent, too.
+config.medConfig.noVad = True
 endpoint.libInit(config)
-endpoint.audDevManager().setNullDev()
 transport = pj.TransportConfig()
 transport.port = port
 transport.boundAddress = "127.0.0.1"
 endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
 endpoint.libStart()
+# Not earlier: its clock would not run.
+endpoint.audDevManager().setNullDev()
 account = Account()
 settings = pj.AccountConfig()
 settings.idUri = "sip:bench@127.0.0.1"

@@ -77,6 +77,19 @@ pub(crate) fn all_threads_time(pid: u32) -> Duration {
     all.into_iter().map(|thread| thread_time(pid, thread)).sum()
 }
 
+/// How often all threads together were put on a processor so far.
+pub(crate) fn wake_ups(pid: u32) -> u64 {
+    let switches = |thread: u32| -> u64 {
+        let path = format!("/proc/{pid}/task/{thread}/status");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines()
+            .filter(|line| line.contains("ctxt_switches:"))
+            .filter_map(|line| line.rsplit('\t').next()?.parse::<u64>().ok())
+            .sum()
+    };
+    threads(pid, "").into_iter().map(switches).sum()
+}
+
 /// Resident memory in MB.
 pub(crate) fn resident_mb(pid: u32) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -37,6 +37,9 @@ pub(crate) struct PhoneOptions<'a> {
     pub(crate) microphone: Option<&'a Path>,
     /// The one rate in Hz that its card can do; `None`: the card that can do every rate.
     pub(crate) card_hz: Option<u32>,
+    /// Offhook's period in ms; `None`: its own choice with a simulated board. (Others choose
+    /// 20 ms.)
+    pub(crate) period_ms: Option<u32>,
     /// Counts user instructions into this file (callgrind), from [`Subject::begin_count`] on.
     pub(crate) instructions: Option<&'a Path>,
 }
@@ -156,6 +159,11 @@ impl Subject {
         self.callgrind(&["-i", "on"])
     }
 
+    /// Counts from zero again; whether that worked.
+    pub(crate) fn restart_count(&self) -> bool {
+        self.callgrind(&["-z"])
+    }
+
     /// Writes what was counted; whether that worked. (Switched off, callgrind would forget it.)
     pub(crate) fn dump_count(&self) -> bool {
         self.callgrind(&["-d"])
@@ -257,11 +265,14 @@ fn offhook(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand)
     let socket = dir.join("ctl.sock");
     let (codec, first) = (codec_names(options.codec).0, (port | 1).saturating_add(1));
     let card = card("phone", options);
+    let period = options
+        .period_ms
+        .map_or_else(String::new, |ms| format!("period_ms = {ms}\n"));
     let mut text = format!(
         "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\n\
          rtp_ports = [{first}, {}]\n\
          [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
-         [board.audio]\ncapture = \"{card}\"\nplayback = \"{card}\"\n[codecs]\n\
+         [board.audio]\ncapture = \"{card}\"\nplayback = \"{card}\"\n{period}[codecs]\n\
          order = [\"{codec}\"]\n[call]\ndirect = true\n",
         first + 49,
         socket.display(),

@@ -3,13 +3,18 @@
 //!
 //! Every phone gets the same card, which can do one rate only: one whose codec has another rate
 //! must resample, itself or by alsa-lib's plugin. pjsua has no card here ([`crate::subject`]), so
-//! its column shows what it costs without one.
+//! its column shows what it costs without one: its bridge, at 16 kHz. Offhook has the period it
+//! has on a board, 10 ms; the others choose 20.
+//!
+//! A busy machine makes over- and underruns, after which a phone works off a wrong delay: that is
+//! counted as well, so the row says how many Offhook had.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use media::Codec;
+use serde_json::json;
 
 use crate::encrypted::in_call;
 use crate::figures::phone_options;
@@ -21,8 +26,12 @@ use crate::table::{Page, figure};
 /// Rates of the cards, in Hz.
 const RATES: [u32; 3] = [8_000, 16_000, 48_000];
 const CODECS: [Codec; 3] = [Codec::Pcmu, Codec::G722, Codec::Opus];
+/// What boards with a real card have unless their profile says otherwise.
+const BOARD_PERIOD_MS: u32 = 10;
 /// How long each figure is measured.
 const WINDOW: Duration = Duration::from_secs(5);
+/// How long callgrind has for its translations before it counts.
+const SETTLING: Duration = Duration::from_secs(4);
 
 /// The cards for `asound.conf`: each can do one rate, `phone8000` as it is and `soft8000` with
 /// alsa-lib's conversions before it.
@@ -54,6 +63,7 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
                 let cells = Kind::ALL.map(|kind| {
                     let options = PhoneOptions {
                         card_hz: Some(hz),
+                        period_ms: Some(BOARD_PERIOD_MS),
                         encrypted,
                         ..phone_options(kind, codec)
                     };
@@ -68,13 +78,27 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
                     cells,
                 );
             }
-            let cells = Kind::ALL
-                .map(|kind| figure(instructions(folder, kind, codec, hz, &speech), 2, "M"));
-            page.row(
-                format!("user instructions a second, {codec:?} in clear, card at {hz} Hz"),
-                "below every peer",
-                cells,
-            );
+            for encrypted in [false, true] {
+                let how = if encrypted { "by SDES" } else { "in clear" };
+                let mut xruns = None;
+                let cells = Kind::ALL.map(|kind| {
+                    let options = PhoneOptions {
+                        card_hz: Some(hz),
+                        period_ms: Some(BOARD_PERIOD_MS),
+                        encrypted,
+                        ..phone_options(kind, codec)
+                    };
+                    let (millions, made) = instructions(folder, &options, &speech)?;
+                    xruns = xruns.or(made);
+                    figure(Some(millions), 2, "M")
+                });
+                let xruns = xruns.map_or_else(String::new, |made| format!(" ({made} xruns)"));
+                page.row(
+                    format!("user instructions a second, {codec:?} {how}, card at {hz} Hz{xruns}"),
+                    "below every peer",
+                    cells,
+                );
+            }
         }
     }
 }
@@ -88,34 +112,40 @@ fn processor_share(subject: &Subject) -> f64 {
     100.0 * used.as_secs_f64() / began.elapsed().as_secs_f64()
 }
 
-/// Millions of user instructions in a second of a call. Not for pjsua: what is counted would be
-/// the interpreter's start.
+/// Millions of user instructions in a second of a call, and the over- and underruns of the card
+/// meanwhile, where the phone says them.
 fn instructions(
     folder: &Path,
-    kind: Kind,
-    codec: Codec,
-    card_hz: u32,
+    options: &PhoneOptions<'_>,
     speech: &[i16],
-) -> Option<f64> {
-    if kind == Kind::Pjsua {
-        return None;
-    }
+) -> Option<(f64, Option<u64>)> {
     let file = folder.join("instructions");
     // The first dump of a run is numbered so.
     let dump = folder.join("instructions.1");
     std::fs::remove_file(&dump).ok();
     let options = PhoneOptions {
-        card_hz: Some(card_hz),
         instructions: Some(&file),
-        ..phone_options(kind, codec)
+        ..*options
     };
-    let seconds = in_call(folder, &options, speech, |subject| {
-        let began = subject.begin_count().then(Instant::now)?;
+    let (seconds, xruns) = in_call(folder, &options, speech, |subject| {
+        // To begin with, callgrind translates all that runs, and the card is late meanwhile.
+        subject.begin_count().then_some(())?;
+        std::thread::sleep(SETTLING);
+        let before = xruns(subject);
+        let began = subject.restart_count().then(Instant::now)?;
         std::thread::sleep(WINDOW);
         let seconds = began.elapsed().as_secs_f64();
-        subject.dump_count().then_some(seconds)
+        subject.dump_count().then_some(())?;
+        let made = xruns(subject).zip(before).map(|(now, before)| now - before);
+        Some((seconds, made))
     })?;
-    Some(total(&dump)? / 1e6 / seconds)
+    Some((total(&dump)? / 1e6 / seconds, xruns))
+}
+
+/// Over- and underruns of Offhook's card so far.
+fn xruns(subject: &Subject) -> Option<u64> {
+    let status = subject.ctl(&json!({"cmd": "status"}))?;
+    status.pointer("/audio/xruns")?.as_u64()
 }
 
 /// What callgrind counted in all.

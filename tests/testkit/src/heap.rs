@@ -32,13 +32,35 @@ thread_local! {
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static FREES: AtomicU64 = AtomicU64::new(0);
 
-/// Counts what this thread does from now on.
+/// RealtimeSanitizer's own entrances (compiler-rt, `rtsan_interface.h`): in between, every call of
+/// the C library that may wait for something ends the program with a trace.
+#[cfg(feature = "rtsan")]
+mod realtime {
+    unsafe extern "C" {
+        safe fn __rtsan_realtime_enter();
+        safe fn __rtsan_realtime_exit();
+    }
+
+    pub(super) fn enter() {
+        __rtsan_realtime_enter();
+    }
+
+    pub(super) fn exit() {
+        __rtsan_realtime_exit();
+    }
+}
+
+/// Counts what this thread does from now on; under RealtimeSanitizer it is a real-time thread.
 pub fn arm() {
     ARMED.set(true);
+    #[cfg(feature = "rtsan")]
+    realtime::enter();
 }
 
 /// Stops counting on this thread.
 pub fn disarm() {
+    #[cfg(feature = "rtsan")]
+    realtime::exit();
     ARMED.set(false);
 }
 

@@ -1,6 +1,6 @@
 //! Sound under load: a call at the smallest period while every processor computes and the disk is
-//! written. What the machine does to the audio thread is printed; what the phone can help is
-//! asserted.
+//! written. What the machine does to the audio thread is printed, beside what it does to a thread
+//! of the same priority that only sleeps; what the phone can help is asserted.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -58,6 +58,55 @@ impl Drop for Load {
             let _ = thread.join();
         }
     }
+}
+
+/// Up to how many ms late a wake-up is of a class; those of the phone's status. What is later than
+/// the last of them is of the seventh.
+const CLASSES_MS: [f64; 6] = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
+
+/// A thread of the audio thread's priority that sleeps 2 ms at a time: what it is late by is the
+/// machine's doing.
+struct Sleeper {
+    over: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<Option<[u64; 7]>>,
+}
+
+impl Sleeper {
+    fn begin() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&over);
+        let thread = std::thread::spawn(move || {
+            become_realtime().then_some(())?;
+            let mut classes = [0; 7];
+            let mut due = Instant::now();
+            while !stop.load(Ordering::Relaxed) {
+                due += Duration::from_millis(2);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                let late = due.elapsed().as_secs_f64() * 1000.0;
+                let class = CLASSES_MS.iter().take_while(|ms| late > **ms).count();
+                classes[class] += 1;
+            }
+            Some(classes)
+        });
+        Self { over, thread }
+    }
+
+    /// Wake-ups by lateness; `None`: it got no real-time priority.
+    fn end(self) -> Option<[u64; 7]> {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Gives the calling thread the audio thread's priority.
+#[expect(unsafe_code, reason = "sched_setscheduler(2), which nix does not have")]
+fn become_realtime() -> bool {
+    const AUDIO_PRIORITY: i32 = 60;
+    // SAFETY: a structure of numbers, for which zero is valid.
+    let mut wanted: libc::sched_param = unsafe { std::mem::zeroed() };
+    wanted.sched_priority = AUDIO_PRIORITY;
+    // SAFETY: it is read only, and outlives the call.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const wanted) == 0 }
 }
 
 /// What the kernel counted of the audio thread.
@@ -137,9 +186,11 @@ fn a_call_at_the_smallest_period_under_load() {
     std::thread::sleep(Duration::from_secs(8));
     let load = Load::begin(&dir);
     std::thread::sleep(Duration::from_secs(2));
+    let sleeper = Sleeper::begin();
     let (before, status_before, began) = (counted(l.pid()), l.status(), Instant::now());
     std::thread::sleep(Duration::from_secs(seconds));
     let (after, status) = (counted(l.pid()), l.status());
+    let machine = sleeper.end();
     let took = began.elapsed().as_secs_f64();
     drop(load);
     let difference = |path: &str| {
@@ -158,6 +209,7 @@ fn a_call_at_the_smallest_period_under_load() {
         difference("/counters/late_cycles"),
     );
     println!("periods by lateness, up to 0.1, 0.25, 0.5, 1, 2, 5 ms and later: {classes:?}");
+    println!("a thread that only sleeps, of the same priority: {machine:?}");
     let faults = (
         after.minor_faults - before.minor_faults,
         after.major_faults - before.major_faults,
@@ -175,6 +227,12 @@ fn a_call_at_the_smallest_period_under_load() {
         periods as f64 > took * 250.0,
         "{periods} periods in {took:.1} s"
     );
+    if let Some([.., late, very_late]) = machine
+        && status["audio"]["rt"] == true
+        && late + very_late == 0
+    {
+        assert_eq!(difference("/audio/xruns"), 0, "the machine was never late");
+    }
     if status["audio"]["rt"] == true {
         assert_eq!(faults.1, 0, "the audio thread waited for the disk");
         // What restarts a card is not run in a steady state, and its pages are touched then.

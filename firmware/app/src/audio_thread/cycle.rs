@@ -54,6 +54,8 @@ const MAX_PERIOD: usize = 1440;
 pub struct AudioLoop {
     end: AudioEnd,
     engine: Box<Engine>,
+    /// How long the engine's period is.
+    period: Duration,
     card: Option<Box<dyn AudioDevice>>,
     further: FurtherCards,
     pairs: Fixed<Box<SocketPair>, MAX_PAIRS>,
@@ -92,6 +94,7 @@ impl AudioLoop {
     ) -> io::Result<Self> {
         let mut audio = Self {
             end: side.0,
+            period: period_of(&engine),
             engine,
             card: None,
             further: FurtherCards::new(MAX_PERIOD),
@@ -136,10 +139,11 @@ impl AudioLoop {
         self.end.shared.beat();
         self.take_commands(polled);
         self.send_datagrams();
-        self.take_packets();
+        // One look at the clock serves the whole turn: what came before it is heard in it.
         let now = Instant::now();
+        self.take_packets(now);
         self.wake_or_rest(now);
-        let periods = self.run_card();
+        let periods = self.run_card(now);
         self.serve_further(periods, now);
         self.send_packets();
         self.report();
@@ -155,7 +159,7 @@ impl AudioLoop {
         let longest = if self.asleep {
             ASLEEP
         } else if self.guard.backs_off() {
-            self.period()
+            self.period
         } else {
             AWAKE
         };
@@ -214,11 +218,6 @@ impl AudioLoop {
             Some(Err(error)) => self.lose_card(LossReason::Failed(error)),
             None => self.pace_by_timer(now),
         }
-    }
-
-    fn period(&self) -> Duration {
-        let config = self.engine.config();
-        Duration::from_secs_f64(config.period_frames as f64 / f64::from(config.rate_hz.max(1)))
     }
 
     fn frames(&self) -> usize {
@@ -316,6 +315,7 @@ impl AudioLoop {
 
     fn take_card(&mut self, card: Box<dyn AudioDevice>, engine: Option<Box<Engine>>) {
         if let Some(engine) = engine {
+            self.period = period_of(&engine);
             let old = std::mem::replace(&mut self.engine, engine);
             self.non_media_dropped = self.engine.non_media_dropped();
             self.return_for_drop(AudioReport::EngineReturned(old));
@@ -368,11 +368,10 @@ impl AudioLoop {
     }
 
     fn pace_by_timer(&mut self, now: Instant) {
-        let period = self.period();
-        self.next_silent = now + period;
+        self.next_silent = now + self.period;
         // A timer that cannot be set leaves the poll's own 20 ms as the pace.
         let _ = self.timer.set(
-            Expiration::Interval(TimeSpec::from_duration(period)),
+            Expiration::Interval(TimeSpec::from_duration(self.period)),
             TimerSetTimeFlags::empty(),
         );
         self.watch();
@@ -390,7 +389,7 @@ impl AudioLoop {
         }
     }
 
-    fn take_packets(&mut self) {
+    fn take_packets(&mut self, now: Instant) {
         if self.pairs.is_empty() {
             return;
         }
@@ -400,7 +399,6 @@ impl AudioLoop {
             return;
         }
         let mut got = false;
-        let (now, wall, period) = (Instant::now(), wall_clock(), self.period());
         for (stream, kind) in ready {
             let Some(pair) = self.pairs.iter().find(|pair| pair.stream == stream) else {
                 continue;
@@ -411,14 +409,13 @@ impl AudioLoop {
                     self.end.shared.count_flood();
                     break;
                 }
-                match self.inbox.receive(pair.socket(kind), now, wall) {
+                match self.inbox.receive(pair.socket(kind)) {
                     Received::Packet(packet) => {
                         got = true;
-                        let is_fresh = now.duration_since(packet.arrival) < period;
+                        let is_fresh = now.duration_since(packet.arrival) < self.period;
                         if self.end.shared.captures() {
-                            let at = wall.saturating_sub(now.duration_since(packet.arrival));
                             let way = (packet.from, pair.local(kind));
-                            self.notify |= self.end.capture(at, way, packet.bytes);
+                            self.notify |= self.end.capture(packet.at, way, packet.bytes);
                         }
                         self.engine.handle_packet(
                             pair.stream,
@@ -441,19 +438,20 @@ impl AudioLoop {
     }
 
     /// Does every period the card has ready, and says how many.
-    fn run_card(&mut self) -> u32 {
+    fn run_card(&mut self, woken: Instant) -> u32 {
         if self.asleep {
             return 0;
         }
-        let (frames, long) = (self.frames(), 2 * self.period());
+        let (frames, long) = (self.frames(), 2 * self.period);
         let mut done = 0;
         for _ in 0..PERIODS_A_TURN {
             let Some(card) = self.card.as_mut() else {
                 return done + self.run_silent();
             };
-            let now = Instant::now();
             let capture = &mut self.capture[..frames];
-            match card.read(capture) {
+            let read = card.read(capture);
+            let now = if done == 0 { woken } else { Instant::now() };
+            match read {
                 Ok(Period::Ready) => {}
                 Ok(Period::NotYet) => {
                     if now.saturating_duration_since(self.last_period) > card.stall_timeout() {
@@ -505,7 +503,7 @@ impl AudioLoop {
     fn run_silent(&mut self) -> u32 {
         let _ = self.timer.wait();
         let mut done = 0;
-        let (now, period, frames) = (Instant::now(), self.period(), self.frames());
+        let (now, period, frames) = (Instant::now(), self.period, self.frames());
         for _ in 0..PERIODS_A_TURN {
             if now < self.next_silent {
                 return done;
@@ -593,4 +591,10 @@ impl AudioLoop {
             }
         }
     }
+}
+
+/// How long an engine's period is.
+fn period_of(engine: &Engine) -> Duration {
+    let config = engine.config();
+    Duration::from_secs_f64(config.period_frames as f64 / f64::from(config.rate_hz.max(1)))
 }

@@ -127,7 +127,9 @@ struct Controls([u8; 128]);
 pub(crate) struct Packet<'a> {
     pub(crate) bytes: &'a mut [u8],
     pub(crate) from: SocketAddr,
+    /// When it came, and the same by the wall clock, since 1970.
     pub(crate) arrival: Instant,
+    pub(crate) at: Duration,
 }
 
 /// What a try to receive came to.
@@ -148,13 +150,9 @@ impl Inbox {
         }
     }
 
-    /// Takes one packet off a socket. `now` and `wall` were read together.
-    pub(crate) fn receive(
-        &mut self,
-        socket: &UdpSocket,
-        now: Instant,
-        wall: Duration,
-    ) -> Received<'_> {
+    /// Takes one packet off a socket. The clocks are read only where there is one: most tries find
+    /// the socket empty.
+    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> Received<'_> {
         let Self { packet, control } = self;
         let (length, from, stamp) = {
             let mut parts = [IoSliceMut::new(packet)];
@@ -190,16 +188,16 @@ impl Inbox {
         let Some(from) = from else {
             return Received::Nothing;
         };
-        let age = stamp.map_or(Duration::ZERO, |stamp| wall.saturating_sub(stamp));
-        let arrival = if age < OLDEST_ARRIVAL {
-            now.checked_sub(age).unwrap_or(now)
-        } else {
-            now
-        };
+        let (now, wall) = (Instant::now(), wall_clock());
+        let age = stamp
+            .map(|stamp| wall.saturating_sub(stamp))
+            .filter(|age| *age < OLDEST_ARRIVAL)
+            .unwrap_or_default();
         Received::Packet(Packet {
             bytes: &mut packet[..length],
             from: super::address::canonical(from),
-            arrival,
+            arrival: now.checked_sub(age).unwrap_or(now),
+            at: wall.saturating_sub(age),
         })
     }
 }

@@ -8,6 +8,8 @@ use crate::test_data::speexdsp::Canceller;
 use crate::test_data::{Rng, read};
 use crate::test_stoi::stoi;
 
+mod made_rooms;
+
 const RATE: u32 = 16_000;
 /// A period of 5 ms.
 const HOP: usize = 80;

@@ -44,7 +44,7 @@ impl Stream {
     pub(super) fn missing(&self) -> Missing {
         let (totals, counts) = (self.receive.totals(), self.receive.counts());
         Missing {
-            played_ms: self.played_ms,
+            played_ms: self.played.as_secs_f64() * 1000.0,
             concealed_ms: counts.concealed_ms,
             expected: totals.received + totals.lost,
             unheard: totals.lost.saturating_sub(counts.recovered) + totals.late + counts.skipped,

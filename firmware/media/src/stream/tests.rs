@@ -125,7 +125,8 @@ impl End {
         };
         let timestamp = self.numbers.timestamp();
         let numbers = &mut self.numbers;
-        let to = self.stream.destination(PacketKind::Rtp).unwrap();
+        let stream = &self.stream;
+        let to = destination(&stream.config, &stream.latch, PacketKind::Rtp).unwrap();
         let pushed = outbox.push(
             self.stream.config.id,
             PacketKind::Rtp,

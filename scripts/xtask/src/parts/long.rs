@@ -103,6 +103,9 @@ pub(super) fn long(part: &mut Running) {
         };
         part.binary(binary, &[], &[test.filter], test.environment);
     }
+    for arguments in [&["control"][..], &[]] {
+        part.check("RealtimeSanitizer", "scripts/realtime-sanitizer", arguments);
+    }
     let mut cross = Command::new("scripts/cross");
     cross.arg("test-all");
     part.text_tests("aarch64", cross);
