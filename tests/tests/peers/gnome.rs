@@ -195,14 +195,16 @@ impl Gnome {
         );
     }
 
-    /// Takes the call that rings.
+    /// Takes the first call it has, which rings.
     pub(crate) fn accept(&self) {
+        self.accept_number(1);
+    }
+
+    /// Takes the call of this number, counted from its start.
+    pub(crate) fn accept_number(&self, number: u32) {
         let end = Instant::now() + Duration::from_secs(10);
-        while !self.bus(
-            "/org/gnome/Calls/Call/1",
-            "org.gnome.Calls.Call.Accept",
-            &[],
-        ) {
+        let path = format!("/org/gnome/Calls/Call/{number}");
+        while !self.bus(&path, "org.gnome.Calls.Call.Accept", &[]) {
             assert!(
                 Instant::now() < end,
                 "nothing rings at gnome-calls:\n{}",
