@@ -175,12 +175,13 @@ impl<'a> Asterisk<'a> {
     /// Its version, as `22.10.1`.
     pub fn version(&self) -> String {
         let said = self.ask("core show version");
-        let version = said.split_whitespace().nth(1).unwrap_or_default();
-        version
-            .split(['+', '~'])
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        let number = |rest: &str| {
+            let version = rest
+                .split(|c: char| !c.is_ascii_digit() && c != '.')
+                .next()?;
+            (!version.is_empty()).then(|| version.to_owned())
+        };
+        said.split("Asterisk ").find_map(number).unwrap_or_default()
     }
 
     /// The `[[account]]` of a user.

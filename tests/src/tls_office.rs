@@ -36,10 +36,10 @@ impl TlsOffice {
     /// SDES or not made.
     fn lines(&self, user: &str, encryption: &str) -> String {
         format!(
-            "{}[tls]\nca = {:?}\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n\
+            "{}[tls]\nca = \"{}\"\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n\
              {encryption}",
             self.kamailio.account_tls(user, "127.0.0.1"),
-            self.authority.file()
+            self.authority.file().display()
         )
     }
 

@@ -87,6 +87,8 @@ impl Gnome {
             ("NO_AT_BRIDGE", "1".into()),
             // Its own names of domains, given one by one, let nothing through.
             ("G_MESSAGES_DEBUG", "all".into()),
+            // Its library writes down what it receives and sends.
+            ("TPORT_LOG", "1".into()),
             ("PULSE_SERVER", format!("unix:{}", socket.display())),
             ("PULSE_SINK", "ear".into()),
             ("PULSE_SOURCE", "mouth.monitor".into()),
@@ -142,7 +144,7 @@ impl Gnome {
         gnome
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap_or_default())
             .into_owned()
     }

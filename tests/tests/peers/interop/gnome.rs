@@ -63,6 +63,10 @@ fn gnome_calls_is_refreshed_and_cannot_be_held() {
     call(desk, &office.gnome, 1);
     // By UPDATE, which it allows.
     talk_on(&[desk]);
+    assert!(
+        office.gnome.log().contains("UPDATE sip"),
+        "the phone refreshed nothing"
+    );
     // Its refusal is said, and what it does then is no fault of the phone's.
     desk.ctl(&json!({"cmd": "flash"}));
     desk.no_call_left();
