@@ -14,7 +14,7 @@ enum Server {
     /// By UDP, and media in clear.
     Udp(Kamailio),
     /// By TLS, and SRTP or no call.
-    Tls(TlsOffice),
+    Tls(Box<TlsOffice>),
 }
 
 impl Server {
@@ -23,7 +23,7 @@ impl Server {
     }
 
     fn tls(dir: &TestDir) -> Self {
-        Self::Tls(TlsOffice::open(dir, "SHA-256"))
+        Self::Tls(Box::new(TlsOffice::open(dir, "SHA-256")))
     }
 
     fn desk(&self, dir: &TestDir, user: &str) -> DeskPhone {

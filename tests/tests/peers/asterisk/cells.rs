@@ -38,7 +38,7 @@ const ENDPOINTS: [(&str, &str, Far); 7] = [
 #[derive(Debug, Clone, Copy)]
 enum Far {
     Clear,
-    /// In clear, and by RTP/AVPF only, which this phone offers nobody; it takes it.
+    /// In clear, and by RTP/AVPF only, which this phone offers no one; it takes it.
     ClearFeedback,
     /// Keys in RTP/AVP, or in clear.
     Optimistic,
