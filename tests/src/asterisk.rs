@@ -21,7 +21,7 @@ const SERVER: &str = "server";
 const DTLS: &str = "media_encryption = dtls\ndtls_auto_generate_cert = yes\n\
                     dtls_verify = fingerprint\ndtls_setup = actpass\n";
 /// Who has an account, and what is special about it.
-const USERS: [(&str, &[&str]); 12] = [
+const USERS: [(&str, &[&str]); 17] = [
     ("101", &[]),
     ("102", &[]),
     ("103", &[]),
@@ -35,6 +35,9 @@ const USERS: [(&str, &[&str]); 12] = [
         "132",
         &["media_encryption = sdes\nuse_avpf = yes\n", ROUTED],
     ),
+    ("133", &["use_avpf = yes\n", ROUTED]),
+    // Encrypted where the far end takes it, in RTP/AVP.
+    ("134", &[OPTIMISTIC, ROUTED]),
     // Media goes from phone to phone; Asterisk says so by re-INVITE, by UPDATE.
     (
         "141",
@@ -50,7 +53,19 @@ const USERS: [(&str, &[&str]); 12] = [
     ),
     // Provisional responses are acknowledged, or there is no call.
     ("145", &["100rel = required\n"]),
+    // Media may go from phone to phone, and is encrypted.
+    (
+        "151",
+        &["media_encryption = sdes\ndirect_media = yes\n", ROUTED],
+    ),
+    (
+        "152",
+        &["media_encryption = sdes\ndirect_media = yes\n", ROUTED],
+    ),
+    ("153", &[DTLS, "direct_media = yes\n", ROUTED]),
 ];
+/// Lines of an endpoint that offers keys in RTP/AVP.
+const OPTIMISTIC: &str = "media_encryption = sdes\nmedia_encryption_optimistic = yes\n";
 /// Answers go where requests came from.
 const ROUTED: &str = "force_rport = yes\nrewrite_contact = yes\n";
 /// Opus before the others.
@@ -134,6 +149,39 @@ impl<'a> Asterisk<'a> {
         let asking = asking.args(["asterisk", "-C", "/mnt/asterisk.conf", "-rx", command]);
         let output = asking.output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// It stands still for so long: what is heard meanwhile does not go by it.
+    pub fn stall(&self, time: Duration) {
+        self.process.stall(time);
+    }
+
+    /// Has it write what its user agent thinks into a file of its own.
+    pub fn explain(&self) {
+        self.ask("core set debug 1 res_pjsip_session.so");
+        self.ask("logger add channel /mnt/explained debug");
+    }
+
+    /// How often it ended a call because the ACK came while an offer of its own in an UPDATE was
+    /// not answered yet: it takes that for an ACK without the answer it lacks. Only what it wrote
+    /// after `explain` counts.
+    pub fn calls_ended_by_an_ack(&self) -> usize {
+        let file = std::fs::read(self.files.join("explained")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&file);
+        text.matches("Ending session due to incomplete SDP negotiation")
+            .count()
+    }
+
+    /// Its version, as `22.10.1`.
+    pub fn version(&self) -> String {
+        let said = self.ask("core show version");
+        let number = |rest: &str| {
+            let version = rest
+                .split(|c: char| !c.is_ascii_digit() && c != '.')
+                .next()?;
+            (!version.is_empty()).then(|| version.to_owned())
+        };
+        said.split("Asterisk ").find_map(number).unwrap_or_default()
     }
 
     /// The `[[account]]` of a user.

@@ -279,6 +279,23 @@ impl DeskPhone {
         )
     }
 
+    /// It has one call, in which a second of sound comes within `limit`; the status after that.
+    pub fn hears(&self, limit: Duration) -> Value {
+        let received = |status: &Value| status["calls"][0]["rtp"]["received"].as_u64();
+        let before = received(&self.status()).unwrap_or_default();
+        self.wait("packets in its one call", limit, |status| {
+            let calls = status["calls"].as_array();
+            calls.is_some_and(|calls| calls.len() == 1) && received(status) > Some(before + 50)
+        })
+    }
+
+    /// Nothing is left of its calls, however its handset lies.
+    pub fn no_call_left(&self) {
+        self.wait("no call left", Duration::from_secs(8), |status| {
+            status["calls"].as_array().is_some_and(Vec::is_empty)
+        });
+    }
+
     /// Lifts, hears dial tone, dials, and talks.
     pub fn call(&self, keys: &str) -> Value {
         self.lift();

@@ -290,6 +290,10 @@ impl Call {
             Err(error) => return self.refuse_offer(&error, turn),
         };
         let media = accepted.media.clone();
+        if media.is_some() {
+            let theirs = accepted.session.offer_like_theirs();
+            turn.env.offers.learn_of_account(self.account, theirs);
+        }
         let mut established = Established::new(
             ringing.dialog.clone(),
             accepted.session,

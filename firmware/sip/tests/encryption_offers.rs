@@ -6,8 +6,9 @@ mod world;
 use sip::EndedBy;
 use sip::media_security::{Fingerprint, HashName, MediaSecurity};
 use sip::message::{Method, Request};
+use sip::offer_answer::LocalMedia;
 use types::{Codec, EncryptionPolicy, Keying, SrtpSuite};
-use world::{PEER, World, config, ends, is_established, media, sdp};
+use world::{Ask, PEER, World, account, config, ends, is_established, media, sdp};
 
 /// What this phone wants; the keys of SDES may be read on the way.
 fn wanted(policy: EncryptionPolicy) -> MediaSecurity {
@@ -290,6 +291,83 @@ fn what_is_remembered_holds_within_the_policy_only() {
     take(&mut world, &invite);
     assert_eq!(profile(&call(&mut world, Preferred)), "RTP/AVP");
     assert_eq!(profile(&call(&mut world, Required)), "RTP/SAVP");
+}
+
+/// Alice is 101 of an exchange, registered; the contact she is registered with.
+fn at_an_exchange() -> (World, String) {
+    let mut config = config("alice", "192.0.2.1:5060", 1);
+    config.accounts = vec![sip::AccountConfig {
+        media_security: wanted(EncryptionPolicy::Preferred),
+        ..account("101", "192.0.2.9", "secret")
+    }];
+    let mut world = World::new(vec![config]);
+    world.run_ms(1);
+    let register = world.request(&Method::Register);
+    let contact = register
+        .headers
+        .get("Contact")
+        .unwrap_or_default()
+        .to_owned();
+    let bound = [("Contact", contact.as_str())];
+    world.answer(&register, 200, Some("r"), PEER, &bound, None);
+    world.run_ms(50);
+    world.events(0);
+    let uri = contact.split(['<', '>']).nth(1).unwrap_or_default();
+    (world, uri.to_owned())
+}
+
+/// What she wants of a call by her account.
+fn by_account() -> LocalMedia {
+    let mut media = media(20_000);
+    media.codecs = vec![Codec::Pcmu];
+    media.media_security = wanted(EncryptionPolicy::Preferred);
+    media
+}
+
+/// She calls this number; her INVITE.
+fn dial(world: &mut World, number: &str) -> Request {
+    let by = Some(sip::AccountId(0));
+    let placed = world.with(0, |alice, now| alice.invite(by, number, by_account(), now));
+    assert!(placed.is_ok(), "{placed:?}");
+    world.request(&Method::Invite)
+}
+
+#[test]
+fn who_was_never_called_begins_like_the_account() {
+    let (mut world, _) = at_an_exchange();
+    let invite = dial(&mut world, "205");
+    let (invite, refused) = refuse_until(&mut world, invite, "UDP/TLS/RTP/SAVP");
+    assert_eq!(refused, ["RTP/AVP", "RTP/SAVP"]);
+    take(&mut world, &invite);
+    // The exchange took it, whoever is behind it; and is offered the rest where it does not.
+    let invite = dial(&mut world, "206");
+    assert_eq!(profile(&invite), "UDP/TLS/RTP/SAVP");
+    let (invite, _) = refuse_until(&mut world, invite, "RTP/AVP");
+    take(&mut world, &invite);
+    // That call found its way in the usual order.
+    assert_eq!(profile(&dial(&mut world, "207")), "RTP/AVP");
+    assert_eq!(profile(&dial(&mut world, "205")), "UDP/TLS/RTP/SAVP");
+    // A call by no account has nothing to do with it.
+    let direct = call(&mut world, EncryptionPolicy::Preferred);
+    assert_eq!(profile(&direct), "RTP/AVP");
+}
+
+#[test]
+fn call_that_came_in_says_how_its_account_is_called() {
+    const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+    let (mut world, contact) = at_an_exchange();
+    let line = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n");
+    let invite = Ask {
+        body: answer_in("RTP/SAVPF", &line),
+        ..Ask::invite()
+    };
+    let text = invite.text().replacen("sip:alice@192.0.2.1", &contact, 1);
+    world.send(PEER, 0, text);
+    world.response(100);
+    let ringing = world.incoming(0);
+    assert_eq!(profile(&dial(&mut world, "205")), "RTP/AVP");
+    world.with(0, |alice, now| alice.answer(ringing, by_account(), now));
+    assert_eq!(profile(&dial(&mut world, "205")), "RTP/SAVPF");
 }
 
 #[test]

@@ -29,6 +29,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use offhook_tests::pages::with_table;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -140,18 +141,6 @@ fn cases(matrix: &Matrix) -> String {
         );
     }
     out
-}
-
-/// Replaces what stands between `<!-- table: NAME -->` and `<!-- end -->`.
-fn with_table(page: &str, name: &str, table: &str) -> String {
-    let start = format!("<!-- table: {name} -->\n");
-    let Some((head, rest)) = page.split_once(&start) else {
-        panic!("no marker {start}")
-    };
-    let Some((_, tail)) = rest.split_once("<!-- end -->") else {
-        panic!("no end marker after {start}")
-    };
-    format!("{head}{start}{table}<!-- end -->{tail}")
 }
 
 /// Compares a generated file with what is checked in, or writes it.

@@ -1,5 +1,5 @@
 //! `docs/rfcs.md`: what it says the phone offers is what the phone says itself, and each row names
-//! a test that exists.
+//! a test that exists; so does each of `docs/interop.md`.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -60,16 +60,50 @@ fn collect(folder: &Path, tests: &mut BTreeSet<String>, modules: &mut BTreeSet<S
     }
 }
 
+/// Every test of the repository, by its name or its module.
+struct Tests {
+    names: BTreeSet<String>,
+    modules: BTreeSet<String>,
+}
+
+impl Tests {
+    fn all() -> Self {
+        let (mut names, mut modules) = (BTreeSet::new(), BTreeSet::new());
+        for folder in ["firmware", "tests/tests", "tests/sipp"] {
+            collect(&repository().join(folder), &mut names, &mut modules);
+        }
+        Self { names, modules }
+    }
+
+    /// Those in backticks that do not exist.
+    fn missing<'a>(&self, text: &'a str) -> Vec<&'a str> {
+        let exists = |name: &&str| {
+            let path = format!("/{}", name.replace("::", "/"));
+            self.names.contains(*name) || self.modules.iter().any(|module| module.ends_with(&path))
+        };
+        codes(text).filter(|name| !exists(name)).collect()
+    }
+}
+
+#[test]
+fn every_row_of_other_peoples_programs_names_its_test() {
+    let page = std::fs::read_to_string(repository().join("docs/interop.md")).unwrap();
+    let (rows_of_tests, _) = page.split_once("## What they cannot do").unwrap();
+    let tests = Tests::all();
+    let rows = rows(rows_of_tests);
+    assert!(rows.len() > 20, "only {} rows are read", rows.len());
+    for row in rows.iter().filter(|row| row[0] != "peer") {
+        let [peer, role, gave, shown] = &row[..] else {
+            panic!("{row:?} has not four cells");
+        };
+        assert!(!gave.is_empty() && shown.contains('`'), "{peer}, {role}");
+        assert!(tests.missing(shown).is_empty(), "{peer}: {shown}");
+    }
+}
+
 #[test]
 fn every_row_names_a_test_that_exists() {
-    let (mut tests, mut modules) = (BTreeSet::new(), BTreeSet::new());
-    for folder in ["firmware", "tests/tests", "tests/sipp"] {
-        collect(&repository().join(folder), &mut tests, &mut modules);
-    }
-    let exists = |name: &str| {
-        let path = format!("/{}", name.replace("::", "/"));
-        tests.contains(name) || modules.iter().any(|module| module.ends_with(&path))
-    };
+    let tests = Tests::all();
     let page = page();
     let rows = rows(&page);
     assert!(rows.len() > 40, "only {} rows are read", rows.len());
@@ -83,7 +117,7 @@ fn every_row_names_a_test_that_exists() {
             !named.is_empty() || shown.contains("](security.md)"),
             "{rfc}: no test"
         );
-        let missing: Vec<_> = named.iter().filter(|name| !exists(name)).collect();
+        let missing = tests.missing(shown);
         assert!(missing.is_empty(), "{rfc}: {missing:?} do not exist");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Wall clock: a real server, and sound in real time.
 
+mod cells;
 mod encryption;
 mod ways;
 
@@ -242,25 +243,8 @@ fn connect(from: &DeskPhone, keys: &str, to: &DeskPhone) {
 /// Each has one call and hears something in it.
 fn hear_each_other(phones: [&DeskPhone; 2]) {
     for phone in phones {
-        let received = |status: &serde_json::Value| status["calls"][0]["rtp"]["received"].as_u64();
-        let before = received(&phone.status()).unwrap_or_default();
-        phone.wait(
-            "packets in its one call",
-            Duration::from_secs(6),
-            |status| {
-                status["calls"]
-                    .as_array()
-                    .is_some_and(|calls| calls.len() == 1)
-                    && received(status) > Some(before + 50)
-            },
-        );
+        phone.hears(Duration::from_secs(6));
     }
-}
-
-fn no_call_left(phone: &DeskPhone) {
-    phone.wait("no call left", Duration::from_secs(8), |status| {
-        status["calls"].as_array().is_some_and(Vec::is_empty)
-    });
 }
 
 #[test]
@@ -276,7 +260,7 @@ fn transfers_by_asterisk_in_each_role() {
     c.wait_state("ringing");
     c.lift();
     c.wait_state("talking");
-    no_call_left(&a);
+    a.no_call_left();
     hear_each_other([&b, &c]);
     for phone in [&a, &b, &c] {
         phone.assert_usable();
@@ -293,7 +277,7 @@ fn transfers_by_asterisk_in_each_role() {
         a.wait_state("talking");
         std::thread::sleep(spoken);
         a.hang_up();
-        no_call_left(&a);
+        a.no_call_left();
         hear_each_other([&b, &c]);
         for phone in [&a, &b, &c] {
             phone.assert_usable();
@@ -434,7 +418,7 @@ fn lamp_of_a_parking_place_follows_the_call() {
     connect(&a, "102#", &b);
     b.ctl(&serde_json::json!({"cmd": "transfer", "to": "700"}));
     place("busy");
-    no_call_left(&b);
+    b.no_call_left();
     b.assert_usable();
     c.call("701#");
     place("idle");

@@ -6,55 +6,38 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use offhook_tests::certificates::{Authority, Wish};
 use offhook_tests::desk_phone::{DeskPhone, Setup, binary};
 use offhook_tests::kamailio::Kamailio;
 use offhook_tests::speech::{Speaker, assert_heard, is_heard_soon, speech};
+use offhook_tests::tls_office::TlsOffice;
 use serde_json::Value;
 use testkit::process::TestDir;
 
 use crate::gnome::Gnome;
-use crate::linphone::Linphone;
+use crate::linphone::{Linphone, LinphoneSetup};
 
 const TALK: Duration = Duration::from_secs(6);
 /// Until a peer with windows must have been heard well; what is said lasts longer.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A registrar with a good certificate, and our phone at it, as 102, that does not talk in the
-/// clear.
+/// The office's server, and our phone at it, as 102, that does not talk in the clear.
 struct Office {
     kamailio: Kamailio,
     desk: DeskPhone,
 }
 
 fn office(dir: &TestDir, says: &Path, algorithm: &str, encryption: &str) -> Office {
-    let authority = Authority::new(&dir.join("certificates"), "office");
-    let wish = Wish {
-        dns: vec!["pbx.example.org".into()],
-        addresses: vec!["127.0.0.1".into()],
-        ..Wish::default()
+    let office = TlsOffice::open(dir, algorithm);
+    let setup = Setup {
+        codecs: "\"pcmu\"",
+        microphone: Some(says.to_owned()),
+        ..Setup::default()
     };
-    let kamailio = Kamailio::start_tls(dir, algorithm, &authority.issue("server", &wish));
-    let desk = DeskPhone::start(
-        dir,
-        "desk",
-        Setup {
-            codecs: "\"pcmu\"",
-            microphone: Some(says.to_owned()),
-            direct: Some(false),
-            more: format!(
-                "{}[tls]\nca = {:?}\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n\
-                 {encryption}",
-                kamailio.account_tls("102", "127.0.0.1"),
-                authority.file()
-            ),
-            ..Setup::default()
-        },
-    );
-    desk.wait("registration", Duration::from_secs(10), |status| {
-        status["lines"][0]["registered"] == true
-    });
-    Office { kamailio, desk }
+    let desk = office.desk(dir, "102", encryption, setup);
+    Office {
+        kamailio: office.kamailio,
+        desk,
+    }
 }
 
 /// The call is measured as encrypted with this suite, by sound that went both ways.
@@ -157,7 +140,8 @@ fn linphone_talks(from_linphone: bool) {
         speech(&dir, Speaker::Bob, 8000, 1),
     );
     let office = office(&dir, &alice, "SHA-256", "");
-    let mut linphone = Linphone::start(&dir, "103", office.kamailio.tls_port(), &bob);
+    let port = office.kamailio.tls_port();
+    let mut linphone = Linphone::start(&dir, "103", port, &bob, &LinphoneSetup::default());
     let desk = &office.desk;
     if from_linphone {
         linphone.say("call sip:102@127.0.0.1");

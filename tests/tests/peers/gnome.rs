@@ -87,6 +87,8 @@ impl Gnome {
             ("NO_AT_BRIDGE", "1".into()),
             // Its own names of domains, given one by one, let nothing through.
             ("G_MESSAGES_DEBUG", "all".into()),
+            // Its library writes down what it receives and sends.
+            ("TPORT_LOG", "1".into()),
             ("PULSE_SERVER", format!("unix:{}", socket.display())),
             ("PULSE_SINK", "ear".into()),
             ("PULSE_SOURCE", "mouth.monitor".into()),
@@ -142,7 +144,7 @@ impl Gnome {
         gnome
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.dir.join("log")).unwrap_or_default())
             .into_owned()
     }
@@ -195,14 +197,16 @@ impl Gnome {
         );
     }
 
-    /// Takes the call that rings.
+    /// Takes the first call it has, which rings.
     pub(crate) fn accept(&self) {
+        self.accept_number(1);
+    }
+
+    /// Takes the call of this number, counted from its start.
+    pub(crate) fn accept_number(&self, number: u32) {
         let end = Instant::now() + Duration::from_secs(10);
-        while !self.bus(
-            "/org/gnome/Calls/Call/1",
-            "org.gnome.Calls.Call.Accept",
-            &[],
-        ) {
+        let path = format!("/org/gnome/Calls/Call/{number}");
+        while !self.bus(&path, "org.gnome.Calls.Call.Accept", &[]) {
             assert!(
                 Instant::now() < end,
                 "nothing rings at gnome-calls:\n{}",

@@ -16,6 +16,29 @@ pub(crate) enum Answers {
     WithEarlyMedia,
 }
 
+/// Whom it wants to refresh a call (RFC 4028) that somebody makes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refresher {
+    Itself,
+    Caller,
+}
+
+/// What of its configuration differs from test to test.
+pub(crate) struct LinphoneSetup {
+    pub(crate) answers: Answers,
+    /// It has session timers, of 90 s.
+    pub(crate) session_timer: Option<Refresher>,
+}
+
+impl Default for LinphoneSetup {
+    fn default() -> Self {
+        Self {
+            answers: Answers::AtOnce,
+            session_timer: None,
+        }
+    }
+}
+
 pub(crate) struct Linphone {
     dir: PathBuf,
     keys: ChildStdin,
@@ -23,27 +46,30 @@ pub(crate) struct Linphone {
 }
 
 impl Linphone {
-    /// Starts it as this user. It answers by itself, speaks and records.
-    pub(crate) fn start(dir: &TestDir, user: &str, registrar: u16, says: &Path) -> Self {
-        Self::start_with(dir, user, registrar, says, Answers::AtOnce)
-    }
-
-    /// The same, with what it does when it is called. It does not look at the server's certificate:
-    /// its mbedTLS knows no certificates for addresses, and what it would find there matters to no
-    /// test.
-    pub(crate) fn start_with(
+    /// Starts it as this user. It speaks and records.
+    ///
+    /// It does not look at the server's certificate: its mbedTLS knows no certificates for
+    /// addresses, and what it would find there matters to no test.
+    pub(crate) fn start(
         dir: &TestDir,
         user: &str,
         registrar: u16,
         says: &Path,
-        answers: Answers,
+        setup: &LinphoneSetup,
     ) -> Self {
-        let dir = dir.join("linphone");
+        let dir = dir.join(&format!("linphone-{user}"));
         std::fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
         let base = port_block();
+        let interval =
+            "session_expires_enabled=1\nsession_expires_value=90\nsession_expires_min_value=90\n";
+        let timer = match setup.session_timer {
+            None => String::new(),
+            Some(Refresher::Itself) => interval.to_owned(),
+            Some(Refresher::Caller) => format!("{interval}session_expires_refresher_value=2\n"),
+        };
         let rc = format!(
             "[sip]\nsip_port=0\nsip_tcp_port=0\nsip_tls_port={base}\nmedia_encryption=srtp\n\
-             media_encryption_mandatory=1\nincoming_calls_early_media={}\n\
+             media_encryption_mandatory=1\nincoming_calls_early_media={}\n{timer}\
              verify_server_certs=0\nverify_server_cn=0\ndefault_proxy=0\nuse_ipv6=0\n[rtp]\n\
              audio_rtp_port={}\n\
              [sound]\nechocancellation=0\n[audio_codec_0]\nmime=PCMU\nrate=8000\nchannels=1\n\
@@ -52,7 +78,7 @@ impl Linphone {
              reg_identity=sip:{user}@127.0.0.1\nreg_expires=60\n\
              reg_sendregister=1\npublish=0\n[auth_info_0]\nusername={user}\npasswd=secret{user}\n\
              realm=127.0.0.1\n",
-            u8::from(answers == Answers::WithEarlyMedia),
+            u8::from(setup.answers == Answers::WithEarlyMedia),
             base + 10,
         );
         std::fs::write(dir.join("rc"), rc).unwrap();
@@ -62,7 +88,7 @@ impl Linphone {
             .arg(dir.join("rc"))
             .args(["-d", "5", "-l"])
             .arg(dir.join("log"))
-            .args((answers == Answers::AtOnce).then_some("-a"))
+            .args((setup.answers == Answers::AtOnce).then_some("-a"))
             .env("HOME", &dir);
         let (process, keys) = ChildProcess::start_with_stdin(&mut command, &dir.join("out"));
         let mut linphone = Self { dir, keys, process };
@@ -86,7 +112,8 @@ impl Linphone {
             .into_owned()
     }
 
-    fn wait_log(&self, what: &str, limit: Duration) {
+    /// Waits until its log says this.
+    pub(crate) fn wait_log(&self, what: &str, limit: Duration) {
         let end = Instant::now() + limit;
         while !self.log().contains(what) {
             let log = self.log();
@@ -98,6 +125,17 @@ impl Linphone {
             );
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// How many requests of this method passed it, in either direction, whose User-Agent begins
+    /// like this.
+    pub(crate) fn requests(&self, method: &str, user_agent: &str) -> usize {
+        let log = self.log().replace('\r', "");
+        let wanted = format!("\nUser-Agent: {user_agent}");
+        let start = format!("\n{method} sip:");
+        let requests = log.split(start.as_str()).skip(1);
+        let heads = requests.filter_map(|rest| rest.split("\n\n").next());
+        heads.filter(|head| head.contains(&wanted)).count()
     }
 
     /// What it heard; ends it, so that its recording is closed.

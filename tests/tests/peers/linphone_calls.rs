@@ -1,61 +1,65 @@
 //! What linphone and phones of ours do together at kamailio, over TLS and encrypted: transfers in
-//! which it has each role, and its early media.
+//! which it has each role, and early media of either.
 
-use std::path::Path;
 use std::time::Duration;
 
-use offhook_tests::certificates::{Authority, Wish};
 use offhook_tests::desk_phone::{DeskPhone, Setup};
-use offhook_tests::kamailio::Kamailio;
 use offhook_tests::speech::{Speaker, speech};
+use offhook_tests::tls_office::TlsOffice;
 use serde_json::json;
 use testkit::process::TestDir;
 
-use crate::linphone::{Answers, Linphone};
+use crate::linphone::{Answers, Linphone, LinphoneSetup};
 
-/// A registrar, two phones of ours at it (101, 102), and linphone (103).
+/// A server, two phones of ours at it, and linphone (103). They end before the folder of their
+/// files does.
 struct Office {
-    _kamailio: Kamailio,
-    phones: [DeskPhone; 2],
     linphone: Linphone,
+    /// 101.
+    other: DeskPhone,
+    /// 102.
+    desk: DeskPhone,
+    _server: TlsOffice,
+    _dir: TestDir,
 }
 
-fn office(dir: &TestDir, answers: Answers) -> Office {
-    let authority = Authority::new(&dir.join("certificates"), "office");
-    let wish = Wish {
-        dns: vec!["pbx.example.org".into()],
-        addresses: vec!["127.0.0.1".into()],
-        ..Wish::default()
-    };
-    let kamailio = Kamailio::start_tls(dir, "SHA-256", &authority.issue("server", &wish));
-    let (alice, bob) = (
-        speech(dir, Speaker::Alice, 16000, 1),
-        speech(dir, Speaker::Bob, 8000, 1),
-    );
-    let desk = |user: &str, says: &Path| {
-        let setup = Setup {
-            microphone: Some(says.to_owned()),
-            direct: Some(false),
-            call: "transfer_on_hangup = true\n",
-            more: format!(
-                "{}[tls]\nca = {:?}\n[encryption]\nmode = \"required\"\nkeying = [\"sdes\"]\n",
-                kamailio.account_tls(user, "127.0.0.1"),
-                authority.file()
-            ),
-            ..Setup::default()
-        };
-        let phone = DeskPhone::start(dir, user, setup);
-        phone.wait("registration", Duration::from_secs(10), |status| {
-            status["lines"][0]["registered"] == true
+/// Puts handsets into calls that transfer by hanging up.
+const HANG_UP: &str = "transfer_on_hangup = true\n";
+
+impl Office {
+    /// `call`: lines of `[call]` of our phones.
+    fn open(name: &str, answers: Answers, call: &'static str) -> Self {
+        let dir = TestDir::new(name);
+        let server = TlsOffice::open(&dir, "SHA-256");
+        let says = speech(&dir, Speaker::Alice, 16000, 1);
+        let [other, desk] = ["101", "102"].map(|user| {
+            let setup = Setup {
+                microphone: Some(says.clone()),
+                call,
+                ..Setup::default()
+            };
+            server.desk(&dir, user, "", setup)
         });
-        phone
-    };
-    let phones = [desk("101", &alice), desk("102", &alice)];
-    let linphone = Linphone::start_with(dir, "103", kamailio.tls_port(), &bob, answers);
-    Office {
-        _kamailio: kamailio,
-        phones,
-        linphone,
+        let bob = speech(&dir, Speaker::Bob, 8000, 1);
+        let setup = LinphoneSetup {
+            answers,
+            ..LinphoneSetup::default()
+        };
+        let linphone = Linphone::start(&dir, "103", server.kamailio.tls_port(), &bob, &setup);
+        Self {
+            linphone,
+            other,
+            desk,
+            _server: server,
+            _dir: dir,
+        }
+    }
+
+    /// All hang up, and both phones are as before.
+    fn close(mut self) {
+        self.linphone.heard();
+        self.other.assert_usable();
+        self.desk.assert_usable();
     }
 }
 
@@ -65,24 +69,20 @@ fn call(from: &DeskPhone, keys: &str, to: Option<&DeskPhone>) {
     from.wait_state("dial_tone");
     from.press(keys);
     if let Some(to) = to {
-        to.wait_state("ringing");
-        to.lift();
+        answer(to);
     }
     from.wait_state("talking");
 }
 
+fn answer(phone: &DeskPhone) {
+    phone.wait_state("ringing");
+    phone.lift();
+    phone.wait_state("talking");
+}
+
 /// It has one call, encrypted, in which it hears something.
 fn hears(phone: &DeskPhone) {
-    let received = |status: &serde_json::Value| status["calls"][0]["rtp"]["received"].as_u64();
-    let before = received(&phone.status()).unwrap_or_default();
-    let status = phone.wait(
-        "packets in its one call",
-        Duration::from_secs(8),
-        |status| {
-            let calls = status["calls"].as_array();
-            calls.is_some_and(|calls| calls.len() == 1) && received(status) > Some(before + 50)
-        },
-    );
+    let status = phone.hears(Duration::from_secs(8));
     let suite = status["calls"][0]["encryption"].as_str();
     assert!(
         suite.is_some_and(|suite| suite.starts_with("AE")),
@@ -90,109 +90,94 @@ fn hears(phone: &DeskPhone) {
     );
 }
 
-fn no_call_left(phone: &DeskPhone) {
-    phone.wait("no call left", Duration::from_secs(8), |status| {
-        status["calls"].as_array().is_some_and(Vec::is_empty)
-    });
-}
-
 #[test]
 fn linphone_transfers_us() {
-    let dir = TestDir::new("linphone-transfers");
-    let Office {
-        phones: [other, desk],
-        mut linphone,
-        _kamailio,
-    } = office(&dir, Answers::AtOnce);
-    call(&desk, "103#", None);
-    hears(&desk);
-    linphone.say("transfer 1 sip:101@127.0.0.1");
-    other.wait_state("ringing");
-    other.lift();
-    other.wait_state("talking");
-    desk.wait_state("talking");
-    hears(&desk);
-    hears(&other);
-    linphone.heard();
-    desk.assert_usable();
-    other.assert_usable();
+    let mut office = Office::open("linphone-transfers", Answers::AtOnce, HANG_UP);
+    call(&office.desk, "103#", None);
+    hears(&office.desk);
+    office.linphone.say("transfer 1 sip:101@127.0.0.1");
+    answer(&office.other);
+    office.desk.wait_state("talking");
+    hears(&office.desk);
+    hears(&office.other);
+    office.close();
+}
+
+/// It asks the one of ours before it sends the other one there.
+#[test]
+fn linphone_transfers_us_after_asking() {
+    let mut office = Office::open("linphone-attends", Answers::AtOnce, HANG_UP);
+    call(&office.desk, "103#", None);
+    hears(&office.desk);
+    office.linphone.say("pause 1");
+    let limit = Duration::from_secs(8);
+    office.linphone.wait_log("LinphoneCallPaused", limit);
+    office.linphone.say("call sip:101@127.0.0.1");
+    answer(&office.other);
+    hears(&office.other);
+    office.linphone.say("transfer 1 --to-call 2");
+    // The call of 101 with linphone is replaced by one with 102.
+    for (phone, far) in [(&office.desk, "101"), (&office.other, "102")] {
+        phone.wait("the other phone", Duration::from_secs(8), |status| {
+            status["calls"][0]["peer"] == *far
+        });
+        hears(phone);
+    }
+    office.close();
 }
 
 #[test]
 fn we_transfer_linphone() {
-    let dir = TestDir::new("linphone-transferee");
-    let Office {
-        phones: [other, desk],
-        mut linphone,
-        _kamailio,
-    } = office(&dir, Answers::AtOnce);
+    let office = Office::open("linphone-transferee", Answers::AtOnce, HANG_UP);
     // Blind.
-    call(&desk, "103#", None);
-    hears(&desk);
-    let done = desk.ctl(&json!({"cmd": "transfer", "to": "101"}));
+    call(&office.desk, "103#", None);
+    hears(&office.desk);
+    let done = office.desk.ctl(&json!({"cmd": "transfer", "to": "101"}));
     assert_eq!(done["ok"], true, "{done}");
-    other.wait_state("ringing");
-    other.lift();
-    other.wait_state("talking");
-    no_call_left(&desk);
-    hears(&other);
-    other.assert_usable();
-    desk.assert_usable();
-    linphone.heard();
+    answer(&office.other);
+    office.desk.no_call_left();
+    hears(&office.other);
+    office.close();
 }
 
 #[test]
 fn we_transfer_linphone_after_asking() {
-    let dir = TestDir::new("linphone-attended");
-    let Office {
-        phones: [other, desk],
-        mut linphone,
-        _kamailio,
-    } = office(&dir, Answers::AtOnce);
+    let office = Office::open("linphone-attended", Answers::AtOnce, HANG_UP);
     // Linphone is asked to take the place of the call to 101.
-    call(&desk, "103#", None);
-    desk.ctl(&json!({"cmd": "flash"}));
-    desk.wait_state("dial_tone");
-    desk.press("101#");
-    other.wait_state("ringing");
-    other.lift();
-    desk.wait_state("talking");
-    desk.hang_up();
-    no_call_left(&desk);
-    hears(&other);
-    linphone.heard();
-    other.assert_usable();
-    desk.assert_usable();
+    call(&office.desk, "103#", None);
+    office.desk.ctl(&json!({"cmd": "flash"}));
+    office.desk.wait_state("dial_tone");
+    office.desk.press("101#");
+    answer(&office.other);
+    office.desk.wait_state("talking");
+    office.desk.hang_up();
+    office.desk.no_call_left();
+    hears(&office.other);
+    office.close();
 }
 
 #[test]
 fn we_transfer_somebody_to_linphone() {
-    let dir = TestDir::new("linphone-target");
-    let Office {
-        phones: [other, desk],
-        mut linphone,
-        _kamailio,
-    } = office(&dir, Answers::AtOnce);
+    let office = Office::open("linphone-target", Answers::AtOnce, HANG_UP);
+    let (other, desk) = (&office.other, &office.desk);
     // Blind.
-    call(&other, "102#", Some(&desk));
+    call(other, "102#", Some(desk));
     desk.ctl(&json!({"cmd": "transfer", "to": "103"}));
-    no_call_left(&desk);
-    hears(&other);
+    desk.no_call_left();
+    hears(other);
     other.assert_usable();
     desk.assert_usable();
     // Attended: the call of linphone with 102 is replaced by one with 101.
-    call(&other, "102#", Some(&desk));
+    call(other, "102#", Some(desk));
     desk.ctl(&json!({"cmd": "flash"}));
     desk.wait_state("dial_tone");
     desk.press("103#");
     desk.wait_state("talking");
-    hears_second(&desk);
+    hears_second(desk);
     desk.hang_up();
-    no_call_left(&desk);
-    hears(&other);
-    linphone.heard();
-    other.assert_usable();
-    desk.assert_usable();
+    desk.no_call_left();
+    hears(other);
+    office.close();
 }
 
 /// The call of linphone is heard, beside the one on hold.
@@ -209,19 +194,27 @@ fn hears_second(phone: &DeskPhone) {
 
 #[test]
 fn early_media_of_linphone_is_taken() {
-    let dir = TestDir::new("linphone-early");
-    let Office {
-        phones: [_, desk],
-        mut linphone,
-        _kamailio,
-    } = office(&dir, Answers::WithEarlyMedia);
-    desk.lift();
-    desk.wait_state("dial_tone");
-    desk.press("103#");
-    desk.wait_state("early_media");
-    linphone.say("answer");
-    desk.wait_state("talking");
-    hears(&desk);
-    linphone.heard();
-    desk.assert_usable();
+    let mut office = Office::open("linphone-early", Answers::WithEarlyMedia, HANG_UP);
+    office.desk.lift();
+    office.desk.wait_state("dial_tone");
+    office.desk.press("103#");
+    office.desk.wait_state("early_media");
+    office.linphone.say("answer");
+    office.desk.wait_state("talking");
+    hears(&office.desk);
+    office.close();
+}
+
+#[test]
+fn linphone_takes_early_media_of_ours() {
+    let early = "early_media = true\n";
+    let mut office = Office::open("linphone-hears-early", Answers::AtOnce, early);
+    office.linphone.say("call sip:102@127.0.0.1");
+    office.desk.wait_state("ringing");
+    let limit = Duration::from_secs(8);
+    let progress = "LinphoneCallOutgoingEarlyMedia";
+    office.linphone.wait_log(progress, limit);
+    answer(&office.desk);
+    hears(&office.desk);
+    office.close();
 }

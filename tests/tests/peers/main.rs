@@ -43,6 +43,7 @@ mod fleet;
 mod gnome;
 mod hostile;
 mod ice;
+mod interop;
 mod links;
 mod linphone;
 mod linphone_calls;

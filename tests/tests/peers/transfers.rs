@@ -5,24 +5,54 @@ use std::time::{Duration, Instant};
 
 use offhook_tests::desk_phone::{DeskPhone, Setup};
 use offhook_tests::kamailio::Kamailio;
+use offhook_tests::tls_office::TlsOffice;
 use serde_json::json;
 use testkit::process::TestDir;
 
+/// The server the phones are at.
+enum Server {
+    /// By UDP, and media in clear.
+    Udp(Kamailio),
+    /// By TLS, and SRTP or no call.
+    Tls(Box<TlsOffice>),
+}
+
+impl Server {
+    fn udp(dir: &TestDir) -> Self {
+        Self::Udp(Kamailio::start(dir, "MD5"))
+    }
+
+    fn tls(dir: &TestDir) -> Self {
+        Self::Tls(Box::new(TlsOffice::open(dir, "SHA-256")))
+    }
+
+    fn desk(&self, dir: &TestDir, user: &str) -> DeskPhone {
+        let mut setup = Setup {
+            direct: Some(false),
+            call: "transfer_on_hangup = true\n",
+            ..Setup::default()
+        };
+        match self {
+            Self::Udp(kamailio) => {
+                setup.more = kamailio.account(user, &format!("secret{user}"), "udp");
+                DeskPhone::start(dir, user, setup)
+            }
+            Self::Tls(office) => office.desk(dir, user, "", setup),
+        }
+    }
+
+    /// What the engine measures of a call by it.
+    fn protects(&self, encryption: &str) -> bool {
+        match self {
+            Self::Udp(_) => encryption == "none",
+            Self::Tls(_) => encryption.starts_with("AE"),
+        }
+    }
+}
+
 /// Three phones of one server, registered; 101 has called 102, and both talk.
-fn office(dir: &TestDir) -> (Kamailio, [DeskPhone; 3]) {
-    let kamailio = Kamailio::start(dir, "MD5");
-    let phones = ["101", "102", "103"].map(|user| {
-        DeskPhone::start(
-            dir,
-            user,
-            Setup {
-                direct: Some(false),
-                call: "transfer_on_hangup = true\n",
-                more: kamailio.account(user, &format!("secret{user}"), "udp"),
-                ..Setup::default()
-            },
-        )
-    });
+fn office(dir: &TestDir, server: &Server) -> [DeskPhone; 3] {
+    let phones = ["101", "102", "103"].map(|user| server.desk(dir, user));
     for phone in &phones {
         phone.wait("registration", Duration::from_secs(8), |status| {
             status["lines"][0]["registered"] == true
@@ -36,7 +66,7 @@ fn office(dir: &TestDir) -> (Kamailio, [DeskPhone; 3]) {
     transferee.lift();
     transferor.wait_state("talking");
     transferee.wait_state("talking");
-    (kamailio, phones)
+    phones
 }
 
 /// Whom the one call of a phone is with.
@@ -48,12 +78,14 @@ fn peer(phone: &DeskPhone) -> String {
 }
 
 /// The call goes on between the two, packets and all, and ends.
-fn talk_and_part(transferee: &DeskPhone, target: &DeskPhone) {
+fn talk_and_part(server: &Server, transferee: &DeskPhone, target: &DeskPhone) {
     for (phone, far) in [(transferee, "103"), (target, "102")] {
         phone.wait("one call, heard", Duration::from_secs(5), |status| {
             let calls = status["calls"].as_array();
             calls.is_some_and(|calls| {
-                calls.len() == 1 && calls[0]["rtp"]["received"].as_u64() > Some(20)
+                calls.len() == 1
+                    && calls[0]["rtp"]["received"].as_u64() > Some(20)
+                    && server.protects(calls[0]["encryption"].as_str().unwrap_or_default())
             })
         });
         assert_eq!(peer(phone), far);
@@ -63,10 +95,8 @@ fn talk_and_part(transferee: &DeskPhone, target: &DeskPhone) {
     target.hang_up();
 }
 
-#[test]
-fn blind_transfer_through_kamailio() {
-    let dir = TestDir::new("blind-transfer");
-    let (_kamailio, [transferor, transferee, target]) = office(&dir);
+fn blind(dir: &TestDir, server: &Server) {
+    let [transferor, transferee, target] = office(dir, server);
     let done = transferor.ctl(&json!({"cmd": "transfer", "to": "103"}));
     assert_eq!(done["ok"], true, "{done}");
     target.wait_state("ringing");
@@ -77,16 +107,26 @@ fn blind_transfer_through_kamailio() {
     target.lift();
     target.wait_state("talking");
     transferee.wait_state("talking");
-    talk_and_part(&transferee, &target);
+    talk_and_part(server, &transferee, &target);
     for phone in [&transferor, &transferee, &target] {
         phone.assert_usable();
     }
 }
 
 #[test]
-fn attended_transfer_through_kamailio() {
-    let dir = TestDir::new("attended-transfer");
-    let (_kamailio, [transferor, transferee, target]) = office(&dir);
+fn blind_transfer_through_kamailio() {
+    let dir = TestDir::new("blind-transfer");
+    blind(&dir, &Server::udp(&dir));
+}
+
+#[test]
+fn blind_transfer_by_tls_stays_encrypted() {
+    let dir = TestDir::new("blind-transfer-tls");
+    blind(&dir, &Server::tls(&dir));
+}
+
+fn attended(dir: &TestDir, server: &Server) {
+    let [transferor, transferee, target] = office(dir, server);
     assert_eq!(transferor.ctl(&json!({"cmd": "flash"}))["ok"], true);
     transferor.wait_state("dial_tone");
     transferor.press("103#");
@@ -96,16 +136,29 @@ fn attended_transfer_through_kamailio() {
     target.wait_state("talking");
     transferor.hang_up();
     transferor.wait_state("idle");
-    talk_and_part(&transferee, &target);
+    talk_and_part(server, &transferee, &target);
     for phone in [&transferor, &transferee, &target] {
         phone.assert_usable();
     }
 }
 
 #[test]
+fn attended_transfer_through_kamailio() {
+    let dir = TestDir::new("attended-transfer");
+    attended(&dir, &Server::udp(&dir));
+}
+
+#[test]
+fn attended_transfer_by_tls_stays_encrypted() {
+    let dir = TestDir::new("attended-transfer-tls");
+    attended(&dir, &Server::tls(&dir));
+}
+
+#[test]
 fn refused_transfer_gives_the_caller_back() {
     let dir = TestDir::new("refused-transfer");
-    let (_kamailio, [transferor, transferee, target]) = office(&dir);
+    let server = Server::udp(&dir);
+    let [transferor, transferee, target] = office(&dir, &server);
     // The target is busy: it dials.
     target.lift();
     target.wait_state("dial_tone");

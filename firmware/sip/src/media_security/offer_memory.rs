@@ -1,6 +1,10 @@
 //! Which encrypted offer each far end took the last time, so that the next call begins with it.
 //! Only encrypted ones are remembered: a far end that answered in clear is asked for encryption
 //! again.
+//!
+//! A far end that was never called begins with what the account's last call agreed on: behind an
+//! exchange that stands between all calls they are alike, and some of those refuse an offer only
+//! when it is answered, after the far end was rung.
 
 use std::collections::VecDeque;
 
@@ -12,18 +16,26 @@ const MOST: usize = 64;
 
 /// The memory of one agent.
 #[derive(Debug, Default)]
-pub(crate) struct OfferMemory(VecDeque<(Key, OfferShape)>);
+pub(crate) struct OfferMemory {
+    far_ends: VecDeque<(Key, OfferShape)>,
+    /// Of the last call of each account, where there is something to remember.
+    accounts: Vec<(usize, OfferShape)>,
+}
 
 /// By which account (`None`: directly), and who was called.
 type Key = (Option<usize>, String);
 
 impl OfferMemory {
-    /// What this far end took the last time.
+    /// What this far end took the last time, or else the last one of this account.
     pub(crate) fn of(&self, account: Option<usize>, target: &Uri) -> Option<OfferShape> {
         let wanted = key(account, target);
-        let mut all = self.0.iter();
-        all.find(|(known, _)| *known == wanted)
-            .map(|(_, shape)| *shape)
+        let mut far_ends = self.far_ends.iter();
+        let far_end = far_ends.find(|(known, _)| *known == wanted);
+        let mut accounts = self.accounts.iter();
+        far_end.map(|(_, shape)| *shape).or_else(|| {
+            let account = accounts.find(|(known, _)| Some(*known) == account);
+            account.map(|(_, shape)| *shape)
+        })
     }
 
     /// What this far end took now; `None`: nothing that is worth remembering.
@@ -34,13 +46,22 @@ impl OfferMemory {
         shape: Option<OfferShape>,
     ) {
         let key = key(account, target);
-        self.0.retain(|(known, _)| *known != key);
+        self.far_ends.retain(|(known, _)| *known != key);
         if let Some(shape) = shape {
-            self.0.push_back((key, shape));
-            if self.0.len() > MOST {
-                self.0.pop_front();
+            self.far_ends.push_back((key, shape));
+            if self.far_ends.len() > MOST {
+                self.far_ends.pop_front();
             }
         }
+        self.learn_of_account(account, shape);
+    }
+
+    /// What a call of this account agreed on, whoever was the far end. Calls without an account
+    /// have nothing between them.
+    pub(crate) fn learn_of_account(&mut self, account: Option<usize>, shape: Option<OfferShape>) {
+        let Some(account) = account else { return };
+        self.accounts.retain(|(known, _)| *known != account);
+        self.accounts.extend(shape.map(|shape| (account, shape)));
     }
 }
 
@@ -73,9 +94,33 @@ mod tests {
             Some(sdes)
         );
         assert_eq!(memory.of(None, &uri("sip:205@pbx.example")), Some(dtls));
+        assert_eq!(memory.of(None, &uri("sip:206@pbx.example")), None);
         assert_eq!(memory.of(Some(1), &uri("sip:205@pbx.example")), None);
         memory.learn(Some(0), &uri("sip:205@pbx.example"), None);
         assert_eq!(memory.of(Some(0), &uri("sip:205@pbx.example")), None);
+    }
+
+    #[test]
+    fn who_was_never_called_begins_like_the_account() {
+        let mut memory = OfferMemory::default();
+        let uri = |text: &str| Uri::parse(text).unwrap();
+        let (sdes, dtls) = (
+            OfferShape::secure(Keying::Sdes),
+            OfferShape::secure(Keying::Dtls),
+        );
+        let (known, new) = (uri("sip:205@pbx.example"), uri("sip:206@pbx.example"));
+        memory.learn(Some(0), &known, Some(sdes));
+        assert_eq!(memory.of(Some(0), &new), Some(sdes));
+        assert_eq!(memory.of(Some(1), &new), None, "another account");
+        assert_eq!(memory.of(None, &new), None, "no account");
+        // A call that came in says it, too; who is known stays as it is.
+        memory.learn_of_account(Some(0), Some(dtls));
+        assert_eq!(memory.of(Some(0), &new), Some(dtls));
+        assert_eq!(memory.of(Some(0), &known), Some(sdes));
+        // The last one took the usual order.
+        memory.learn(Some(0), &uri("sip:207@pbx.example"), None);
+        assert_eq!(memory.of(Some(0), &new), None);
+        assert_eq!(memory.of(Some(0), &known), Some(sdes));
     }
 
     #[test]
@@ -88,6 +133,6 @@ mod tests {
         }
         assert_eq!(memory.of(None, &uri(0)), None);
         assert_eq!(memory.of(None, &uri(99)), Some(shape));
-        assert_eq!(memory.0.len(), MOST);
+        assert_eq!(memory.far_ends.len(), MOST);
     }
 }

@@ -8,7 +8,7 @@
 //! All decisions are the table's; here they are only carried out. Nothing of a leg changes before
 //! its description is accepted.
 
-use types::EncryptionPolicy;
+use types::{EncryptionPolicy, Keying};
 
 use super::Session;
 use super::description::Slot;
@@ -97,6 +97,25 @@ impl Session {
         let shape = self.encryption.shape;
         let encrypted = self.encryption.protection != Protection::Clear;
         (encrypted && shape.is_secure()).then_some(shape)
+    }
+
+    /// The offer of ours that is like the one of theirs that was answered; `None`: the usual order
+    /// begins like it, or there is none like it.
+    pub(crate) fn offer_like_theirs(&self) -> Option<OfferShape> {
+        let keying = match self.encryption.protection {
+            Protection::Sdes { .. } => Keying::Sdes,
+            Protection::Dtls { .. } => Keying::Dtls,
+            Protection::Clear => return None,
+        };
+        let proto = self.slots.iter().find_map(|slot| match slot {
+            Slot::Ours { proto } => Some(proto),
+            Slot::Refused { .. } => None,
+        })?;
+        let shape = OfferShape {
+            feedback: proto.ends_with(['F', 'f']),
+            ..OfferShape::secure(keying)
+        };
+        (Profile::of(proto) == shape.profile).then_some(shape)
     }
 
     /// The offers of a new call, in their order.

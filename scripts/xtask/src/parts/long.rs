@@ -59,6 +59,12 @@ const LONG: &[LongTest] = &[
     },
     LongTest {
         program: "tests::peers",
+        filter: INTEROP,
+        environment: &[],
+        in_network: true,
+    },
+    LongTest {
+        program: "tests::peers",
         filter: ASTERISK,
         environment: &[("OFFHOOK_ASTERISK", ASTERISK_FOLDER)],
         in_network: true,
@@ -67,6 +73,8 @@ const LONG: &[LongTest] = &[
 
 /// Two hundred phones, which take a minute to come back to their server.
 pub(super) const FLEET: &str = "fleet::";
+/// Phones of other makers, for as long as a session timer takes.
+pub(super) const INTEROP: &str = "interop::";
 /// Tests with a server that Debian's stable release does not have; and where that is kept.
 pub(super) const ASTERISK: &str = "asterisk::";
 const ASTERISK_FOLDER: &str = "/var/cache/offhook-tests/asterisk";

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Running;
-use super::long::{ASTERISK, FLEET};
+use super::long::{ASTERISK, FLEET, INTEROP};
 use crate::build::test_binaries;
 use crate::run::works;
 
@@ -33,8 +33,8 @@ pub(super) fn peers(part: &mut Running) {
         .collect();
     let with = |arguments: &[&str]| {
         let mut share = Running::default();
-        let more = ["--skip", FLEET, "--skip", ASTERISK, "--test-threads=1"];
-        let arguments = [arguments, &more].concat();
+        let long = [FLEET, ASTERISK, INTEROP].map(|name| ["--skip", name]);
+        let arguments = [arguments, &long.concat(), &["--test-threads=1"]].concat();
         in_network_namespace(
             &mut share,
             "real peers",

@@ -17,7 +17,7 @@ fn asked_again(phone: &DeskPhone) -> usize {
 }
 
 /// A phone of this user, registered over TLS. `encryption`: `[encryption]` and what follows.
-fn phone(
+pub(super) fn phone(
     dir: &TestDir,
     asterisk: &Asterisk<'_>,
     user: &str,
