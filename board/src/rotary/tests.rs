@@ -179,6 +179,33 @@ fn a_dial_wired_the_wrong_way_round_says_so_and_gives_no_wrong_digit() {
 }
 
 #[test]
+fn a_contact_that_hides_pulses_is_reported_after_three_digits() {
+    let t0 = Instant::now();
+    let at = |us: u64| t0 + Duration::from_micros(us);
+    let mut dial = RotaryDecoder::new(Numbering::Standard, true, None, t0);
+    let mut faults = Vec::new();
+    let mut t = 1_000_000;
+    for _ in 0..3 {
+        let mut trace = Vec::new();
+        let end = train(&mut trace, t, 5, 10.0, 0.6, 0);
+        // The third pulse is not there.
+        let third = t + 150_000 + 200_000;
+        trace.retain(|(time, _)| !(third..third + 100_000).contains(time));
+        for (time, wire) in trace {
+            if let Wire::Pulse(level) = wire {
+                assert_eq!(dial.handle_pulse_edge(level, at(time)), None);
+            }
+        }
+        t = end + 500_000;
+        for step in 0..100 {
+            assert_eq!(dial.handle_level(true, false, at(end + step * 5000)), None);
+        }
+        faults.extend(dial.poll_fault());
+    }
+    assert_eq!(faults, [DialFault::Uneven]);
+}
+
+#[test]
 fn other_countries_number_differently() {
     let mut trace = Vec::new();
     let mut t = 0;
