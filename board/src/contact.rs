@@ -51,6 +51,9 @@ pub(crate) fn drain(
     }
 }
 
+/// A driver may report an edge so much later than the level shows it.
+const LATE: Duration = Duration::from_millis(15);
+
 /// A debounced contact.
 #[derive(Debug, Clone)]
 pub struct Debouncer {
@@ -63,8 +66,8 @@ pub struct Debouncer {
     due: Option<Instant>,
     /// First edge of the burst.
     began: Instant,
-    /// An edge of the burst was lost, and the level showed it.
-    recovered: bool,
+    /// The level showed a change whose edge had not come, and when; it may be late.
+    recovered: Option<Instant>,
     doubt: Option<Doubt>,
 }
 
@@ -99,7 +102,7 @@ impl Debouncer {
             stable: None,
             due: Some(now + quiet),
             began: now,
-            recovered: false,
+            recovered: None,
             doubt: None,
         }
     }
@@ -108,6 +111,12 @@ impl Debouncer {
     /// enough.
     pub fn handle_edge(&mut self, level: bool, at: Instant) -> Option<Change> {
         let before = self.handle_time(at);
+        let is_late = |read: Instant| at.saturating_duration_since(read) <= LATE;
+        if level == self.raw && self.recovered.take().is_some_and(is_late) {
+            // The edge of a change that was read already.
+            self.began = self.began.min(at);
+            return before;
+        }
         if self.due.is_none() {
             self.begin(at);
             if level == self.raw && self.stable.is_some() {
@@ -136,7 +145,7 @@ impl Debouncer {
 
     fn begin(&mut self, at: Instant) {
         self.began = at;
-        self.recovered = false;
+        self.recovered = None;
     }
 
     /// When to read the line and call [`Debouncer::handle_level`].
@@ -152,7 +161,7 @@ impl Debouncer {
             if self.due.is_none() {
                 self.begin(now);
             }
-            self.recovered = true;
+            self.recovered = Some(now);
             self.raw = level;
             self.due = Some(now + self.quiet);
             // With no time to debounce (the kernel has debounced already) there is nothing to wait
@@ -175,7 +184,7 @@ impl Debouncer {
         let due = self.due.take()?;
         let since = due.checked_sub(self.quiet).unwrap_or(due);
         if self.stable == Some(self.raw) {
-            self.doubt = Some(if self.recovered {
+            self.doubt = Some(if self.recovered.is_some() {
                 Doubt::Lost
             } else {
                 Doubt::Restless(since.saturating_duration_since(self.began))

@@ -560,5 +560,3 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod traces;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::*;
 
 /// Draws (splitmix64).
-pub(crate) struct Draw(pub(crate) u64);
+struct Draw(u64);
 
 impl Draw {
     fn next(&mut self) -> u64 {
@@ -18,7 +18,7 @@ impl Draw {
     }
 
     /// From `low` to `high`.
-    pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
+    fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
@@ -27,7 +27,7 @@ impl Draw {
         self.next().is_multiple_of(times)
     }
 
-    pub(crate) fn whole(&mut self, low: u64, high: u64) -> u64 {
+    fn whole(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
 }
