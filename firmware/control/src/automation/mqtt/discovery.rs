@@ -49,7 +49,7 @@ pub(super) struct Entity {
 }
 
 /// What an entity shows; `None`: it is no state.
-type ShownValue = fn(Situation, FarEnd<'_>) -> Option<String>;
+type ShownValue = Option<fn(Situation, FarEnd<'_>) -> String>;
 
 const fn entity(
     id: &'static str,
@@ -68,16 +68,12 @@ const fn entity(
     }
 }
 
-fn on(on: bool) -> Option<String> {
-    Some(if on { "ON" } else { "OFF" }.to_owned())
+fn on(on: bool) -> String {
+    if on { "ON" } else { "OFF" }.to_owned()
 }
 
-fn db(now: Situation, of: VolumeOf) -> Option<String> {
-    Some(now.volumes.of(of).to_string())
-}
-
-fn stateless(_: Situation, _: FarEnd<'_>) -> Option<String> {
-    None
+fn db(now: Situation, of: VolumeOf) -> String {
+    now.volumes.of(of).to_string()
 }
 
 impl Entity {
@@ -90,7 +86,7 @@ impl Entity {
                 "Registered",
                 Kind::Binary,
                 "mdi:phone-check",
-                |now, _| on(now.registered),
+                Some(|now, _| on(now.registered)),
             )
         },
         entity(
@@ -98,101 +94,105 @@ impl Entity {
             "Ringing",
             Kind::Binary,
             "mdi:phone-ring",
-            |now, _| on(now.state == State::Ringing),
+            Some(|now, _| on(now.state == State::Ringing)),
         ),
         entity(
             "in_use",
             "In use",
             Kind::Binary,
             "mdi:phone-in-talk",
-            |now, _| on(!now.state.is_on_hook()),
+            Some(|now, _| on(!now.state.is_on_hook())),
         ),
-        entity("state", "State", Kind::PhoneState, "mdi:phone", |now, _| {
-            Some(now.state.as_str().to_owned())
-        }),
+        entity(
+            "state",
+            "State",
+            Kind::PhoneState,
+            "mdi:phone",
+            Some(|now, _| now.state.as_str().to_owned()),
+        ),
         entity(
             "caller",
             "Caller",
             Kind::Text,
             "mdi:account",
-            |_, far_end| Some(displayed(far_end.name)),
+            Some(|_, far_end| displayed(far_end.name)),
         ),
         entity(
             "number",
             "Number",
             Kind::Text,
             "mdi:dialpad",
-            |_, far_end| Some(displayed(far_end.number)),
+            Some(|_, far_end| displayed(far_end.number)),
         ),
         entity(
             "missed",
             "Missed call",
             Kind::Binary,
             "mdi:phone-missed",
-            |now, _| on(now.missed),
+            Some(|now, _| on(now.missed)),
         ),
         entity(
             "messages",
             "Voice messages",
             Kind::Count,
             "mdi:voicemail",
-            |now, _| Some(now.messages.to_string()),
+            Some(|now, _| now.messages.to_string()),
         ),
         entity(
             "muted",
             "Muted",
             Kind::Binary,
             "mdi:microphone-off",
-            |now, _| on(now.muted),
+            Some(|now, _| on(now.muted)),
         ),
         entity(
             "dnd",
             "Do not disturb",
             Kind::Switch(MqttOrder::Dnd),
             "mdi:minus-circle",
-            |now, _| on(now.dnd),
+            Some(|now, _| on(now.dnd)),
         ),
         entity(
             "ringer_volume",
             "Bell volume",
             Kind::Volume(MqttOrder::Volume),
             "mdi:bell",
-            |now, _| db(now, VolumeOf::Ringer),
+            Some(|now, _| db(now, VolumeOf::Ringer)),
         ),
         entity(
             "earpiece_volume",
             "Handset volume",
             Kind::Volume(MqttOrder::Volume),
             "mdi:phone",
-            |now, _| db(now, VolumeOf::Earpiece),
+            Some(|now, _| db(now, VolumeOf::Earpiece)),
         ),
         entity(
             "speaker_volume",
             "Loudspeaker volume",
             Kind::Volume(MqttOrder::Volume),
             "mdi:volume-high",
-            |now, _| db(now, VolumeOf::Speaker),
+            Some(|now, _| db(now, VolumeOf::Speaker)),
         ),
         entity(
             "ring",
             "Ring",
             Kind::Button(MqttOrder::Ring),
             "mdi:bell-ring",
-            stateless,
+            None,
         ),
         entity(
             "dial",
             "Ring to dial",
             Kind::Number(MqttOrder::Dial),
             "mdi:phone-dial",
-            stateless,
+            None,
         ),
-        entity("event", "Call", Kind::Event, "mdi:phone-log", stateless),
+        entity("event", "Call", Kind::Event, "mdi:phone-log", None),
     ];
 
     /// What it shows now; `None`: it is no state.
     pub(super) fn value(&self, now: Situation, far_end: FarEnd<'_>) -> Option<String> {
-        (self.value)(now, far_end)
+        self.value.map(|value| value(now, far_end))
     }
 
     /// Whether the owner lets it be seen.
