@@ -43,6 +43,7 @@ pub mod null_sink;
 pub mod phone;
 pub mod recorder;
 pub mod speech;
+pub mod story;
 pub mod tones;
 pub mod vcard;
 pub mod world;
