@@ -51,6 +51,9 @@ pub(crate) fn drain(
     }
 }
 
+/// A driver may report an edge so much later than the level shows it.
+const LATE: Duration = Duration::from_millis(15);
+
 /// A debounced contact.
 #[derive(Debug, Clone)]
 pub struct Debouncer {
@@ -61,6 +64,21 @@ pub struct Debouncer {
     stable: Option<bool>,
     /// When the burst counts as over.
     due: Option<Instant>,
+    /// First edge of the burst.
+    began: Instant,
+    /// The level showed a change whose edge had not come, and when; it may be late.
+    recovered: Option<Instant>,
+    doubt: Option<Doubt>,
+}
+
+/// Why a count of changes may be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// An edge came to the level that the line had had for long: one before it was lost, and what
+    /// was between them with it.
+    Lost,
+    /// The level left for so long, and came back, without ever being quiet.
+    Restless(Duration),
 }
 
 /// A debounced change: the new level, and when the contact took it (the first quiet moment, not the
@@ -71,6 +89,8 @@ pub struct Change {
     pub level: bool,
     /// Since when.
     pub since: Instant,
+    /// The first edge of the burst that ended in it.
+    pub began: Instant,
 }
 
 impl Debouncer {
@@ -81,20 +101,51 @@ impl Debouncer {
             raw: level,
             stable: None,
             due: Some(now + quiet),
+            began: now,
+            recovered: None,
+            doubt: None,
         }
     }
 
     /// The line changed to `level` at `at`. Reports the level before, if that had been quiet long
     /// enough.
     pub fn handle_edge(&mut self, level: bool, at: Instant) -> Option<Change> {
-        let before = if self.due.is_some_and(|due| due <= at) {
-            self.commit()
-        } else {
-            None
-        };
+        let before = self.handle_time(at);
+        let is_late = |read: Instant| at.saturating_duration_since(read) <= LATE;
+        if level == self.raw && self.recovered.take().is_some_and(is_late) {
+            // The edge of a change that was read already.
+            self.began = self.began.min(at);
+            return before;
+        }
+        if self.due.is_none() {
+            self.begin(at);
+            if level == self.raw && self.stable.is_some() {
+                self.doubt = Some(Doubt::Lost);
+            }
+        }
         self.raw = level;
         self.due = Some(at + self.quiet);
         before
+    }
+
+    /// It is this late, and no edge came since the last: reports the level, if it has been quiet
+    /// long enough.
+    pub fn handle_time(&mut self, now: Instant) -> Option<Change> {
+        if self.due.is_some_and(|due| due <= now) {
+            self.commit()
+        } else {
+            None
+        }
+    }
+
+    /// Why a count of changes may be wrong, once.
+    pub fn poll_doubt(&mut self) -> Option<Doubt> {
+        self.doubt.take()
+    }
+
+    fn begin(&mut self, at: Instant) {
+        self.began = at;
+        self.recovered = None;
     }
 
     /// When to read the line and call [`Debouncer::handle_level`].
@@ -107,6 +158,10 @@ impl Debouncer {
     pub fn handle_level(&mut self, level: bool, now: Instant) -> Option<Change> {
         if level != self.raw {
             // An edge was lost: the quiet begins now.
+            if self.due.is_none() {
+                self.begin(now);
+            }
+            self.recovered = Some(now);
             self.raw = level;
             self.due = Some(now + self.quiet);
             // With no time to debounce (the kernel has debounced already) there is nothing to wait
@@ -117,11 +172,7 @@ impl Debouncer {
                 None
             };
         }
-        if self.due.is_some_and(|due| due <= now) {
-            self.commit()
-        } else {
-            None
-        }
+        self.handle_time(now)
     }
 
     /// The level last reported.
@@ -131,13 +182,20 @@ impl Debouncer {
 
     fn commit(&mut self) -> Option<Change> {
         let due = self.due.take()?;
+        let since = due.checked_sub(self.quiet).unwrap_or(due);
         if self.stable == Some(self.raw) {
+            self.doubt = Some(if self.recovered.is_some() {
+                Doubt::Lost
+            } else {
+                Doubt::Restless(since.saturating_duration_since(self.began))
+            });
             return None;
         }
         self.stable = Some(self.raw);
         Some(Change {
             level: self.raw,
-            since: due.checked_sub(self.quiet).unwrap_or(due),
+            since,
+            began: self.began,
         })
     }
 }

@@ -1,4 +1,5 @@
 # One's own number is withheld, once or always.
+also in real time
 l lifts
 l presses *87102
 r rings

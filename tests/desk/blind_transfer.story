@@ -1,4 +1,5 @@
 # The call on hold is given to another number.
+also in real time
 l calls 102 and talks
 l flashes
 l hears recall_dial

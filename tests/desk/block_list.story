@@ -1,4 +1,5 @@
 # A blocked caller is refused, another rings.
+also in real time
 with l [call] block = ["102"]
 r calls 101
 r hears busy

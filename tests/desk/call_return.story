@@ -1,4 +1,6 @@
 # Call return calls who called last.
+also on gpio-sim
+also in real time
 r calls 101
 l rings
 r hangs up

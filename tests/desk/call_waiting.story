@@ -1,4 +1,6 @@
 # A second caller is refused by 0, or answered by the flash alone.
+also on gpio-sim
+also in real time
 with l [call] flash = "key"
 l calls 102 and talks
 s calls 101

@@ -1,4 +1,5 @@
 # Three talk; one hangs up, the other two go on.
+also in real time
 with l [call] flash = "key"
 l calls 102 and talks
 l flashes

@@ -1,4 +1,5 @@
 # A third is called to join: when it answers, all three talk; one hangs up, the other two go on.
+also in real time
 with l [call] flash = "key"
 l calls 102 and talks
 l flashes

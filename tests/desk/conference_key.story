@@ -1,4 +1,5 @@
 # A key of one's own connects the call on hold with the one in the hand.
+also in real time
 with l [call] flash = "key"
 with l [dial.feature_keys] 1 = "conference"
 l calls 102 and talks

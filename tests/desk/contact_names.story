@@ -1,4 +1,5 @@
 # A caller of the phone book is shown by name, however the number is written.
+also in real time
 with l [dial.contacts] "Anna-Berg" = "102"
 r calls 101
 l rings

@@ -1,4 +1,5 @@
 # What `offhook ctl` asks for is what a hand does.
+also in real time
 ctl l dials 102
 r rings
 ctl r answers

@@ -1,4 +1,5 @@
 # What the digit map bars is barred however it is dialled, also where the far end leads there.
+also in real time, at length
 with l [dial.speed] 7 = "103"
 with l [dial] digit_map = "103!|[1-9]xx"
 l calls 103

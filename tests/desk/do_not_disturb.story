@@ -1,4 +1,5 @@
 # Do not disturb: callers hear busy, the owner calls as before.
+also in real time
 l lifts
 l presses *78
 l hears confirmation

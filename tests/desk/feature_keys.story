@@ -1,4 +1,5 @@
 # Keys with a purpose: a number, dialled hands-free, and a consultation in a call.
+also in real time
 with l [dial.feature_keys] 1 = "102"
 with l [dial.feature_keys] 2 = "103"
 with l [call] flash = "key"

@@ -1,4 +1,5 @@
 # Every call goes to another number, until that is taken back.
+also in real time, at length
 l lifts
 l presses *72103
 l hears confirmation

@@ -1,4 +1,5 @@
 # A call that no one answers goes to another number.
+also in real time, at length
 with l [call] forward_after_s = 10
 l lifts
 l presses *92103

@@ -1,4 +1,5 @@
 # Missed, dialled, received and refused calls are remembered, and kept.
+also in real time
 r calls 101
 l rings
 r hangs up

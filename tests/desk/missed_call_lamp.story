@@ -1,4 +1,6 @@
 # A missed call blinks until the handset is lifted.
+also on gpio-sim
+also in real time
 lamp message of l is off
 r calls 101
 l rings

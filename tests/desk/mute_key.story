@@ -1,4 +1,5 @@
 # The mute key switches the microphone off and on, and its lamp says so.
+also in real time
 l calls 102 and talks
 l and r talk
 lamp muted of l is off

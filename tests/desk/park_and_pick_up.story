@@ -1,4 +1,5 @@
 # The call on hold is parked, a code takes a parked call, and another calls the echo test.
+also in real time, at length
 with l [call] flash = "key"
 with l [dial] park = "103"
 with r [dial] pick_up = "103"

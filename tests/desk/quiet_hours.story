@@ -1,4 +1,5 @@
 # In quiet hours the bell is silent and the lamps show who calls; some ring all the same.
+also in real time
 with l [system] time_zone = "UTC0"
 with l [call] quiet_hours = "00:00-23:59"
 with l [call] quiet_except = ["103"]

@@ -1,4 +1,6 @@
 # Redial calls the number dialled last.
+also on gpio-sim
+also in real time
 l calls 102
 r rings
 l hangs up

@@ -1,4 +1,5 @@
 # Callers who withhold their number are refused, others ring.
+also in real time, at length
 r lifts
 r presses *83
 r hears confirmation

@@ -1,4 +1,5 @@
 # A phone without a bell rings in its loudspeaker, as loud as its owner wants.
+also in real time
 with l [board] ringer = "sound"
 with l [audio] ring_sound = "chord"
 with l [audio] ringer_db = -6

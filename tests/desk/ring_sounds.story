@@ -1,4 +1,5 @@
 # Each ring has its sound, and one that cannot be played gives way to the phone's own bell.
+also in real time
 with l [board] ringer = "sound"
 with l [audio] ring_sound = "missing.wav"
 with l [audio.ring_sounds] 2 = "chord"

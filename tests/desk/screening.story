@@ -1,4 +1,5 @@
 # Callers by pattern: some hear busy, some ring without a sound, some are answered by the mailbox.
+also in real time, at length
 with l [dial] voicemail = "103"
 with l [call.screen] "102" = "voicemail"
 r calls 101

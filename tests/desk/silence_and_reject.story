@@ -1,4 +1,6 @@
 # While the phone rings, one key silences the bell and another refuses the call.
+also on gpio-sim
+also in real time
 r calls 101
 l rings
 lamp in_use of l is fast

@@ -1,4 +1,5 @@
 # Two calls in the hand: swapped by the flash, dropped by a digit.
+also in real time
 with l [call] flash = "key"
 l calls 102 and talks
 l flashes

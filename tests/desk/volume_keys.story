@@ -1,4 +1,5 @@
 # The volume keys change what is heard, and what is set stays.
+also in real time
 l lifts
 l hears dial
 the ear of l has -13 dBm0

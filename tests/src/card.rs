@@ -198,6 +198,15 @@ fn kernel(fraction: f64) -> [f32; 2 * REACH] {
     })
 }
 
+/// A loudspeaker that the microphone hears.
+#[derive(Debug)]
+struct Coupling {
+    /// Of its amplitude.
+    gain: f64,
+    /// What was played and is not back yet.
+    played: VecDeque<i16>,
+}
+
 /// The card.
 #[derive(Debug)]
 pub struct Card {
@@ -216,6 +225,7 @@ pub struct Card {
     asleep_until: Time,
     xruns: u64,
     lost: bool,
+    coupling: Option<Coupling>,
 }
 
 impl Card {
@@ -232,6 +242,7 @@ impl Card {
             asleep_until: Time::ZERO,
             xruns: 0,
             lost: false,
+            coupling: None,
             setup,
         }
     }
@@ -239,6 +250,17 @@ impl Card {
     /// What it is like.
     pub fn setup(&self) -> &CardSetup {
         &self.setup
+    }
+
+    /// From now on the microphone hears the loudspeaker besides: with this gain, after the card's
+    /// queue and 6 ms of air.
+    pub fn couple(&mut self, gain: f64) {
+        let air = self.setup.rate_hz as usize * 6 / 1000;
+        let delay = self.setup.queue * self.setup.period + air;
+        self.coupling = Some(Coupling {
+            gain,
+            played: vec![0; delay].into(),
+        });
     }
 
     /// Times it ran dry or over.
@@ -304,6 +326,13 @@ impl Card {
                 .push(self.boundary(self.period).as_secs_f64(), capture);
         }
         self.spoken += capture.len() as u64;
+        if let Some(coupling) = &mut self.coupling {
+            for sample in capture {
+                let back = coupling.played.pop_front().unwrap_or(0);
+                let heard = f64::from(*sample) + f64::from(back) * coupling.gain;
+                *sample = heard.clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16;
+            }
+        }
         Turn::Period
     }
 
@@ -315,6 +344,9 @@ impl Card {
                     .as_secs_f64(),
                 playback,
             );
+        }
+        if let Some(coupling) = &mut self.coupling {
+            coupling.played.extend(playback);
         }
         self.period += 1;
     }

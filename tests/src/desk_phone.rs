@@ -1,5 +1,6 @@
 //! The phone under test: the unmodified binary as a process, driven by its control socket.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -31,6 +32,10 @@ pub struct Setup {
     pub devices: Option<(String, String)>,
     /// More lines of `[board.audio]`.
     pub card: &'static str,
+    /// It gives up every right that it does not need (`--confine`).
+    pub confined: bool,
+    /// More lines by section, also of those that are there already.
+    pub sections: BTreeMap<String, String>,
     /// Environment of the process.
     pub env: Vec<(String, String)>,
     /// Address of its sockets.
@@ -55,6 +60,8 @@ impl Default for Setup {
             speed: vec![],
             devices: None,
             card: "",
+            confined: false,
+            sections: BTreeMap::new(),
             env: vec![],
             bind: "127.0.0.1".to_owned(),
             command: None,
@@ -116,10 +123,13 @@ impl DeskPhone {
             .devices
             .clone()
             .unwrap_or((capture, format!("wav:{}", ear.display())));
+        let mut sections = setup.sections;
+        let mut own = |section: &str| sections.remove(section).unwrap_or_default();
+        let (phone, board) = (own("phone"), own("board"));
         let mut text = format!(
-            "[phone]\ncountry = \"de\"\n[network]\nbind = {:?}\nsip_port = {sip_port}\n\
+            "[phone]\ncountry = \"de\"\n{phone}[network]\nbind = {:?}\nsip_port = {sip_port}\n\
              rtp_ports = [{}, {}]\n{}\
-             [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
+             [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n{board}\
              [board.audio]\ncapture = {capture:?}\nplayback = {playback:?}\n{}\
              [codecs]\norder = [{}]\n",
             setup.bind,
@@ -139,9 +149,14 @@ impl DeskPhone {
             text.push_str("auto_answer = 200\n");
         }
         text.push_str(setup.call);
+        text.push_str(&own("call"));
         text.push_str("[dial.speed]\n");
         for (key, address) in &setup.speed {
             let _ = writeln!(text, "{key:?} = {address:?}");
+        }
+        text.push_str(&own("dial.speed"));
+        for (section, lines) in &sections {
+            let _ = writeln!(text, "[{section}]\n{lines}");
         }
         text.push_str(&setup.more);
         let config = dir.join("offhook.toml");
@@ -151,6 +166,7 @@ impl DeskPhone {
             .arg("run")
             .arg("--config")
             .arg(&config)
+            .args(setup.confined.then_some("--confine"))
             .envs(setup.env.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         let process = ChildProcess::start(&mut command, &dir.join("log"));
         let desk = Self {

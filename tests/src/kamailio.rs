@@ -32,6 +32,8 @@ pub struct KamailioSetup<'a> {
     pub flow_timer_s: Option<u32>,
     /// It sends media by the rtpengine that is controlled here.
     pub rtpengine: Option<SocketAddr>,
+    /// Equal users of several domains are several users.
+    pub several_domains: bool,
 }
 
 impl Default for KamailioSetup<'_> {
@@ -46,6 +48,7 @@ impl Default for KamailioSetup<'_> {
             max_expires_s: 60,
             flow_timer_s: None,
             rtpengine: None,
+            several_domains: false,
         }
     }
 }
@@ -192,6 +195,15 @@ impl Kamailio {
         self.wait_up();
     }
 
+    /// The `[[account]]` of a user of one of several domains, with more lines.
+    pub fn account_in(&self, domain: &str, user: &str, more: &str) -> String {
+        format!(
+            "[[account]]\nuser = {user:?}\ndomain = {domain:?}\npassword = \"secret{user}\"\n\
+             registrar = \"{1}:{0}\"\noutbound_proxy = \"{1}:{0}\"\nexpires_s = 60\n{more}\n",
+            self.port, self.address
+        )
+    }
+
     /// The `[[account]]` of a user.
     pub fn account(&self, user: &str, password: &str, transport: &str) -> String {
         format!(
@@ -218,6 +230,7 @@ fn configuration(setup: &KamailioSetup<'_>, port: u16) -> String {
     let (address, algorithm) = (setup.address, setup.algorithm);
     let secret = setup.secret.replace('\\', "\\\\").replace('"', "\\\"");
     let max_expires_s = setup.max_expires_s;
+    let use_domain = u8::from(setup.several_domains);
     let modules = [
         "/usr/lib/x86_64-linux-gnu/kamailio/modules",
         "/usr/lib/aarch64-linux-gnu/kamailio/modules",
@@ -290,6 +303,7 @@ loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
 modparam("usrloc", "db_mode", 0)
+modparam("usrloc", "use_domain", {use_domain})
 modparam("registrar", "max_expires", {max_expires_s})
 modparam("auth", "algorithm", "{algorithm}")
 modparam("auth", "qop", "auth")

@@ -44,6 +44,7 @@ pub mod pages;
 pub mod phone;
 pub mod recorder;
 pub mod speech;
+pub mod story;
 pub mod tls_office;
 pub mod tones;
 pub mod vcard;

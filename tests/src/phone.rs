@@ -93,6 +93,8 @@ pub struct SimPhone {
     pub card: Card,
     /// The ringer's cadence, while it rings.
     pub ring: Option<Vec<u16>>,
+    /// What its ringer card played in the last second, where it has one.
+    pub ringer_card: Option<VecDeque<i16>>,
     /// Its lamps.
     pub lamps: BTreeMap<Lamp, LampState>,
     /// What `ctl events` would have shown.
@@ -172,6 +174,7 @@ impl SimPhone {
             control: Control::new(config, identity, base + now),
             engine: Engine::new(engine, base + now),
             ring: None,
+            ringer_card: None,
             lamps: BTreeMap::new(),
             events: VecDeque::new(),
             files: BTreeMap::new(),
@@ -386,6 +389,7 @@ impl SimPhone {
                     self.engine
                         .process(&self.capture, &mut self.playback, self.base + now);
                     self.card.write(&self.playback);
+                    self.play_bell();
                 }
             }
             while let Some(transmit) = self.engine.poll_transmit() {

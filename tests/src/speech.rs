@@ -16,6 +16,8 @@ pub enum Speaker {
     Alice,
     /// A man's voice.
     Bob,
+    /// Another man's voice.
+    Carl,
 }
 
 /// A minute of speech as a WAV file at this rate; made once a run by espeak-ng.
@@ -34,6 +36,12 @@ pub fn speech(dir: &TestDir, speaker: Speaker, rate: u32, channels: u32) -> Path
              boy was there when the sun rose. \
              Don't ask me to carry an oily rag like that. The birch canoe slid on the smooth \
              planks. Glue the sheet to the dark blue background.",
+        ),
+        Speaker::Carl => (
+            "en-sc+m5",
+            "The juice of lemons makes fine punch. The hogs were fed chopped corn and garbage. \
+             Rice is often served in round bowls. The box was thrown beside the parked truck. \
+             Two blue fish swam in the tank. Her purse was full of useless trash.",
         ),
     };
     let name = format!("speech-{}-{rate}-{channels}.wav", voice.replace('+', "-"));

@@ -447,6 +447,15 @@ impl World {
         }
     }
 
+    /// Dials these digits on a rotary dial: each comes when the dial is back at rest.
+    pub fn dial(&mut self, id: PhoneId, digits: &str) {
+        for digit in digits.chars() {
+            let pulses = digit.to_digit(10).filter(|n| *n > 0).unwrap_or(10);
+            self.run(ms(700 + 100 * u64::from(pulses)));
+            self.board(id, BoardEvent::Rotary(digit));
+        }
+    }
+
     /// Lifts and dials.
     pub fn call(&mut self, id: PhoneId, number: &str) {
         self.lift(id);

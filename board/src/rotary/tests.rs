@@ -1,3 +1,5 @@
+mod traces;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -176,6 +178,76 @@ fn a_dial_wired_the_wrong_way_round_says_so_and_gives_no_wrong_digit() {
     );
     let (digits, fault) = miswired(false, Some(true), false);
     assert_eq!((digits.as_str(), fault), ("", off_normal));
+}
+
+#[test]
+fn a_contact_that_hides_pulses_is_reported_after_three_digits() {
+    let t0 = Instant::now();
+    let at = |us: u64| t0 + Duration::from_micros(us);
+    let mut dial = RotaryDecoder::new(Numbering::Standard, true, None, t0);
+    let mut faults = Vec::new();
+    let mut t = 1_000_000;
+    for _ in 0..3 {
+        let mut trace = Vec::new();
+        let end = train(&mut trace, t, 5, 10.0, 0.6, 0);
+        // The third pulse is not there.
+        let third = t + 150_000 + 200_000;
+        trace.retain(|(time, _)| !(third..third + 100_000).contains(time));
+        for (time, wire) in trace {
+            if let Wire::Pulse(level) = wire {
+                assert_eq!(dial.handle_pulse_edge(level, at(time)), None);
+            }
+        }
+        t = end + 500_000;
+        for step in 0..100 {
+            assert_eq!(dial.handle_level(true, false, at(end + step * 5000)), None);
+        }
+        faults.extend(dial.poll_fault());
+    }
+    assert_eq!(faults, [DialFault::Uneven]);
+}
+
+/// A driver that queues edges with the next tick of its clock: the level is read before.
+#[test]
+fn an_edge_that_comes_later_than_its_level_is_no_other() {
+    let t0 = Instant::now();
+    let at = |us: u64| t0 + Duration::from_micros(us);
+    for late in [1_000, 4_000, 9_900] {
+        let mut trace = Vec::new();
+        let mut t = 1_000_000;
+        for pulses in 1..=10 {
+            t = train(&mut trace, t, pulses, 10.0, 0.6, 0) + 400_000;
+        }
+        let mut dial = RotaryDecoder::new(Numbering::Standard, true, Some(false), t0);
+        let (mut closed, mut away, mut digits) = (true, false, String::new());
+        let (mut moved, mut reported) = (0, 0);
+        for now in (0..t + 1_000_000).step_by(500) {
+            let mut events = Vec::new();
+            while let Some((_, wire)) = trace.get(moved).filter(|edge| edge.0 <= now) {
+                moved += 1;
+                match wire {
+                    Wire::Pulse(level) => closed = *level,
+                    Wire::Away(level) => away = *level,
+                }
+            }
+            while let Some((_, wire)) = trace.get(reported).filter(|edge| edge.0 + late <= now) {
+                reported += 1;
+                events.push(match wire {
+                    Wire::Pulse(level) => dial.handle_pulse_edge(*level, at(now)),
+                    Wire::Away(level) => dial.handle_off_normal_edge(*level, at(now)),
+                });
+            }
+            if dial.poll_timeout().is_some_and(|due| due <= at(now)) {
+                events.push(dial.handle_level(closed, away, at(now)));
+            }
+            for event in events.into_iter().flatten() {
+                if let BoardEvent::Rotary(digit) = event {
+                    digits.push(digit);
+                }
+            }
+        }
+        assert_eq!(digits, "1234567890", "{late} µs late");
+    }
 }
 
 #[test]

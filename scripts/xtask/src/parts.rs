@@ -414,6 +414,16 @@ fn tools(part: &mut Running) {
     }
 }
 
+/// Words that put a command before everything else, where that is allowed (root).
+fn before_others() -> &'static [&'static str] {
+    let niceness = run(Command::new("nice").args(["-n", "-10", "nice"])).stdout;
+    if niceness.trim() == "-10" {
+        &["nice", "-n", "-10"]
+    } else {
+        &[]
+    }
+}
+
 fn image(part: &mut Running) {
     /// Tests of sound and time: each has the machine to itself.
     const ALONE: [&str; 2] = ["from_the_card_to_a_call", "sooner_than_a_stock_debian"];
@@ -443,14 +453,8 @@ fn image(part: &mut Running) {
         "tests/image/stock.sh",
         &["target/image"],
     );
-    // An emulated sound card is in real time only when its machine gets the processor: before
-    // everything else, where that is allowed (root).
-    let niceness = run(Command::new("nice").args(["-n", "-10", "nice"])).stdout;
-    let first: &[&str] = if niceness.trim() == "-10" {
-        &["nice", "-n", "-10"]
-    } else {
-        &[]
-    };
+    // An emulated sound card is in real time only when its machine gets the processor.
+    let first = before_others();
     let mut tests = |arguments: &[&str]| {
         in_network_namespace(
             part,

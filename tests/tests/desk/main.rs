@@ -7,12 +7,21 @@
 //! | line | what |
 //! |---|---|
 //! | `with l [call] flash = "key"` | a line of a phone's `offhook.toml`; before all else |
+//! | `also in real time` | played with kamailio and baresip, too; `at length`: before a release |
+//! | `also on gpio-sim` | played on the kernel's simulated lines, too |
 //! | `l lifts`, `l hangs up`, `l flashes`, `l taps the hook` | the hook; a tap is 250 ms |
 //! | `l presses 102#` | keys, in a person's rhythm |
+//! | `l dials 102` | digits of a rotary dial, 10 pulses a second |
 //! | `l presses the mute key` | a key beside the keypad: mute, hands-free, volume-up … |
 //! | `l calls 102` | lifts and presses; `l calls 102 and talks`: the far end lifts, too |
 //! | `l hears dial`, `l hears nothing` | the tone in the ear |
 //! | `the ear of l has -13 dBm0` | how loud it is there, within 1 dB; `is silent` |
+//! | `the card of l has gong.wav` | a recording of its owner's; `l hears the recording gong.wav` |
+//! | `l has a ringer card` | for its bell alone; `the ringer card of l has -6 dBm0`, `is silent` |
+//! | `l has no bell` | nor a buzzer |
+//! | `the room of l echoes` | its microphone hears its loudspeaker |
+//! | `no one speaks at l` | and nothing else from now on |
+//! | `r hears itself` | what it says comes back, within 25 dB; `does not hear itself` |
 //! | `l is heard by r`, `l is not heard by r` | whether r hears what l says |
 //! | `l fetches http://…` | a URL of `[actions]` that is requested |
 //! | `the broker of l connects` | MQTT, where `[mqtt]` names a broker; `is lost` |
@@ -49,66 +58,60 @@
 
 mod broker;
 mod complete;
+mod sound;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use control::api::UserAction;
-use control::speech::vocabulary;
-use control::speech::words::Word;
+use offhook_tests::story::{NAMES, NUMBERS, Story as Text};
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
 use phone::{Maintenance, State, VolumeOf};
-use testkit::measure::level_dbfs;
-use testkit::signal::resample;
-use types::{FunctionKey, Language};
+use testkit::signal::Source;
+use types::FunctionKey;
 
-const USERS: [(&str, &str); 3] = [("101", "one"), ("102", "two"), ("103", "three")];
-const NAMES: [&str; 3] = ["l", "r", "s"];
+/// The users of the server: `l`, `r` and `s`.
+const USERS: [(&str, &str); 3] = [
+    (NUMBERS[0], "one"),
+    (NUMBERS[1], "two"),
+    (NUMBERS[2], "three"),
+];
 
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("desk")
-}
-
-/// The lines of a story that say something.
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let lines = text.lines().map(str::trim);
-    lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
-}
-
+/// A story under way.
 struct Story {
     world: World,
 }
 
 impl Story {
     /// Three phones at one server, with what the story says of their configuration.
-    fn begin(name: &str, text: &str) -> Self {
-        let mut world = World::new(&format!("desk {name}"), 1);
+    fn begin(text: &Text) -> Self {
+        let mut world = World::new(&format!("desk {}", text.name), 1);
         world.add_registrar(&USERS);
-        for (index, (user, password)) in USERS.iter().enumerate() {
-            let account = format!("with {} [account] ", NAMES[index]);
-            let account: Vec<&str> = lines(text)
-                .filter_map(|line| line.strip_prefix(&account))
-                .collect();
+        for ((user, password), name) in USERS.iter().zip(NAMES) {
+            let mut sections = text.settings(name);
+            let account = sections.remove("account").unwrap_or_default();
             let server = "10.0.0.100";
-            let account = account.join("\n");
             let mut setup = Setup::default().account_with(user, password, server, &account);
-            if !text.contains(&format!("with {} [dial] digit_map", NAMES[index])) {
-                setup = setup.toml("dial", "digit_map = \"[1-9]xx\"");
+            let dial = sections.entry("dial".to_owned()).or_default();
+            if !dial.contains("digit_map") {
+                dial.push_str("digit_map = \"[1-9]xx\"\n");
             }
-            for line in lines(text) {
-                let Some(rest) = line.strip_prefix(&format!("with {} ", NAMES[index])) else {
-                    continue;
-                };
-                let (section, toml) = rest
-                    .strip_prefix('[')
-                    .and_then(|rest| rest.split_once("] "))
-                    .unwrap_or_else(|| panic!("no section: {line}"));
-                if section == "account" {
-                    continue;
-                }
+            for (section, toml) in &sections {
                 setup = setup.toml(section, toml);
             }
-            world.phone(setup);
+            let cancels = sections
+                .get("board.audio")
+                .is_some_and(|audio| audio.contains("echo_canceller = \"on\""));
+            // Its card is one that a canceller works with.
+            let setup = if cancels {
+                setup.card(16_000, 10)
+            } else {
+                setup
+            };
+            let id = world.phone(setup);
+            if cancels {
+                let now = world.now();
+                world[id].cancel_echoes(now);
+            }
         }
         world.until("all are registered", secs(5), |world| {
             (0..3)
@@ -124,7 +127,6 @@ impl Story {
             PhoneId(found.unwrap_or_else(|| panic!("no phone is named {name}: {line}")))
         };
         match words[..] {
-            ["with", ..] => {}
             ["the", "server", "refuses", "redirections"] => {
                 self.world.reg().refuses_redirections = true;
             }
@@ -147,6 +149,23 @@ impl Story {
             ["the", "ear", "of", phone, "is", "silent"] => {
                 self.world.run(ms(700));
                 self.world.assert_silent(id(phone), ms(500));
+            }
+            ["the", "card", "of", phone, "has", file] => self.add_recording(id(phone), file),
+            [phone, "hears", "the", "recording", file] => self.hears_recording(id(phone), file),
+            [phone, "has", "no", "bell"] => self.world[id(phone)].control.set_no_ringer(),
+            [phone, "has", "a", "ringer", "card"] => self.world[id(phone)].add_ringer_card(),
+            ["the", "ringer", "card", "of", phone, ref how @ ..] => {
+                self.ringer_card(id(phone), how, line);
+            }
+            ["the", "room", "of", phone, "echoes"] => {
+                self.world[id(phone)].card.couple(sound::ECHO);
+            }
+            ["no", "one", "speaks", "at", phone] => {
+                self.world[id(phone)].card.microphone = Source::silence();
+            }
+            [phone, "hears", "itself"] => self.hears_itself(id(phone), true, line),
+            [phone, "does", "not", "hear", "itself"] => {
+                self.hears_itself(id(phone), false, line);
             }
             [phone, "is", "not", "heard", "by", other] => {
                 self.world.run(secs(3));
@@ -222,6 +241,7 @@ impl Story {
                 self.world.run(ms(100));
             }
             [phone, "presses", keys] => self.world.press(id(phone), keys),
+            [phone, "dials", digits] => self.world.dial(id(phone), digits),
             [phone, "calls", number] => self.world.call(id(phone), number),
             [phone, "calls", number, "and", "talks"] => self.connect(id(phone), number),
             [phone, "hears", tone] => self.hears(id(phone), tone),
@@ -287,43 +307,6 @@ impl Story {
             let status = world[id].status(world.now());
             status["tone"].as_str() == wanted
         });
-    }
-
-    /// The phone's voice says these words, from now on, in this order: each is found in what the
-    /// ear hears where the one before it ends.
-    fn says(&mut self, id: PhoneId, words: &[&str], line: &str) {
-        let clips: Vec<Vec<i16>> = words.iter().map(|word| spoken(word)).collect();
-        let samples: usize = clips.iter().map(Vec::len).sum();
-        let length = ms(samples as u64 * 1000 / u64::from(VOICE_HZ))
-            + ms(100) * words.len() as u32
-            + TONE_FIRST;
-        self.world.run(length);
-        // A key speaks when it goes down, which was a moment ago.
-        let heard = self.world.heard(id, length + KEY_DOWN);
-        let heard = resample(&heard.samples, heard.rate_hz, VOICE_HZ);
-        // The first may come after a tone; each of the others follows at once.
-        let first = (TONE_FIRST + KEY_DOWN).as_millis() as usize;
-        let (mut from, mut within) = (0, first * VOICE_HZ as usize / 1000);
-        for (word, clip) in words.iter().zip(&clips) {
-            let (at, likeness) = find(&heard, clip, from, within);
-            println!(
-                "    {word}: {likeness:.2} after {} ms",
-                at * 1000 / VOICE_HZ as usize
-            );
-            assert!(likeness > 0.7, "{line}: {word} is not heard: {likeness:.2}");
-            from = at + clip.len();
-            within = VOICE_HZ as usize / 5;
-        }
-    }
-
-    /// How loud it is in the ear, over the last half second.
-    fn loudness(&mut self, id: PhoneId, wanted_dbm0: f64, line: &str) {
-        self.world.run(ms(700));
-        let heard = self.world.heard(id, ms(500));
-        // A full-scale sine has -3.01 dB of full scale, and +3.14 dBm0 (ITU-T G.711).
-        let found = level_dbfs(&heard.samples) + 6.15;
-        println!("    {found:.1} dBm0");
-        assert!((found - wanted_dbm0).abs() < 1.0, "{line}: {found:.1} dBm0");
     }
 
     fn sees(&mut self, id: PhoneId, name: &str) {
@@ -448,56 +431,10 @@ impl Story {
 
 /// Least correlation of a voice that is mixed with another.
 const MIXED: f64 = 0.45;
-/// Rate at which words are compared: low, so that it is quick.
-const VOICE_HZ: u32 = 4000;
-/// How long a key that is pressed is down, and then not.
-const KEY_DOWN: Duration = Duration::from_millis(300);
-/// Longest time before the first word.
-const TONE_FIRST: Duration = Duration::from_millis(2500);
-
-/// A word of the phone's voice, `NAME` in English or `LANGUAGE:NAME`.
-fn spoken(word: &str) -> Vec<i16> {
-    let (language, name) = match word.split_once(':') {
-        Some((language, name)) => (Language::from_name(language), name),
-        None => (Some(Language::English), word),
-    };
-    let language = language.unwrap_or_else(|| panic!("no language: {word}"));
-    let found = Word::ALL.iter().find(|known| known.name() == name);
-    let found = found.unwrap_or_else(|| panic!("no such word: {word}"));
-    let packets = vocabulary::packets(language, *found);
-    let packets = packets.unwrap_or_else(|| panic!("not in the file: {word}"));
-    let sound = media::speech::decode(packets.into_iter(), 48_000);
-    let sound = sound.unwrap_or_else(|error| panic!("{word}: {error}"));
-    resample(&sound, 48_000, VOICE_HZ)
-}
-
-/// Where `clip` lies in `heard`, from `from` on within `within` samples, and how alike it is there.
-fn find(heard: &[i16], clip: &[i16], from: usize, within: usize) -> (usize, f64) {
-    let energy = |sound: &[i16]| -> f64 { sound.iter().map(|x| f64::from(*x).powi(2)).sum() };
-    let own = energy(clip).max(1.0);
-    let mut best = (from, 0.0);
-    for at in from..from + within {
-        let Some(part) = heard.get(at..at + clip.len()) else {
-            break;
-        };
-        let product: f64 = part
-            .iter()
-            .zip(clip)
-            .map(|(l, r)| f64::from(*l) * f64::from(*r))
-            .sum();
-        let likeness = product / (own * energy(part).max(1.0)).sqrt();
-        if likeness > best.1 {
-            best = (at, likeness);
-        }
-    }
-    best
-}
-
 fn run(name: &str) {
-    let path = folder().join(format!("{name}.story"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut story = Story::begin(name, &text);
-    for line in lines(&text) {
+    let text = Text::read(&Text::folder(), name);
+    let mut story = Story::begin(&text);
+    for line in text.steps() {
         println!("{line}");
         story.step(line);
     }
@@ -547,11 +484,13 @@ stories! {
     forward_no_answer
     forward_refused
     hands_free
+    hands_free_echo
     history
     hold_reminder
     home_automation
     home_automation_orders
     home_automation_refuses
+    hook_flash
     intercom_code
     intercom_named
     maintenance_codes
@@ -566,7 +505,14 @@ stories! {
     redial_list
     reject_anonymous
     ring_in_the_speaker
+    ring_recording
     ring_sounds
+    ring_without_a_bell
+    ringer_card
+    rotary_dial
+    rotary_refused
+    rotary_speed_dial
+    rotary_two_calls
     screening
     service_codes
     set_up_by_keys
@@ -580,14 +526,4 @@ stories! {
     two_calls
     voicemail
     volume_keys
-}
-
-#[test]
-fn every_story_is_run() {
-    let mut found: Vec<String> = std::fs::read_dir(folder())
-        .expect("tests/desk is there")
-        .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str().map(str::to_owned))
-        .collect();
-    found.sort();
-    assert_eq!(found, STORIES);
 }

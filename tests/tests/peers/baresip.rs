@@ -20,6 +20,26 @@ pub(crate) struct Baresip {
     process: ChildProcess,
 }
 
+/// The file of what a user's baresip plays.
+const PLAYED: &str = "played.wav";
+
+/// How a baresip is started.
+struct Launch<'a> {
+    /// Another network, and its address there.
+    network: Option<(&'a Namespace, &'a str)>,
+    /// First of its ports.
+    base: u16,
+    dir: PathBuf,
+    /// Its `accounts`.
+    accounts: &'a str,
+    microphone: &'a Path,
+    /// ALSA's name of what it plays on, and where that is defined.
+    player: &'a str,
+    alsa_config: &'a Path,
+    /// More lines of its configuration.
+    more: &'a str,
+}
+
 /// A connection to this port of the loopback, in this network.
 fn connect(network: Option<&Namespace>, port: u16) -> std::io::Result<TcpStream> {
     std::thread::scope(|scope| {
@@ -70,7 +90,57 @@ impl Baresip {
     ) -> Self {
         let ip = network.map_or("127.0.0.1", |(_, ip)| ip);
         let base = port_block();
-        let dir = dir.join("baresip");
+        let accounts = format!(
+            "<sip:bob@{ip}:{base}>;regint=0;audio_codecs={codec};\
+             answermode=auto{account}\n"
+        );
+        let setup = Launch {
+            network,
+            base,
+            dir: dir.join("baresip"),
+            accounts: &accounts,
+            microphone,
+            player: "ear",
+            alsa_config: &sound.alsa_config,
+            more,
+        };
+        Self::launch(setup)
+    }
+
+    /// A user of a registrar, who answers by hand; `account` is the line of its `accounts`. All
+    /// that is played since its call was established, or taken back from hold, is in
+    /// [`Baresip::played`].
+    pub(crate) fn start_user(
+        dir: PathBuf,
+        account: &str,
+        microphone: &Path,
+        sound: &offhook_tests::null_sink::NullSink,
+    ) -> Self {
+        std::fs::create_dir_all(&dir).unwrap();
+        let alsa_config = dir.join("asound.conf");
+        let text = format!(
+            "<{}>\npcm.recorded {{ type file slave.pcm \"ear\" file {:?} format \"wav\" }}\n",
+            sound.alsa_config.display(),
+            dir.join(PLAYED),
+        );
+        std::fs::write(&alsa_config, text).unwrap();
+        Self::launch(Launch {
+            network: None,
+            base: port_block(),
+            dir,
+            accounts: account,
+            microphone,
+            player: "recorded",
+            alsa_config: &alsa_config,
+            more: "",
+        })
+    }
+
+    fn launch(setup: Launch<'_>) -> Self {
+        let Launch {
+            network, base, dir, ..
+        } = setup;
+        let ip = network.map_or("127.0.0.1", |(_, ip)| ip);
         std::fs::create_dir_all(dir.join("snd")).unwrap();
         let modules = [
             "/usr/lib/baresip/modules",
@@ -83,26 +153,21 @@ impl Baresip {
             .expect("baresip's modules are installed");
         let config = format!(
             "sip_listen {ip}:{base}\nnet_interface {ip}\nrtp_ports {}-{}\n\
-             audio_source aufile,{}\naudio_player alsa,ear\naudio_alert alsa,ear\n\
+             audio_source aufile,{}\naudio_player alsa,{}\naudio_alert alsa,ear\n\
              snd_path {}\nmodule_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\n\
              module aufile.so\nmodule alsa.so\nmodule sndfile.so\n\
-             {more}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
+             {}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{}\n",
             base + 10,
             base + 59,
-            microphone.display(),
+            setup.microphone.display(),
+            setup.player,
             dir.join("snd").display(),
+            setup.more,
             base + 100,
         );
         std::fs::write(dir.join("config"), config).unwrap();
-        std::fs::write(
-            dir.join("accounts"),
-            format!(
-                "<sip:bob@{ip}:{base}>;regint=0;audio_codecs={codec};\
-                 answermode=auto{account}\n"
-            ),
-        )
-        .unwrap();
+        std::fs::write(dir.join("accounts"), setup.accounts).unwrap();
         std::fs::write(dir.join("contacts"), "").unwrap();
         let mut command = match network {
             Some((namespace, _)) => namespace.command("baresip"),
@@ -112,7 +177,7 @@ impl Baresip {
             .arg("-f")
             .arg(&dir)
             .env("HOME", &dir)
-            .env("ALSA_CONFIG_PATH", &sound.alsa_config)
+            .env("ALSA_CONFIG_PATH", setup.alsa_config)
             .env("PULSE_LATENCY_MSEC", "40");
         let process = ChildProcess::start(&mut command, &dir.join("log"));
         let end = Instant::now() + Duration::from_secs(8);
@@ -165,6 +230,15 @@ impl Baresip {
         self.wait_event("CALL_ESTABLISHED", Duration::from_secs(5));
     }
 
+    /// An event that came meanwhile.
+    pub(crate) fn poll_event(&mut self) -> Option<Value> {
+        let mut buffer = [0; 4096];
+        if let Ok(n) = self.control.read(&mut buffer) {
+            self.pending.extend_from_slice(&buffer[..n]);
+        }
+        std::iter::from_fn(|| self.next_message()).find(|message| message["event"] == true)
+    }
+
     /// Waits for an event of this type.
     pub(crate) fn wait_event(&mut self, kind: &str, limit: Duration) -> Value {
         let end = Instant::now() + limit;
@@ -213,6 +287,11 @@ impl Baresip {
         dumps
             .pop()
             .unwrap_or_else(|| panic!("baresip recorded nothing\n{}", self.log()))
+    }
+
+    /// What a user's baresip played in its call, since it was established or taken back from hold.
+    pub(crate) fn played(&self) -> PathBuf {
+        self.dir.join(PLAYED)
     }
 
     pub(crate) fn log(&self) -> String {

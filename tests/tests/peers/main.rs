@@ -30,6 +30,7 @@ mod baresip_calls;
 mod cards;
 mod conformance;
 mod connections;
+mod desk;
 mod encrypted_baresip;
 mod encrypted_calls;
 mod event_packages;

@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::io::{Read, Write as _};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -340,6 +342,82 @@ fn a_wrong_certificate_is_said_in_one_sentence_and_gets_no_password() {
     let zeros = |_: &Authority, _: &Issued| format!("fingerprint = {:?}\n", ["00"; 32].join(":"));
     let said = over_tls("not-pinned", good, zeros).unwrap_err();
     assert!(said.contains("which is not mqtt.fingerprint"), "{said}");
+}
+
+/// What may be needed of the system for it is left to a phone that gives up all other rights:
+/// its CA, from a folder of its own, TLS, another connection after the first, and a URL of
+/// `[actions]`.
+#[test]
+fn a_confined_phone_reaches_its_broker_again_and_again_and_action_urls() {
+    let dir = TestDir::new("mqtt-confined");
+    let folder = dir.join("certificates");
+    let authority = Authority::new(&folder, "good");
+    let issued = authority.issue("broker", &address());
+    let mut broker = Broker::start(&dir, Some(&issued));
+    let house = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/quiet", house.local_addr().unwrap());
+    let setup = Setup {
+        confined: true,
+        more: format!(
+            "[mqtt]\nbroker = \"127.0.0.1:{}\"\nname = \"kitchen\"\nuser = \"phone\"\n\
+             orders = [\"dnd\"]\n{LOGIN}{}[actions]\ndnd_on = {url:?}\n",
+            broker.port + 1,
+            trusting(&authority, &issued)
+        ),
+        ..Setup::default()
+    };
+    let desk = DeskPhone::start(&dir, "phone", setup);
+    let rights = std::fs::read_to_string(format!("/proc/{}/status", desk.pid())).unwrap();
+    for wanted in ["NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(rights.contains(wanted), "{wanted}:\n{rights}");
+    }
+    desk.wait("the broker", Duration::from_secs(10), connected);
+    broker.expect("availability", "online");
+    broker.order("dnd", "ON", false);
+    broker.expect("dnd", "ON");
+    let (mut asked, _) = house.accept().unwrap();
+    let mut request = [0; 10];
+    asked.read_exact(&mut request).unwrap();
+    assert_eq!(&request, b"GET /quiet");
+    drop(asked);
+    broker.process.kill();
+    error(&desk);
+    broker.restart();
+    desk.wait("the broker again", Duration::from_secs(30), connected);
+    broker.expect("dnd", "ON");
+    let log = desk.log();
+    assert!(
+        !log.contains("not permitted") && !log.contains("denied"),
+        "{log}"
+    );
+}
+
+/// Brokers of before 2018: one says that it does not know the version, another only hangs up.
+#[test]
+fn a_broker_of_mqtt_3_only_is_said_in_one_sentence_with_what_to_do() {
+    let dir = TestDir::new("mqtt-3");
+    for (name, answer) in [("says", &[0x20, 2, 0, 1][..]), ("hangs-up", &[])] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut connect = [0; 12];
+                stream.read_exact(&mut connect).unwrap();
+                // The name of the protocol and its version.
+                assert_eq!(&connect[4..9], b"MQTT\x05", "{connect:?}");
+                stream.write_all(answer).unwrap();
+            }
+        });
+        let setup = Setup {
+            more: format!("[mqtt]\nbroker = \"127.0.0.1:{port}\"\ntls = false\n"),
+            ..Setup::default()
+        };
+        let desk = DeskPhone::start(&dir, name, setup);
+        let said = error(&desk);
+        assert!(said.contains("must speak MQTT 5.0 on this port"), "{said}");
+        assert!(said.contains("mosquitto"), "{said}");
+    }
 }
 
 #[test]

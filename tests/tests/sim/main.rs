@@ -26,6 +26,7 @@ mod failover;
 mod fork;
 mod gather_ahead;
 mod hold;
+mod hook_traces;
 mod hostile;
 mod ice;
 mod media_timeout;

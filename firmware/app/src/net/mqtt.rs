@@ -228,10 +228,15 @@ async fn connect(
         options = options.password(binary(settings.password.0.as_bytes())?);
     }
     let client_id = text(&settings.topics.client)?;
-    timeout(ANSWER, client.connect(link, &options, Some(client_id)))
-        .await
-        .map_err(|_| error::Failure::Silent)??;
-    Ok(())
+    let answer = timeout(ANSWER, client.connect(link, &options, Some(client_id))).await;
+    match answer
+        .map_err(|_| error::Failure::Silent)?
+        .map_err(error::Failure::from)
+    {
+        Err(error::Failure::Lost) => Err(error::Failure::Unanswered),
+        Err(other) => Err(other),
+        Ok(_) => Ok(()),
+    }
 }
 
 /// Messages the broker kept are not sent for this, and one that is to be kept is known as such.

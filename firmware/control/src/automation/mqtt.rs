@@ -20,8 +20,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use phone::{State, VolumeOf};
-
 use super::{FarEnd, Moment, Situation};
 use crate::readable::displayable;
 use crate::status::MqttStatus;
@@ -189,7 +187,7 @@ impl Mqtt {
             .iter()
             .filter(|entity| entity.is_shown(&self.config));
         for entity in states {
-            let Some(value) = value(entity.id, now, far_end) else {
+            let Some(value) = entity.value(now, far_end) else {
                 continue;
             };
             if self.sent.get(entity.id) != Some(&value) {
@@ -243,50 +241,29 @@ impl Mqtt {
     }
 }
 
-/// What an entity shows; none: it shows nothing, or is no state.
-fn value(entity: &str, now: Situation, far_end: FarEnd<'_>) -> Option<String> {
-    let on = |on: bool| Some(if on { "ON" } else { "OFF" }.to_owned());
-    let db = |of: VolumeOf| Some(now.volumes.of(of).to_string());
-    match entity {
-        "registered" => on(now.registered),
-        "ringing" => on(now.state == State::Ringing),
-        "in_use" => on(!now.state.is_on_hook()),
-        "state" => Some(now.state.as_str().to_owned()),
-        "caller" => Some(shown(far_end.name)),
-        "number" => Some(shown(far_end.number)),
-        "missed" => on(now.missed),
-        "messages" => Some(now.messages.to_string()),
-        "muted" => on(now.muted),
-        "dnd" => on(now.dnd),
-        "ringer_volume" => db(VolumeOf::Ringer),
-        "earpiece_volume" => db(VolumeOf::Earpiece),
-        "speaker_volume" => db(VolumeOf::Speaker),
-        _ => None,
-    }
-}
-
 /// A text that others chose.
-fn shown(text: &str) -> String {
+fn displayed(text: &str) -> String {
     displayable(text).chars().take(MOST_TEXT).collect()
 }
 
-/// The name of a moment among those of the entity `event`.
+/// The moments of the entity `event`, and their names there; the others are states.
+const EVENTS: [(Moment, &str); 4] = [
+    (Moment::Ringing, "ringing"),
+    (Moment::Answered, "answered"),
+    (Moment::HungUp, "hung_up"),
+    (Moment::Missed, "missed"),
+];
+
 fn event_type(moment: Moment) -> Option<&'static str> {
-    match moment {
-        Moment::Ringing => Some("ringing"),
-        Moment::Answered => Some("answered"),
-        Moment::HungUp => Some("hung_up"),
-        Moment::Missed => Some("missed"),
-        // They are states.
-        Moment::Registered | Moment::Unregistered | Moment::DndOn | Moment::DndOff => None,
-    }
+    let found = EVENTS.iter().find(|(known, _)| *known == moment);
+    found.map(|(_, name)| *name)
 }
 
 fn event_payload(event: &str, far_end: FarEnd<'_>) -> String {
     let mut payload = serde_json::json!({ "event_type": event });
     if far_end != FarEnd::default() {
-        payload["caller"] = shown(far_end.name).into();
-        payload["number"] = shown(far_end.number).into();
+        payload["caller"] = displayed(far_end.name).into();
+        payload["number"] = displayed(far_end.number).into();
     }
     payload.to_string()
 }

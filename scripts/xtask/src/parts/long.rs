@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::Running;
-use super::peers::in_network_namespace;
+use super::peers::{DESK, in_network_namespace};
 use crate::build::test_binaries;
 
 /// A test whose thoroughness is a number: `make test` runs it briefly, `make test-long` with this.
@@ -49,6 +49,12 @@ const LONG: &[LongTest] = &[
         program: "tests::peers",
         filter: "real_time::",
         environment: &[("OFFHOOK_REAL_TIME_SECONDS", "600")],
+        in_network: true,
+    },
+    LongTest {
+        program: "tests::peers",
+        filter: DESK,
+        environment: &[("OFFHOOK_DESK_AT_LENGTH", "1")],
         in_network: true,
     },
     LongTest {

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use super::Running;
 use super::long::{ASTERISK, FLEET, INTEROP};
+use super::{Running, before_others};
 use crate::build::test_binaries;
 use crate::run::works;
 
 /// Modules of `tests::peers` that run beside each other, each list in a network of its own; what is
 /// in none makes one more. Two of these make and judge sound all the time, as much as two
 /// processors do without a gap; the others wait most of theirs, for timers, mappings and servers.
-const SIDE_BY_SIDE: [&[&str]; 4] = [
+const SIDE_BY_SIDE: [&[&str]; 5] = [
+    &[DESK],
     &["encrypted_baresip::", "encrypted_calls::", "registrar::"],
     &["connections::", "strangers::"],
     &["conformance::", "first_hour::", "links::"],
@@ -25,21 +26,27 @@ const SIDE_BY_SIDE: [&[&str]; 4] = [
     ],
 ];
 
+/// Stories of tests/desk in real time.
+pub(super) const DESK: &str = "desk::";
+
 pub(super) fn peers(part: &mut Running) {
     let elsewhere: Vec<&str> = SIDE_BY_SIDE
         .iter()
         .flat_map(|names| names.iter())
         .flat_map(|name| ["--skip", name])
         .collect();
+    let first = before_others();
     let with = |arguments: &[&str]| {
         let mut share = Running::default();
+        // Their phones and peers are many at a time, and in real time all the same.
+        let wrapper = if arguments == [DESK] { first } else { &[] };
         let long = [FLEET, ASTERISK, INTEROP].map(|name| ["--skip", name]);
         let arguments = [arguments, &long.concat(), &["--test-threads=1"]].concat();
         in_network_namespace(
             &mut share,
             "real peers",
             "tests::peers",
-            &[],
+            wrapper,
             &arguments,
             &[],
         );

@@ -14,11 +14,17 @@ pub(crate) const OFF_NORMAL: u32 = 10;
 pub(crate) const BELL: [u32; 2] = [11, 12];
 pub(crate) const LAMP_LINE: u32 = 13;
 pub(crate) const LAMP_IN_USE: u32 = 14;
+pub(crate) const LAMP_MESSAGE: u32 = 15;
+pub(crate) const LAMP_ENCRYPTED: u32 = 16;
+pub(crate) const LAMP_MUTED: u32 = 17;
+pub(crate) const LAMP_HANDS_FREE: u32 = 18;
+pub(crate) const LAMP_RINGING: u32 = 19;
 /// Of the first phone that is watched, and of the second.
 pub(crate) const LAMPS_WATCHED: [u32; 2] = [20, 21];
 pub(crate) const LINES: u32 = 22;
-/// No dial holds its contact longer, open or closed, while it runs back: 8 pulses a second, 72 %.
-const LONGEST_PULSE: Duration = Duration::from_millis(90);
+/// No dial holds its contact so much longer than the time before, open or closed, while it runs
+/// back.
+const LATE: Duration = Duration::from_millis(16);
 
 /// The chip `offhook-test`.
 pub(crate) struct Chip {
@@ -106,12 +112,12 @@ impl Chip {
         };
         self.pull(OFF_NORMAL, false);
         std::thread::sleep(Duration::from_millis(150));
-        let mut longest = Duration::ZERO;
+        let mut latest = Duration::ZERO;
         let mut hold = |up, time| {
             let began = Instant::now();
             self.pull(PULSE, up);
             std::thread::sleep(time);
-            longest = longest.max(began.elapsed());
+            latest = latest.max(began.elapsed().saturating_sub(time));
         };
         for _ in 0..pulses {
             hold(true, Duration::from_millis(60));
@@ -120,9 +126,12 @@ impl Chip {
         std::thread::sleep(Duration::from_millis(60));
         self.pull(OFF_NORMAL, true);
         std::thread::sleep(Duration::from_millis(300));
-        let in_time = longest < LONGEST_PULSE;
+        let in_time = latest < LATE;
         if !in_time {
-            println!("dialled {digit} with a pulse of {} ms", longest.as_millis());
+            println!(
+                "dialled {digit} with a pulse {} ms too long",
+                latest.as_millis()
+            );
         }
         in_time
     }

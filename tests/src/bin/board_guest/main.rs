@@ -22,6 +22,7 @@
 mod cards;
 mod check;
 mod chip;
+mod desk;
 mod devices;
 mod entropy;
 mod keypad;
@@ -42,7 +43,7 @@ type Test = (&'static str, fn(&Chip));
 fn main() -> ExitCode {
     entropy::seed();
     let chip = Chip::create();
-    let tests: [Test; 18] = [
+    let tests: [Test; 19] = [
         (
             "devices::the_hook_reports_its_level_and_its_moves",
             devices::hook,
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
             story::lamps_follow_the_watched_phones,
         ),
         ("story::booted_off_hook", story::booted_off_hook),
+        ("desk::stories_of_tests_desk", desk::stories),
         (
             "cards::a_call_moves_between_the_cards",
             cards::a_call_moves_between_the_cards,

@@ -88,7 +88,23 @@ impl Phone {
 
     /// Waits for an event that `wanted` accepts; those before it are passed over.
     pub(crate) fn expect(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + Duration::from_secs(15);
+        self.seen(Duration::from_secs(15), wanted)
+            .unwrap_or_else(|passed| {
+                panic!(
+                    "no {what}; instead:\n{passed}log:\n{}status: {}",
+                    self.said(),
+                    self.status()
+                )
+            })
+    }
+
+    /// The next event that `wanted` accepts; else those that came within this time.
+    pub(crate) fn seen(
+        &mut self,
+        within: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value, String> {
+        let end = Instant::now() + within;
         let mut passed = Vec::new();
         let mut line = String::new();
         while Instant::now() < end {
@@ -99,19 +115,14 @@ impl Phone {
                     let event: Value =
                         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
                     if wanted(&event) {
-                        return event;
+                        return Ok(event);
                     }
                     passed.push(std::mem::take(&mut line));
                 }
                 Ok(_) | Err(_) => {}
             }
         }
-        panic!(
-            "no {what}; instead:\n{}log:\n{}status: {}",
-            passed.concat(),
-            self.said(),
-            self.status()
-        );
+        Err(passed.concat())
     }
 
     /// Waits for the process to end by itself.

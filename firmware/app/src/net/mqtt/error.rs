@@ -78,9 +78,15 @@ pub(super) enum Failure {
     /// It speaks something else.
     #[error(
         "sends what is not MQTT 5.0, or packets that are too large; it must speak MQTT 5.0 on this \
-         port"
+         port: update one that knows 3.1.1 only (mosquitto speaks 5.0 from 1.6 on)"
     )]
     Protocol,
+    /// It is gone before it said anything, as some are that know an older version only.
+    #[error(
+        "ends the connection instead of answering; it must speak MQTT 5.0 on this port (mosquitto \
+         does from 1.6 on), and without TLS where mqtt.tls = false"
+    )]
+    Unanswered,
     /// The connection is gone.
     #[error("is gone; the phone tries again")]
     Lost,

@@ -188,10 +188,11 @@ async fn what_is_wrong_is_said_in_one_sentence() {
         (&[0x20, 3, 0, 0x84, 0], "MQTT 5.0"),
         (&[0x20, 3, 0, 0x89, 0], "ServerBusy"),
         // A broker of MQTT 3.1.1 that does not know the version.
-        (&[0x20, 2, 0, 1], "MQTT 5.0"),
+        (&[0x20, 2, 0, 1], "update one that knows 3.1.1 only"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "MQTT 5.0"),
         (&[0x30, 0xFF, 0xFF, 0xFF, 0x7F], "MQTT 5.0"),
-        (&[], "is gone"),
+        // Another that only hangs up.
+        (&[], "instead of answering; it must speak MQTT 5.0"),
     ];
     for (answer, words) in table {
         let said = said_of(answer).await;

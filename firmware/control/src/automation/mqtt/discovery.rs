@@ -4,10 +4,10 @@
 //! What the owner does not list in `mqtt.orders` is shown, and cannot be switched.
 
 use config::schema::MqttOrder;
-use phone::{State, Volumes};
+use phone::{State, VolumeOf, Volumes};
 use serde_json::{Value, json};
 
-use super::{MqttTopics, OFFLINE, ONLINE, Publication};
+use super::{EVENTS, FarEnd, MqttTopics, OFFLINE, ONLINE, Publication, Situation, displayed};
 
 /// What every topic of discovery begins with.
 const PREFIX: &str = "homeassistant";
@@ -45,16 +45,35 @@ pub(super) struct Entity {
     /// How it looks: a class of Home Assistant, or an icon.
     class: Option<&'static str>,
     icon: &'static str,
+    value: ShownValue,
 }
 
-const fn entity(id: &'static str, name: &'static str, kind: Kind, icon: &'static str) -> Entity {
+/// What an entity shows; `None`: it is no state.
+type ShownValue = Option<fn(Situation, FarEnd<'_>) -> String>;
+
+const fn entity(
+    id: &'static str,
+    name: &'static str,
+    kind: Kind,
+    icon: &'static str,
+    value: ShownValue,
+) -> Entity {
     Entity {
         id,
         name,
         kind,
         class: None,
         icon,
+        value,
     }
+}
+
+fn on(on: bool) -> String {
+    if on { "ON" } else { "OFF" }.to_owned()
+}
+
+fn db(now: Situation, of: VolumeOf) -> String {
+    now.volumes.of(of).to_string()
 }
 
 impl Entity {
@@ -62,54 +81,119 @@ impl Entity {
     pub(super) const ALL: &[Self] = &[
         Self {
             class: Some("connectivity"),
-            ..entity("registered", "Registered", Kind::Binary, "mdi:phone-check")
+            ..entity(
+                "registered",
+                "Registered",
+                Kind::Binary,
+                "mdi:phone-check",
+                Some(|now, _| on(now.registered)),
+            )
         },
-        entity("ringing", "Ringing", Kind::Binary, "mdi:phone-ring"),
-        entity("in_use", "In use", Kind::Binary, "mdi:phone-in-talk"),
-        entity("state", "State", Kind::PhoneState, "mdi:phone"),
-        entity("caller", "Caller", Kind::Text, "mdi:account"),
-        entity("number", "Number", Kind::Text, "mdi:dialpad"),
-        entity("missed", "Missed call", Kind::Binary, "mdi:phone-missed"),
-        entity("messages", "Voice messages", Kind::Count, "mdi:voicemail"),
-        entity("muted", "Muted", Kind::Binary, "mdi:microphone-off"),
+        entity(
+            "ringing",
+            "Ringing",
+            Kind::Binary,
+            "mdi:phone-ring",
+            Some(|now, _| on(now.state == State::Ringing)),
+        ),
+        entity(
+            "in_use",
+            "In use",
+            Kind::Binary,
+            "mdi:phone-in-talk",
+            Some(|now, _| on(!now.state.is_on_hook())),
+        ),
+        entity(
+            "state",
+            "State",
+            Kind::PhoneState,
+            "mdi:phone",
+            Some(|now, _| now.state.as_str().to_owned()),
+        ),
+        entity(
+            "caller",
+            "Caller",
+            Kind::Text,
+            "mdi:account",
+            Some(|_, far_end| displayed(far_end.name)),
+        ),
+        entity(
+            "number",
+            "Number",
+            Kind::Text,
+            "mdi:dialpad",
+            Some(|_, far_end| displayed(far_end.number)),
+        ),
+        entity(
+            "missed",
+            "Missed call",
+            Kind::Binary,
+            "mdi:phone-missed",
+            Some(|now, _| on(now.missed)),
+        ),
+        entity(
+            "messages",
+            "Voice messages",
+            Kind::Count,
+            "mdi:voicemail",
+            Some(|now, _| now.messages.to_string()),
+        ),
+        entity(
+            "muted",
+            "Muted",
+            Kind::Binary,
+            "mdi:microphone-off",
+            Some(|now, _| on(now.muted)),
+        ),
         entity(
             "dnd",
             "Do not disturb",
             Kind::Switch(MqttOrder::Dnd),
             "mdi:minus-circle",
+            Some(|now, _| on(now.dnd)),
         ),
         entity(
             "ringer_volume",
             "Bell volume",
             Kind::Volume(MqttOrder::Volume),
             "mdi:bell",
+            Some(|now, _| db(now, VolumeOf::Ringer)),
         ),
         entity(
             "earpiece_volume",
             "Handset volume",
             Kind::Volume(MqttOrder::Volume),
             "mdi:phone",
+            Some(|now, _| db(now, VolumeOf::Earpiece)),
         ),
         entity(
             "speaker_volume",
             "Loudspeaker volume",
             Kind::Volume(MqttOrder::Volume),
             "mdi:volume-high",
+            Some(|now, _| db(now, VolumeOf::Speaker)),
         ),
         entity(
             "ring",
             "Ring",
             Kind::Button(MqttOrder::Ring),
             "mdi:bell-ring",
+            None,
         ),
         entity(
             "dial",
             "Ring to dial",
             Kind::Number(MqttOrder::Dial),
             "mdi:phone-dial",
+            None,
         ),
-        entity("event", "Call", Kind::Event, "mdi:phone-log"),
+        entity("event", "Call", Kind::Event, "mdi:phone-log", None),
     ];
+
+    /// What it shows now; `None`: it is no state.
+    pub(super) fn value(&self, now: Situation, far_end: FarEnd<'_>) -> Option<String> {
+        self.value.map(|value| value(now, far_end))
+    }
 
     /// Whether the owner lets it be seen.
     pub(super) fn is_shown(&self, config: &config::schema::Mqtt) -> bool {
@@ -171,7 +255,7 @@ impl Entity {
                 payload["pattern"] = "\\+?[0-9]+".into();
             }
             Kind::Event => {
-                payload["event_types"] = json!(["ringing", "answered", "hung_up", "missed"]);
+                payload["event_types"] = json!(EVENTS.map(|(_, name)| name));
             }
             Kind::Binary | Kind::Text | Kind::Count | Kind::Switch(_) | Kind::Button(_) => {}
         }

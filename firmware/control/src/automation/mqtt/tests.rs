@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use phone::{State, VolumeOf};
 use serde_json::Value;
 
 use super::super::REST;
