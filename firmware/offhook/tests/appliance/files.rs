@@ -66,6 +66,7 @@ fn a_fifo_in_place_of_any_file_holds_no_start() {
 /// in the state directory and in the image's.
 #[test]
 fn whatever_lies_in_place_of_a_file_costs_no_start() {
+    type Make = fn(&Path);
     const FILES: [&str; 20] = [
         "state/last-good.toml",
         "state/network.toml",
@@ -88,7 +89,7 @@ fn whatever_lies_in_place_of_a_file_costs_no_start() {
         "run/dhcp",
         "run/slot-good",
     ];
-    let kinds: [(&str, fn(&Path)); 6] = [
+    let kinds: [(&str, Make); 6] = [
         ("a FIFO", fifo),
         ("a folder with a file", |path| {
             fs::create_dir(path).unwrap();
