@@ -2,14 +2,16 @@
 # A built image of virt, booted as what was built (make test-image IMAGE=FILE): no initramfs, no
 # test shell; a key for SSH is written to its card as a person would.
 #   tests/image/built.sh OFFHOOK-virt-VERSION.img[.xz]
-# With the .raucb of the same name beside it, an update to the other slot as well. Wall clock: an
-# emulated machine boots.
+# With the .raucb of the same name beside it, an update to the other slot as well; then the network
+# (built_network.sh) and power cuts (cuts.py). An image of rpi3 is booted by raspi3b.sh instead. Wall
+# clock: an emulated machine boots.
 #   BUILT_LIMIT=SECONDS   how long one step may take (default 180)
-#   BUILT_CUTS=N          power cuts while the update is written (default 3)
+#   BUILT_CUTS=N          power cuts in writes of history, configuration and update (default 9)
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 image=${1:?which image?}
 [ -s "$image" ] || { echo "built: there is no image $image" >&2; exit 1; }
+case $(basename "$image") in offhook-rpi3-*) exec "$root/tests/image/raspi3b.sh" "$image" ;; esac
 lib=$root/buildroot/board/offhook/rootfs-overlay/usr/lib/offhook
 . "$lib/layout.sh"
 export MTOOLS_SKIP_CHECK=1 PATH=$PATH:/usr/sbin:/sbin
@@ -80,7 +82,10 @@ says "cat /proc/mounts" '/dev/root / squashfs ro\|/dev/vda5 / squashfs ro' && ok
 says "cat /proc/mounts" ' /boot/offhook vfat ro' && ok "p1 is read-only" || fail "p1: $(ask 'cat /proc/mounts')"
 [ -z "$version" ] || { [ "$(ask cat /etc/offhook/version)" = "$version" ] && ok "its version is $version" || fail "its version is $(ask cat /etc/offhook/version)"; }
 says "offhook --version" . && ok "the phone says its version" || fail "the phone says no version"
-ask "ls /usr/share/licenses" >/dev/null && ok "licence texts" || fail "no licence texts"
+says "ls /usr/share/licenses/busybox-* /usr/share/licenses/linux-* /usr/share/licenses/crates" '^LICENSE\|^COPYING' && ok "licence texts" || fail "no licence texts"
+ask "cat /usr/share/offhook/parts.spdx.json" >"$work/parts"
+parts=$(python3 -c 'import json, sys; about = json.load(open(sys.argv[1])); assert about["spdxVersion"] == "SPDX-2.3", about["spdxVersion"]; print(len(about["packages"]))' "$work/parts") \
+  && [ "${parts:-0}" -gt 150 ] && ok "the list of parts (SPDX) has $parts" || fail "the list of parts has ${parts:-nothing}"
 ask "echo kept >/data/mark && sync" && ok "the data partition is written" || fail "the data partition cannot be written"
 # A device with a missing driver would show here.
 ask "dmesg" >"$work/dmesg"; grep -iE 'Oops|BUG:|Call trace|Unable to handle' "$work/dmesg" && fail "the kernel complains"; ok "the kernel does not complain"
@@ -88,6 +93,8 @@ ask "ps" >"$work/ps"; grep -q 'offhook run' "$work/ps" && ok "init runs the phon
 # The phone has a user of its own, its broker and nothing else of it is root.
 phone_user='for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = offhook ] && tr "\0" " " <$p/cmdline | grep -q "offhook run" && grep ^Uid: $p/status; done; true'
 says "$phone_user" '990.990.990.990' && ok "the phone is not root" || fail "the phone's user: $(ask "$phone_user")"
+says "offhook ctl bundle /tmp/bundle.tar.gz >/dev/null && tar -xzOf /tmp/bundle.tar.gz kernel.txt; rm -f /tmp/bundle.tar.gz" 'Linux version' \
+  && ok "the support bundle has the kernel's log" || fail "no log of the kernel in the bundle"
 ask "awk '/MemTotal|MemAvailable/ { print }' /proc/meminfo"
 wait_for "the slot is kept" says "cat /run/offhook/image" 'slot: a'
 wait_for "the phone says that the slot is good" ask "[ -e /run/offhook/slot-good ]"
@@ -114,7 +121,7 @@ else
   # The power goes while the update is written, some times: slot a starts again, until b is written
   # whole and on trial.
   written=
-  for ((cut = 1; cut <= ${BUILT_CUTS:-3}; cut++)); do
+  for ((cut = 1; cut <= 3; cut++)); do
     power
     if [ "$slot" = b ]; then written=1; break; fi
     tenths=$((RANDOM % 250 + 50))
@@ -139,5 +146,12 @@ else
   wait_for "what was written before the first reset" says "cat /data/mark" kept
   wait_for "slot b is good" ask "[ -e /run/offhook/slot-good ]"
   wait_for "slot b is the one that starts" says "cat /boot/offhook/autoboot.txt" "boot_partition=$(slot_boot b)"
+  wait_for "status.txt says what is new" says "offhook ctl refresh; cat /boot/offhook/status.txt" '^changes: '
+  cut_power
 fi
 echo "$passed passed, 0 failed"
+bad=0
+"$root/scripts/netns" "$root/tests/image/built_network.sh" "$image"
+case $? in 0) ;; 77) echo "SKIPPED: the network of the image" ;; *) bad=1 ;; esac
+"$root/tests/image/cuts.py" "$image" "${BUILT_CUTS:-9}" || bad=1
+exit $bad

@@ -59,11 +59,15 @@ P
 # start BUNDLE: one start of the agent with this bundle on the card, until it has said what becomes
 # of it ($word); and how often it called RAUC or the slot tool ($calls)
 start() {
-  cp "$work/bundles/$1" "$work/card/update.raucb"; : >"$work/calls"; rm -f "$work/word"
+  cp "$work/bundles/$1" "$work/card/update.raucb"; begin
+}
+# begin: the same with whatever lies on the card
+begin() {
+  : >"$work/calls"; rm -f "$work/word"
   PATH=$work/bin:$PATH "$agent" update-agent --card "$work/card" --board virt --slot a --state "$work/state" --run "$work/run" --scripts "$work/scripts" \
     --keyring "${keyring:-$work/ours.pem}" >"$work/said" 2>&1 &
   local pid=$! waited=0
-  until grep -qsE '^update: (refused|not installed|not checked|rolled back)' "$work/word" || ! kill -0 $pid 2>/dev/null || [ $waited -ge 600 ]; do sleep 0.1; waited=$((waited + 1)); done
+  until grep -qsE '^update: (refused|not installed|not checked|not read|rolled back)' "$work/word" || ! kill -0 $pid 2>/dev/null || [ $waited -ge 600 ]; do sleep 0.1; waited=$((waited + 1)); done
   kill $pid 2>/dev/null; wait $pid 2>/dev/null
   word=$(cat "$work/word" 2>/dev/null); calls=$(wc -l <"$work/calls")
 }
@@ -94,6 +98,22 @@ R
   is "$kind, a good one: the next start is the other slot's" "$(tail -1 "$work/calls")" arm
   is "$kind, a good one: restart" "$(cat "$work/restarts" 2>/dev/null)" --once
 done
+# What lies there is no file: nothing waits for it or reads it without end, and a person reads what it is.
+plays alone 'must not be reached' 0
+while read -r what reason; do
+  forget; rm -rf "$work/card/update.raucb"
+  case $what in
+    fifo) mkfifo "$work/card/update.raucb" ;;
+    folder) mkdir "$work/card/update.raucb" ;;
+    endless) ln -s /dev/zero "$work/card/update.raucb" ;;
+  esac
+  begin; is "$what" "$word" "update: not read: update.raucb: $reason"; is "$what: RAUC's calls" "$calls" 0
+done <<'R'
+fifo this is a FIFO
+folder this is a folder
+endless this is a device
+R
+rm -rf "$work/card/update.raucb"
 # The key is changed by one update, signed by the old key, whose root has the new keyring: from then on that one decides.
 mkdir -p "$work/tree/etc/offhook"; cp "$work/theirs.pem" "$work/tree/etc/offhook/update-keyring.pem"
 mksquashfs "$work/tree" "$work/root.squashfs" -noappend -quiet -no-progress >/dev/null; bundle rotation virt ours

@@ -225,6 +225,33 @@ fn every_test_in_the_matrix_exists() {
     );
 }
 
+/// The faults of images: a name in the column of tests is a function, or a script that is there.
+#[test]
+fn every_test_of_an_image_fault_exists() {
+    let mut known = HashSet::new();
+    for folder in ["firmware", "board", "tests"] {
+        functions(&repository().join(folder), &mut known);
+    }
+    let page = std::fs::read_to_string(repository().join("docs/image-verification.md")).unwrap();
+    let (_, table) = page.split_once("## Faults that were found").unwrap();
+    let (table, _) = table.split_once("\n## ").unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<&str> = rows.skip(1).collect();
+    assert!(rows.len() > 15, "{} rows", rows.len());
+    for row in rows {
+        let tests: Vec<&str> = row.split('|').nth(2).unwrap().split('`').collect();
+        let named: Vec<&&str> = tests.iter().skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test: {row}");
+        for name in named {
+            let command = name.starts_with("make ");
+            let file = ["", "tests/image"]
+                .iter()
+                .any(|folder| repository().join(folder).join(name).is_file());
+            assert!(command || file || known.contains(*name), "no {name}: {row}");
+        }
+    }
+}
+
 #[test]
 fn every_row_has_a_test_or_says_why_not() {
     let matrix = matrix();

@@ -123,8 +123,14 @@ impl Runner<'_> {
         origin: Origin,
         name: &str,
     ) -> Result<(), UpdateError> {
-        let Ok(id) = identify(file) else {
-            return Ok(());
+        let id = match identify(file) {
+            Ok(id) => id,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // A folder, a FIFO, a damaged card: whoever put it there waits for an update.
+            Err(error) => {
+                self.report("update", &format!("not read: {name}: {error}"));
+                return Ok(());
+            }
         };
         let bundle = FoundBundle {
             id,

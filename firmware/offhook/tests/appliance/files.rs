@@ -62,6 +62,76 @@ fn a_fifo_in_place_of_any_file_holds_no_start() {
     assert_eq!(phone.exit_code(), 0);
 }
 
+/// What else may lie where a file belongs: each kind in place of all of them at once, on the card,
+/// in the state directory and in the image's.
+#[test]
+fn whatever_lies_in_place_of_a_file_costs_no_start() {
+    type Make = fn(&Path);
+    const FILES: [&str; 20] = [
+        "state/last-good.toml",
+        "state/network.toml",
+        "state/network-good.toml",
+        "state/network.etag",
+        "state/secrets.toml",
+        "state/identity.pem",
+        "state/known-phones.json",
+        "state/features.json",
+        "state/history.jsonl",
+        "state/wiring.toml",
+        "card/status.txt",
+        "card/contacts.vcf",
+        "card/ring.wav",
+        "card/ca.pem",
+        "card/history.csv",
+        "card/wiring.txt",
+        "card/offhook-support.tar.gz",
+        "run/image",
+        "run/dhcp",
+        "run/slot-good",
+    ];
+    let kinds: [(&str, Make); 6] = [
+        ("a FIFO", fifo),
+        ("a folder with a file", |path| {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("x"), "x").unwrap();
+        }),
+        ("a link to a device", |path| {
+            std::os::unix::fs::symlink("/dev/zero", path).unwrap();
+        }),
+        ("a link to itself", |path| {
+            std::os::unix::fs::symlink(path, path).unwrap();
+        }),
+        ("300 MB", |path| {
+            fs::File::create(path).unwrap().set_len(300 << 20).unwrap();
+        }),
+        ("rubbish", |path| {
+            fs::write(path, [0xff, 0, b'"', b'\n', 0x80].repeat(20_000)).unwrap();
+        }),
+    ];
+    for (kind, make) in kinds {
+        let machine = Machine::new("instead");
+        machine.card(concat!(
+            "[audio]\nring_sound = \"ring.wav\"\n[tls]\nca = \"ca.pem\"\n",
+            "[provision]\nurl = \"https://127.0.0.1:9/x\"\nca = \"ca.pem\"\n",
+        ));
+        for name in FILES {
+            make(&machine.path(name));
+        }
+        let mut phone = machine.start();
+        for request in ["lift", "hang-up", "history", "codes", "refresh", "status"] {
+            let began = Instant::now();
+            let reply = phone.ask(&format!("{{\"cmd\":\"{request}\"}}"));
+            assert!(reply.get("error").is_none(), "{kind}, {request}: {reply}");
+            let took = began.elapsed();
+            assert!(took < Duration::from_secs(5), "{kind}, {request}: {took:?}");
+        }
+        let peak = peak_kb(phone.child.id());
+        assert!(peak < 100_000, "{kind}: {peak} kB");
+        phone.send(r#"{"cmd":"quit"}"#);
+        assert_eq!(phone.exit_code(), 0, "{kind}");
+    }
+}
+
 #[test]
 fn a_fifo_in_place_of_the_card_file_is_reported() {
     let machine = Machine::new("fifo-card");
