@@ -239,11 +239,11 @@ Forwarded callers are sent on by your server. Where it refuses that (302), an ac
 `forwarding = \"transfer\"` has the phone call the other number itself and connect the two.
 
 Whom you connect with somebody else (`*85`, `4` after a flash, hanging up where
-`call.transfer_on_hangup` is set) leaves your phone. If nothing comes of it, because the other one is
-busy, refuses or cannot be reached, whoever is still there comes back: into the handset in your hand,
-or the phone rings, also where do not disturb is set. After a consultation both come back: the caller
-you had on hold first, and the one you asked waits behind (flash). Taken by no one, they are ended
-after a minute.
+`call.transfer_on_hangup` is set) leaves your phone. If nothing comes of it, because the other one
+is busy, refuses or cannot be reached, whoever is still there comes back: into the handset in your
+hand, or the phone rings, also where do not disturb is set. After a consultation both come back: the
+caller you had on hold first, and the one you asked waits behind (flash). Taken by no one, they are
+ended after a minute.
 
 A phone that rings in its loudspeaker (`board.ringer = \"sound\"`, or no bell and no buzzer) rings
 as `audio.ring_sound` says: a sound of its own, or a WAV or Opus file beside `offhook.toml`.

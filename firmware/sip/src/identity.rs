@@ -68,7 +68,7 @@ pub(crate) fn connected_party(headers: &Headers) -> Option<String> {
 }
 
 /// Whom a call was for before it was diverted here (Diversion of RFC 5806, History-Info of RFC
-/// 7044); nobody where that one, or the caller, does not want it shown.
+/// 7044); no one where that one, or the caller, does not want it shown.
 pub(crate) fn first_called(headers: &Headers) -> Option<String> {
     // RFC 7044 section 10.1, RFC 3323 section 4.2.
     if asks_privacy(headers, &["history", "header"]) {

@@ -320,8 +320,8 @@ impl Calling {
                 self.ask_for_redirection(call, turn);
                 return Ok(());
             }
-            // What is preferred is asked for in more than one way. Some refuse it by the status that
-            // RFC 3261 has for other bodies.
+            // What is preferred is asked for in more than one way. Some refuse it by the status
+            // that RFC 3261 has for other bodies.
             406 | 415 | 488 | 606 if self.session.next_attempt() => {
                 tracing::info!(
                     "{peer} refused the offer ({code} {}): asking again with another kind of \

@@ -1,5 +1,5 @@
 //! Attended transfers of this phone's own that fail: whoever is still there comes back to its
-//! owner, and nobody else does.
+//! owner, and no one else does.
 
 use sip::agent::Event;
 use sip::message::{Method, Request};
@@ -275,8 +275,8 @@ fn transfer_that_cannot_be_asked_for_brings_the_call_back() {
     let mut world = World::alone();
     let (held, _) = calling(&mut world);
     world.events(0);
-    let nobody = world.with(0, |alice, now| alice.transfer_to(held, "no one", now));
-    assert!(nobody.is_err());
+    let refused = world.with(0, |alice, now| alice.transfer_to(held, "no one", now));
+    assert!(refused.is_err());
     let events = world.events(0);
     assert_eq!(ends(&events), [(EndedBy::Local, None)]);
     assert!(matches!(
