@@ -423,6 +423,11 @@ fn lamp_of_a_parking_place_follows_the_call() {
     c.call("701#");
     place("idle");
     hear_each_other([&a, &c]);
+    // Asterisk's word on the transfer comes seconds after the parked call was fetched; of a call
+    // that ended before, it says that it failed (503), and the phone takes that call back.
+    b.wait("the word on the transfer", Duration::from_secs(15), |_| {
+        b.log().contains("the call is transferred to 700")
+    });
     for phone in [&a, &b, &c] {
         phone.assert_usable();
     }
