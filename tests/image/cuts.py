@@ -300,7 +300,7 @@ def history(cuts):
         if over and (not numbers or numbers[-1] < over[-1] - 1):
             raise Lost(f"{over[-1]} calls were over, and the history ends with {numbers[-1:]}")
         return f"{over[-1] if over else 0} over, {numbers[-1] if numbers else 0} kept"
-    return begin, check, 3.0
+    return begin, check, 20.0
 
 
 def provisioning(cuts):
