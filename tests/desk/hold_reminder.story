@@ -1,5 +1,4 @@
 # A call on hold that no one listens to is called to mind by the bell.
-also in real time, at length
 with l [call] flash = "key"
 with l [call] hold_reminder_s = 10
 with l [call] howler_after_s = 5

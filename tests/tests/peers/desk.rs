@@ -233,10 +233,15 @@ fn play(story: &Story, shared: &Shared) -> Result<(), String> {
             stage.step(line);
         }
         "hangs up".clone_into(&mut at);
-        for handset in stage.handsets.iter_mut().rev() {
+        for handset in &mut stage.handsets {
             match handset {
-                Handset::Ours(phone) => phone.ends(),
+                Handset::Ours(phone) => phone.hangs_up(),
                 Handset::Baresip(user) => user.ends(),
+            }
+        }
+        for handset in &stage.handsets {
+            if let Handset::Ours(phone) = handset {
+                phone.has_no_call();
             }
         }
     }));

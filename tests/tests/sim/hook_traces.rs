@@ -55,7 +55,7 @@ fn decoded(
             if let Some(BoardEvent::Hook(off)) = event
                 && now > begin
             {
-                seen.push((now - begin, off));
+                seen.push((now.saturating_sub(begin), off));
             }
         };
         while let Some((at, to)) = moves.get(next)

@@ -144,8 +144,9 @@ impl OurPhone {
             }
             [_, "rings"] => {
                 self.desk.wait(line, SOON, |status| {
-                    // Also one that is answered at once, as an intercom's is.
-                    status["calls"][0]["direction"] == "in"
+                    // Also for a call that is answered at once, as an intercom's is, and to remind
+                    // of one on hold.
+                    status["calls"][0]["direction"] == "in" || status["state"] == "on_hold"
                 });
                 self.until(line, || self.level(0.3) > AUDIBLE_DBFS);
             }
@@ -208,21 +209,22 @@ impl OurPhone {
         self.ask(&request, line);
     }
 
-    /// Whatever happened: on hook it has no call and is silent.
-    pub(super) fn ends(&self) {
+    /// Whatever it was doing.
+    pub(super) fn hangs_up(&self) {
         if self.desk.status()["hook"] == "off" {
             self.desk.hang_up();
         }
         if self.desk.status()["sound"]["hands_free"] == true {
-            self.ask(
-                &json!({"cmd": "key", "key": "hands-free"}),
-                "ends hands-free",
-            );
+            let key = json!({"cmd": "key", "key": "hands-free"});
+            self.ask(&key, "hangs up");
         }
+    }
+
+    /// When all have hung up.
+    pub(super) fn has_no_call(&self) {
         self.until("it has no call", || {
-            self.desk.status()["calls"]
-                .as_array()
-                .is_some_and(Vec::is_empty)
+            let calls = self.desk.status()["calls"].clone();
+            calls.as_array().is_some_and(Vec::is_empty)
         });
     }
 }
