@@ -217,7 +217,13 @@ fn our_far_end_transfers_us_by_asterisk() {
         }
         b.hang_up();
         if !answered {
-            c.wait_state("ringing");
+            // The consultation rings for a moment longer; who is sent here rings then.
+            c.wait("101 rings", Duration::from_secs(8), |status| {
+                let calls = status["calls"].as_array();
+                status["state"] == "ringing"
+                    && status["calls"][0]["peer"] == "101"
+                    && calls.is_some_and(|calls| calls.len() == 1)
+            });
             c.lift();
         }
         b.no_call_left();
