@@ -35,7 +35,7 @@ const fn claim(
 
 const POWER_UP: &str = "firmware/app/src/appliance/power_up.rs";
 
-const CLAIMS: [Claim; 24] = [
+const CLAIMS: [Claim; 25] = [
     claim(
         "automation.md",
         "the bell rings for 5 s,",
@@ -155,6 +155,12 @@ const CLAIMS: [Claim; 24] = [
         "hold `#` for three seconds",
         POWER_UP,
         "'#' if held >= Duration::from_secs(3) => HeldKey::SelfTest",
+    ),
+    claim(
+        "wiring.md",
+        "no bounce for longer than 7 ms",
+        "board/src/rotary.rs",
+        "const LONGEST_BOUNCE: Duration = Duration::from_millis(7);",
     ),
     claim(
         "wiring.md",
