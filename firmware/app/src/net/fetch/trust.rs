@@ -15,16 +15,16 @@ const MAX_AUTHORITIES: u64 = 1024 * 1024;
 /// What a server is judged by. Certificates are read when the first server is asked over https:
 /// those of a system take milliseconds at every start, and room, where none ever is.
 #[derive(Debug, Clone)]
-pub(crate) struct Trust(Arc<Judge>);
+pub(crate) struct Trust(Arc<Authentication>);
 
 #[derive(Debug)]
-struct Judge {
-    by: JudgedBy,
+struct Authentication {
+    by: AuthenticatedBy,
     config: OnceCell<Arc<rustls::ClientConfig>>,
 }
 
 #[derive(Debug, Clone)]
-enum JudgedBy {
+enum AuthenticatedBy {
     /// The authorities in this file; without one, those the system trusts.
     Authorities(Option<PathBuf>),
     /// The certificate it is known by.
@@ -64,17 +64,17 @@ impl Trust {
     /// By the certificates of this file; without one, by those the system trusts. What is wrong
     /// with them counts only where a server is asked over https.
     pub(crate) fn load(ca: Option<&Path>) -> Self {
-        Self::by(JudgedBy::Authorities(ca.map(Path::to_owned)))
+        Self::by(AuthenticatedBy::Authorities(ca.map(Path::to_owned)))
     }
 
     /// No one vouches for the server: it must show the certificate it is known by.
     pub(crate) fn first_use(known: &FirstUse) -> Self {
-        Self::by(JudgedBy::FirstUse(known.clone()))
+        Self::by(AuthenticatedBy::FirstUse(known.clone()))
     }
 
-    fn by(by: JudgedBy) -> Self {
+    fn by(by: AuthenticatedBy) -> Self {
         let config = OnceCell::new();
-        Self(Arc::new(Judge { by, config }))
+        Self(Arc::new(Authentication { by, config }))
     }
 
     /// By which a client of TLS judges servers. A file that could not be read is read again the
@@ -85,16 +85,17 @@ impl Trust {
     }
 }
 
-impl JudgedBy {
+impl AuthenticatedBy {
     async fn config(&self) -> Result<Arc<rustls::ClientConfig>, AuthorityError> {
         match self {
             Self::FirstUse(known) => first_use_config(known).map(Arc::new),
             Self::Authorities(ca) => {
-                // A file system that hangs holds up this thread and none other.
+                // Not on the thread of the calls; a file system that hangs is given up.
                 let (sender, receiver) = oneshot::channel();
                 let path = ca.clone();
                 let begun = std::thread::Builder::new()
-                    .name("offhook-read".into())
+                    .name("offhook-trust".into())
+                    .stack_size(256 * 1024)
                     .spawn(move || sender.send(client_config(path.as_deref())));
                 let wrong = |reason: String| wrong(ca.as_deref(), reason);
                 begun.map_err(|error| wrong(error.to_string()))?;
@@ -131,7 +132,7 @@ fn client_config(ca: Option<&Path>) -> Result<rustls::ClientConfig, AuthorityErr
     let wrong = |reason: String| wrong(ca, reason);
     match ca {
         Some(path) => {
-            let text = board::files::read(path, MAX_AUTHORITIES)
+            let text = board::files::read_in_time(path, MAX_AUTHORITIES)
                 .map_err(|error| wrong(error.to_string()))?;
             for certificate in CertificateDer::pem_slice_iter(&text) {
                 let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_authority_is_read_when_it_is_asked_for_and_again_when_it_was_missing() {
+    async fn authority_is_read_when_it_is_first_needed() {
         let folder = TestDir::new("trust");
         let file = folder.join("ca.pem");
         // Nothing is wrong yet: no one was asked over https.

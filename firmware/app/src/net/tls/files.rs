@@ -101,17 +101,19 @@ impl AnchorSource {
     }
 }
 
-/// The authorities this system trusts. Where it has them in one file, the folder of some three
-/// hundred files and links beside it has the same ones.
+/// The authorities this system trusts. Where it has them in one file, that is read in place of the
+/// folder of some three hundred files and links beside it.
 pub(crate) fn system_certificates() -> rustls_native_certs::CertificateResult {
     let named_by_owner = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
         .iter()
         .any(|name| std::env::var_os(name).is_some());
-    let bundle = Path::new(BUNDLE);
-    if named_by_owner || !bundle.exists() {
-        return rustls_native_certs::load_native_certs();
+    if !named_by_owner {
+        let bundle = rustls_native_certs::load_certs_from_paths(Some(Path::new(BUNDLE)), None);
+        if bundle.errors.is_empty() && !bundle.certs.is_empty() {
+            return bundle;
+        }
     }
-    rustls_native_certs::load_certs_from_paths(Some(bundle), None)
+    rustls_native_certs::load_native_certs()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
