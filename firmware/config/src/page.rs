@@ -243,7 +243,7 @@ Whom you connect with somebody else (`*85`, `4` after a flash, hanging up where
 is busy, refuses or cannot be reached, whoever is still there comes back: into the handset in your
 hand, or the phone rings, also where do not disturb is set. After a consultation both come back: the
 caller you had on hold first, and the one you asked waits behind (flash). Taken by no one, they are
-ended after a minute.
+ended after a minute; where you are in another call already, they wait or end as any caller would.
 
 A phone that rings in its loudspeaker (`board.ringer = \"sound\"`, or no bell and no buzzer) rings
 as `audio.ring_sound` says: a sound of its own, or a WAV or Opus file beside `offhook.toml`.

@@ -51,9 +51,9 @@ impl Phone {
         }
     }
 
-    /// A call that could not be transferred comes back: to the hand, where that holds nothing else,
-    /// and like a caller otherwise. No setting for callers keeps it out. After a consultation two
-    /// come back, and the second one waits behind the first.
+    /// A call that could not be transferred comes back: to the hand, where that holds nothing else;
+    /// otherwise like a caller, but whatever do not disturb says. Where no caller could wait, it
+    /// ends. After a consultation two come back, and the second one waits behind the first.
     pub(super) fn on_returned(
         &mut self,
         id: CallId,
