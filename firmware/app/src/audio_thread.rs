@@ -94,7 +94,7 @@ pub fn start(
             drop(sender);
             crate::realtime::touch_stack();
             // After the lock: what it touches stays.
-            warmup::start(engine);
+            warmup::start(engine, shared);
             while audio.turn() {}
         })?;
     Ok((handle, receiver))

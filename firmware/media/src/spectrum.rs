@@ -91,8 +91,8 @@ impl Transform {
     }
 }
 
-/// A transform of complex samples: of the power of two in their number and of what is left of it,
-/// 3 or 5 for whole periods of 1 to 10 ms at 8 and 16 kHz.
+/// A transform of complex samples: of the power of two in their number and of what is left of it:
+/// 5 for periods of 5, 10 and 20 ms at 8 and 16 kHz, nothing for those of 2, 4 and 8 ms.
 fn complex(length: usize, direction: FftDirection) -> Arc<dyn Fft<f32>> {
     let two = 1 << length.trailing_zeros();
     let powers: Arc<dyn Fft<f32>> = Arc::new(Radix4::new(two, direction));

@@ -143,7 +143,7 @@ impl AudioLoop {
         let now = Instant::now();
         self.take_packets(now);
         self.wake_or_rest(now);
-        let periods = self.run_card(now);
+        let periods = self.run_card(Some(now));
         self.serve_further(periods, now);
         self.send_packets();
         self.report();
@@ -438,7 +438,7 @@ impl AudioLoop {
     }
 
     /// Does every period the card has ready, and says how many.
-    fn run_card(&mut self, woken: Instant) -> u32 {
+    fn run_card(&mut self, mut woken: Option<Instant>) -> u32 {
         if self.asleep {
             return 0;
         }
@@ -450,7 +450,7 @@ impl AudioLoop {
             };
             let capture = &mut self.capture[..frames];
             let read = card.read(capture);
-            let now = if done == 0 { woken } else { Instant::now() };
+            let now = woken.take().unwrap_or_else(Instant::now);
             match read {
                 Ok(Period::Ready) => {}
                 Ok(Period::NotYet) => {

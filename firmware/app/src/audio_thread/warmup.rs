@@ -9,9 +9,11 @@
 //! keep 4 MB of code in memory that no call ever runs. What is touched here stays; without this the
 //! first packet of the first call would wait for the SD card. It runs in a thread of its own at
 //! ordinary priority, so that it keeps neither dial tone nor sound waiting. Once the start is over
-//! its code is given back ([`crate::resident`]), and the call is made again.
+//! and the phone rests, the start's code is given back ([`crate::resident`]), and the call is made
+//! again.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use media::{
@@ -19,14 +21,18 @@ use media::{
     StreamError, StreamId,
 };
 
+use super::Shared;
+
 const ID: StreamId = StreamId(1);
 /// 0.4 s of 5 ms: the jitter buffer fills, plays and, at the end, conceals.
 const PERIODS: u32 = 80;
 /// Nothing arrives any more in the last ones.
 const UNANSWERED: u32 = 12;
 
-/// How long the start takes, on the slowest board and card.
-const START: Duration = Duration::from_secs(5);
+/// How long the start takes, and how often is looked whether the phone rests.
+const START: Duration = Duration::from_secs(3);
+/// Turns of the loop in a second, below which nothing is played or recorded.
+const RESTING_TURNS: u64 = 20;
 
 /// Every codec once, and between them both kinds of SRTP cipher.
 const PARTS: [(Codec, u8, SrtpSuite); 3] = [
@@ -37,19 +43,29 @@ const PARTS: [(Codec, u8, SrtpSuite); 3] = [
 
 /// Starts it. No one waits for its end; where the system gives no thread, the first call does
 /// without.
-pub(super) fn start(engine: EngineConfig) {
+pub(super) fn start(engine: EngineConfig, shared: Arc<Shared>) {
     let begun = std::thread::Builder::new()
         .name("offhook-warmup".into())
         .stack_size(256 * 1024)
         .spawn(move || {
             warm_up(engine);
-            std::thread::sleep(START);
-            crate::resident::release_code();
+            // Whoever plays or records meanwhile keeps its code.
+            while !rests(&shared) {}
+            let released = crate::resident::release_code();
+            tracing::debug!("{} kB of code are no longer locked", released / 1024);
             warm_up(engine);
         });
     if let Err(error) = begun {
         tracing::warn!("no warm-up: {error}; the first call may stutter");
     }
+}
+
+/// Waits, and says whether the audio thread was at rest.
+fn rests(shared: &Shared) -> bool {
+    std::thread::sleep(START);
+    let before = shared.heartbeat();
+    std::thread::sleep(Duration::from_secs(1));
+    shared.heartbeat().wrapping_sub(before) < RESTING_TURNS
 }
 
 fn warm_up(engine: EngineConfig) {
