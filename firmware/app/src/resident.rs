@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! start ─▶ every page touched is locked (`realtime::lock_memory`) ─▶ once it rests:
-//!   code and constants of the program ── MADV_DONTNEED_LOCKED ─▶ not mapped
+//!   code and constants, but the cards' library's ── MADV_DONTNEED_LOCKED ─▶ not mapped
 //!   what runs from then on comes back from the page cache, locked again page by page
 //! ```
 #![expect(
@@ -11,7 +11,7 @@
     reason = "the list of what is loaded, and two settings nix does not have"
 )]
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 
 /// Keeps all threads' allocations in one heap. Each heap of its own would keep what it once had,
 /// and the one thread that must not wait allocates nothing. To be called before any other thread
@@ -25,29 +25,50 @@ pub fn keep_one_heap() {
     }
 }
 
-/// Gives back the program's own code and constants: clean pages of its file, which are read again
-/// when they are next used. Libraries keep theirs: the card's is used by the thread that must not
-/// wait. Returns how many bytes were mapped; 0 where the kernel cannot (before Linux 5.18).
+/// The library whose code runs at a lift, in the thread that must not wait.
+const CARDS: &str = "libasound";
+
+/// Gives back the code and constants of the program and its libraries: clean pages of files, which
+/// are read again when they are next used. Also what the heap has no use for. The cards' library
+/// keeps its code. Returns how many bytes were mapped; 0 where the kernel cannot (before Linux
+/// 5.18).
 pub(crate) fn release_code() -> usize {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: gives back what no allocation is in.
+    unsafe {
+        libc::malloc_trim(0);
+    }
     let mut released = 0_usize;
     // SAFETY: `release` keeps to what it may do; the pointer is to a number that outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(release), (&raw mut released).cast()) };
     released
 }
 
-/// For the first loaded object, the program: its segments that are never written. The loader keeps
-/// the list, and with it the segments, as they are until this returns.
+/// For one loaded object: its segments that are never written. The loader keeps the list, and with
+/// it the segments, as they are until this returns.
 unsafe extern "C" fn release(
     object: *mut libc::dl_phdr_info,
     _size: usize,
     released: *mut c_void,
 ) -> c_int {
-    // SAFETY: the loader gives a whole entry, the headers it counts, and what `release_code` gave.
-    let (object, headers, released) = unsafe {
+    // SAFETY: the loader gives a whole entry, the headers it counts, a name or none, and what
+    // `release_code` gave.
+    let (object, headers, name, released) = unsafe {
         let object = &*object;
-        let headers = std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into());
-        (object, headers, &mut *released.cast::<usize>())
+        if object.dlpi_name.is_null() {
+            return 0;
+        }
+        (
+            object,
+            std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()),
+            CStr::from_ptr(object.dlpi_name).to_string_lossy(),
+            &mut *released.cast::<usize>(),
+        )
     };
+    // The kernel's own object is no file.
+    if name.contains(CARDS) || name.contains("vdso") {
+        return 0;
+    }
     let page = page_size();
     for header in headers {
         let access = header.p_flags & (libc::PF_W | libc::PF_R);
@@ -64,8 +85,7 @@ unsafe extern "C" fn release(
             *released += length;
         }
     }
-    // No further object.
-    1
+    0
 }
 
 fn page_size() -> usize {
