@@ -1,4 +1,5 @@
-# A recording of one's own rings, for every call or for one caller, and ends when the handset is lifted.
+# A recording of one's own rings, for every call or for one caller, and ends when the handset is
+# lifted.
 with l [board] ringer = "sound"
 with l [audio] ring_sound = "gong.wav"
 with l [audio.ring_sounds] 2 = "aunt.opus"
@@ -12,7 +13,8 @@ l and r talk
 l hangs up
 l is idle
 r hangs up
-# Another caller has a recording of its own, and a ring whose file is missing is the phone's own bell.
+# Another caller has a recording of its own, and a ring whose file is missing is the phone's own
+# bell.
 the card of l has aunt.opus
 s calls 101
 l rings

@@ -42,20 +42,9 @@ power() {
     -kernel "$work/firmware/Image" "${initrd[@]}" -append "$(cat "$work/firmware/cmdline.txt") $*" -drive "if=none,id=card,format=raw,file=$card" \
     -device virtio-blk-device,drive=card -device i6300esb -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device virtio-net-device,netdev=net \
     -audiodev "$sound" -device intel-hda -device hda-duplex,audiodev=sound,mixer=off >"$work/qemu.log" 2>&1 &
-  qemu=$!
+  qemu=$! powered=$SECONDS
 }
-ask() { ssh -q -i "$work/key" -p "$port" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o ConnectTimeout=10 root@127.0.0.1 "$@" </dev/null; }
-# wait_for WHAT COMMAND…: until the command ends with 0
-wait_for() {
-  local what=$1 end=$((SECONDS + limit)); shift
-  until "$@" >"$work/answer" 2>&1; do
-    [ $SECONDS -lt $end ] || fail "$what did not come within $limit s: $(cat "$work/answer")"
-    if ended; then wait "$qemu"; fail "$what did not come, the machine ended with $?: $(cat "$work/qemu.log")"; fi
-    sleep 2
-  done
-  ok "$what ($SECONDS s)"
-}
-ended() { ! kill -0 "$qemu" 2>/dev/null; }
+. "$root/tests/image/guest.sh"
 wait_reset() { local end=$((SECONDS + limit)); until ended; do [ $SECONDS -lt $end ] || fail "$1 did not come within $limit s"; sleep 1; done; qemu=; ok "$1 ($SECONDS s)"; }
 # open_ears: a sound server with a null sink as the machine's card; what is played is in $work/ear.
 open_ears() {
@@ -70,8 +59,6 @@ open_ears() {
 }
 # heard: whether anything but silence was played; the stand-in's tests ask how loud.
 heard() { tr -d '\000' 2>/dev/null <"$work/ear" | head -c 1 | wc -c | grep -qx 1; }
-cut_power() { kill -9 "$qemu"; wait "$qemu" 2>/dev/null; qemu=; }
-says() { ask "$1" | grep -q -- "$2"; }
 
 power
 [ "$slot" = a ] || fail "a fresh card starts slot $slot"

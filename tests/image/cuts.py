@@ -5,13 +5,14 @@ configuration from a server, an update.
     cuts.py IMAGE.img[.xz] [CUTS]        (with the .raucb beside it also the update)
 
     boot once ─▶ idle ─▶ the write begins ─▶ the whole machine into a file
-                                               ├─▶ goes on from there, on a disk of its own ─▶ power cut ─▶ boots ─▶ is all there?
-                                               ├─▶ the same again, cut at another moment
-                                               ┊
+      ├─▶ goes on from there, on a disk of its own ─▶ power cut ─▶ boots ─▶ is all there?
+      ├─▶ the same again, cut at another moment
+      ┊
 
 So a cut costs the boot that judges it, and not also the minutes before the write. A moment is drawn
 from one seed a run; CUTS_SEED repeats it. What the guest has handed to its disk stays: a disk that
-loses its own cache is not played. Wall clock: an emulated machine boots. Needs QEMU, mtools, ssh."""
+loses its own cache is not played. Wall clock: an emulated machine boots. Needs QEMU, mtools,
+ssh."""
 import http.server, json, os, random, re, shutil, socket, subprocess, sys, tempfile, threading, time
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
@@ -19,7 +20,9 @@ LIMIT = float(os.environ.get("BUILT_LIMIT", "180"))
 os.environ["MTOOLS_SKIP_CHECK"] = "1"
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 # What no start after a cut may say.
-WRONG = re.compile(r"^(?!changes:).*(formatted|damaged|repaired|cannot be|refused|begins again)", re.M)
+WRONG = re.compile(
+    r"^(?!changes:).*(formatted|damaged|repaired|cannot be|refused|begins again)", re.M
+)
 
 
 class Lost(Exception):
@@ -76,15 +79,18 @@ class Machine:
                 os.remove(os.path.join(self.work, name))
         with open(os.path.join(slot_from, "cmdline.txt")) as file:
             words = file.read().strip()
-        command = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "1", "-m", "512",
-                   "-display", "none", "-nodefaults", "-accel", "tcg", "-no-reboot",
-                   "-serial", f"file:{self.work}/console", "-qmp", f"unix:{self.work}/qmp,server=on,wait=off",
+        command = ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "1",
+                   "-m", "512", "-display", "none", "-nodefaults", "-accel", "tcg", "-no-reboot",
+                   "-serial", f"file:{self.work}/console",
+                   "-qmp", f"unix:{self.work}/qmp,server=on,wait=off",
                    "-kernel", f"{slot_from}/Image", "-append", words,
-                   "-drive", f"if=none,id=card,format=raw,file={disk}", "-device", "virtio-blk-device,drive=card",
+                   "-drive", f"if=none,id=card,format=raw,file={disk}",
+                   "-device", "virtio-blk-device,drive=card",
                    "-device", "i6300esb", "-device", "virtio-net-device,netdev=net",
                    "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22,"
                               f"guestfwd=tcp:10.0.2.100:80-tcp:127.0.0.1:{self.server.port}",
-                   "-audiodev", "none,id=sound", "-device", "intel-hda", "-device", "hda-duplex,audiodev=sound,mixer=off"]
+                   "-audiodev", "none,id=sound", "-device", "intel-hda",
+                   "-device", "hda-duplex,audiodev=sound,mixer=off"]
         # A built image has none; the stand-in has.
         if os.path.exists(f"{slot_from}/initrd"):
             command += ["-initrd", f"{slot_from}/initrd"]
@@ -119,8 +125,9 @@ class Machine:
         return answer["return"]
 
     def save(self, path):
-        """Stops the machine and writes it into a file; its disk is then as it was at that moment."""
-        self.qmp({"execute": "stop"}, {"execute": "migrate", "arguments": {"uri": f"exec:cat >{path}"}})
+        """Stops the machine and writes it into a file; its disk is then as at that moment."""
+        into_file = {"execute": "migrate", "arguments": {"uri": f"exec:cat >{path}"}}
+        self.qmp({"execute": "stop"}, into_file)
         end = time.monotonic() + LIMIT
         while (about := self.qmp({"execute": "query-migrate"}))["status"] != "completed":
             if about["status"] in ("failed", "cancelled") or time.monotonic() > end:
@@ -147,15 +154,18 @@ class Machine:
 
     def ask(self, command, timeout=30):
         """What a command inside prints, or None."""
-        words = ["ssh", "-q", "-i", self.key, "-p", str(self.port), "-o", "StrictHostKeyChecking=no", "-o",
-                 "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "root@127.0.0.1", command]
+        words = ["ssh", "-q", "-i", self.key, "-p", str(self.port),
+                 "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+                 "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "root@127.0.0.1", command]
         try:
-            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=timeout)
         except subprocess.TimeoutExpired:
             return None
         return done.stdout if done.returncode == 0 else None
 
     def wait(self, what, command, right=lambda text: True):
+        """Until a command ends well and prints what is right. It may be repeated."""
         end = time.monotonic() + LIMIT
         while True:
             text = self.ask(command)
@@ -176,9 +186,10 @@ class Cuts:
         self.firmware, self.begun = os.path.join(work, "firmware"), os.path.join(work, "begun")
         with open(self.machine.key + ".pub") as file:
             key = " ".join(file.read().split()[:2])
-        self.plain = (f'[phone]\ncountry = "fr"\n[network]\naddress = "10.0.2.15/24"\n[system]\nssh_keys = ["{key}"]\n'
-                      f'# {"y" * 2000}\n')
-        self.served = '[provision]\nurl = "http://10.0.2.100/phone.toml"\nallow_http = true\n' + self.plain
+        self.plain = (f'[phone]\ncountry = "fr"\n[network]\naddress = "10.0.2.15/24"\n'
+                      f'[system]\nssh_keys = ["{key}"]\n# {"y" * 2000}\n')
+        self.served = ('[provision]\nurl = "http://10.0.2.100/phone.toml"\nallow_http = true\n'
+                       + self.plain)
         self.config = self.plain
 
     def p1(self):
@@ -210,7 +221,8 @@ class Cuts:
         return slot
 
     def idle(self):
-        self.machine.wait("an idle phone", "offhook ctl status", lambda text: '"state":"idle"' in text)
+        self.machine.wait("an idle phone", "offhook ctl status",
+                          lambda text: '"state":"idle"' in text)
 
     def begin(self, name, before):
         """Boots, lets `before` begin the write, and keeps the machine as it is then."""
@@ -247,7 +259,8 @@ class Cuts:
         return open(os.path.join(self.work, "console"), errors="replace").read()
 
     def cut_once(self, base, state, seconds):
-        """The machine goes on, for so long; what its console said meanwhile. The card is as the cut left it."""
+        """The machine goes on, for so long; what its console said meanwhile. The card is as the
+        cut left it."""
         self.resume(base, state)
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self.machine.ended():
@@ -262,13 +275,18 @@ class Cuts:
             try:
                 self.idle()
             except Lost:
-                # A trial that was cut short ends in the slot before; a slot that was armed restarts by itself.
+                # A trial that was cut short ends in the slot before; a slot that was armed restarts
+                # by itself.
                 if self.machine.ended():
                     continue
                 raise
-            seen = self.machine.wait("the state", "cat /run/offhook/image; echo; echo =card; cat /boot/offhook/offhook.toml; echo =kept; "
-                                     "cat /data/offhook/network.toml 2>/dev/null; echo =calls; cat /data/offhook/history.jsonl 2>/dev/null; "
-                                     "echo =mark; cat /data/mark; ls /data/offhook")
+            seen = self.machine.wait(
+                "the state",
+                "cat /run/offhook/image; echo; echo =card; cat /boot/offhook/offhook.toml; "
+                "echo =kept; cat /data/offhook/network.toml 2>/dev/null; "
+                "echo =calls; cat /data/offhook/history.jsonl 2>/dev/null; "
+                "echo =mark; cat /data/mark; ls /data/offhook",
+            )
             self.machine.cut()
             notes, card, kept, calls, mark = re.split(r"^=\w+\n", seen, flags=re.M)
             if WRONG.search(notes):
@@ -284,16 +302,43 @@ class Cuts:
 MARK = "echo kept >/data/mark; sync; "
 
 
+def once(name, commands):
+    """Shell commands that go on in the machine's background: begun by whoever asks first, and not
+    once more by `Machine.wait`, which repeats what it got no answer to."""
+    return (f"if mkdir /run/cuts-{name} 2>/dev/null; then "
+            f"({commands}) >/dev/null 2>&1 </dev/null & fi; ")
+
+
+def number_in(text, pattern, what):
+    """The number that a pattern finds in a text which must have one."""
+    match = re.search(pattern, text)
+    if not match:
+        raise Lost(f"{what}: {text[:200]!r}")
+    return int(match[1])
+
+
+def number_called(line):
+    """Which call an entry of the history is of."""
+    try:
+        called = json.loads(line)["number"]
+    except (ValueError, KeyError, TypeError):
+        raise Lost(f"a torn entry in the history: {line!r}") from None
+    return number_in(str(called), r"call(\d+)@", "an entry of the history without its number")
+
+
 def history(cuts):
-    """Calls to a port that is closed, one after the other; the phone's own rule: at most the newest is lost."""
+    """Calls to a port that is closed, one after the other; the phone's own rule: at most the newest
+    is lost."""
     def begin():
         # Each call that was over is said on the console.
-        cuts.machine.wait("the calls begin", MARK + "(n=0; while :; do n=$((n + 1)); offhook ctl dial sip:call$n@127.0.0.1:9; usleep 300000; "
-                          "offhook ctl hang-up; echo \"<1>over $n\" >/dev/kmsg; usleep 200000; done) >/dev/null 2>&1 </dev/null & sleep 2")
+        calls = ("n=0; while :; do n=$((n + 1)); "
+                 "offhook ctl dial sip:call$n@127.0.0.1:9; usleep 300000; "
+                 "offhook ctl hang-up; echo \"<1>over $n\" >/dev/kmsg; usleep 200000; done")
+        cuts.machine.wait("the calls begin", MARK + once("calls", calls) + "sleep 2")
 
     def check(said, seen):
-        lines = [json.loads(line) for line in seen[3].splitlines() if '"number"' in line]
-        numbers = [int(re.search(r"call(\d+)@", line["number"])[1]) for line in lines]
+        lines = [line for line in seen[3].splitlines() if '"number"' in line]
+        numbers = [number_called(line) for line in lines]
         over = [int(number) for number in re.findall(r"over (\d+)", said)]
         if numbers and numbers != list(range(numbers[0], numbers[-1] + 1)):
             raise Lost(f"calls are missing or torn: {numbers}")
@@ -306,26 +351,30 @@ def history(cuts):
 def provisioning(cuts):
     """A configuration that is new each time: fetched, on trial, the phone restarts by it."""
     def begin():
-        cuts.machine.wait("the first configuration", "cat /data/offhook/network.toml", lambda text: "end" in text)
+        cuts.machine.wait("the first configuration", "cat /data/offhook/network.toml",
+                          lambda text: "end" in text)
         cuts.server.serial = 1
-        cuts.machine.wait("the question", MARK + "(sleep 1; offhook ctl refresh) >/dev/null 2>&1 </dev/null &")
+        cuts.machine.wait("the question", MARK + once("refresh", "sleep 1; offhook ctl refresh"))
 
     def check(_said, seen):
         whole = [cuts.server.text(serial) for serial in range(cuts.server.serial + 1)]
         if not any(text.rstrip("\n") in seen[2] for text in whole):
-            raise Lost(f"what is kept of the network is neither the old nor the new one: {seen[2][:200]!r}")
-        serial = re.search(r"# end (\d+)", seen[2])[1]
+            raise Lost("what is kept of the network is neither the old nor the new one: "
+                       f"{seen[2][:200]!r}")
+        serial = number_in(seen[2], r"# end (\d+)", "what is kept of the network has no end")
         # The next one brings another.
         cuts.server.serial += 1
-        return f"the {'old' if serial == '0' else 'new'} one"
+        return f"the {'old' if serial == 0 else 'new'} one"
     return begin, check, 12.0
 
 
 def update(cuts, bundle):
     """From RAUC's first write to the restart into the other slot."""
     def begin():
-        cuts.machine.wait("the minute after which a slot is good is over", MARK + "touch /run/offhook/slot-good")
-        cuts.machine.wait("the installation", "cat /run/offhook/image", lambda text: "update: installing" in text)
+        cuts.machine.wait("the minute after which a slot is good is over",
+                          MARK + "touch /run/offhook/slot-good")
+        cuts.machine.wait("the installation", "cat /run/offhook/image",
+                          lambda text: "update: installing" in text)
 
     def check(_said, seen):
         return f"slot {seen[0]}"
@@ -345,7 +394,13 @@ def main():
     dice = random.Random(seed)
     work = tempfile.mkdtemp()
     cuts, done, began = None, 0, time.monotonic()
-    kinds = [history, provisioning] + ([lambda cuts: update(cuts, bundle)] if os.path.exists(bundle) else [])
+
+    def so_far():
+        return f"({time.monotonic() - began:.0f} s)"
+
+    kinds = [history, provisioning]
+    if os.path.exists(bundle):
+        kinds.append(lambda cuts: update(cuts, bundle))
     names = ["history", "provisioning", "update"]
     if len(kinds) == 2:
         print(f"SKIPPED: cuts in an update: there is no {bundle}")
@@ -358,7 +413,8 @@ def main():
             begin, check, ends = kind(cuts)
             base, state = cuts.begin(names[index], begin)
             longest = cuts.longest(base, state, ends)
-            print(f"ok: {names[index]}: the write has begun; cuts within {longest:.1f} s ({time.monotonic() - began:.0f} s)", flush=True)
+            print(f"ok: {names[index]}: the write has begun; cuts within {longest:.1f} s",
+                  so_far(), flush=True)
             for cut in range(share):
                 # Each part of the time gets its share; where in it is left to the dice.
                 seconds = longest * 1.05 * (cut + dice.random()) / share
@@ -366,10 +422,12 @@ def main():
                 try:
                     what = check(said, cuts.judged())
                 except Lost:
-                    print(f"FAIL: {names[index]}, cut {cut + 1}, {seconds:.2f} s after its beginning")
+                    print(f"FAIL: {names[index]}, cut {cut + 1}, "
+                          f"{seconds:.2f} s after its beginning")
                     raise
                 done += 1
-                print(f"ok: {names[index]}, cut {cut + 1} of {share} after {seconds:.2f} s: {what} ({time.monotonic() - began:.0f} s)", flush=True)
+                print(f"ok: {names[index]}, cut {cut + 1} of {share} after {seconds:.2f} s:",
+                      what, so_far(), flush=True)
             os.remove(base)
             os.remove(state)
     except (Lost, ValueError, subprocess.CalledProcessError) as error:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A built image of rpi3, booted in QEMU's `raspi3b` as what was built: kernel, device tree and command
-# line from its own boot slot, the card in the SD slot, a key for SSH on it.
+# A built image of rpi3, booted in QEMU's `raspi3b` as what was built: kernel, device tree and
+# command line from its own boot slot, the card in the SD slot, a key for SSH on it.
 #   tests/image/raspi3b.sh OFFHOOK-rpi3-VERSION.img[.xz]
 # With the .raucb of the same name beside it, an update to slot b as well. Wall clock: an emulated
 # machine boots.
@@ -19,7 +19,10 @@ work=$(mktemp -d); qemu= starts=0
 trap 'kill $qemu 2>/dev/null; rm -rf "$work"' EXIT
 limit=${BUILT_LIMIT:-300} passed=0
 ok() { passed=$((passed + 1)); echo "ok: $*"; }
-fail() { echo "FAIL: $*"; tail -40 "$work"/console-* 2>/dev/null; echo "$passed passed, 1 failed"; exit 1; }
+fail() {
+  echo "FAIL: $*"; tail -40 "$work"/console-* 2>/dev/null
+  echo "$passed passed, 1 failed"; exit 1
+}
 
 card=$work/card.img
 case $image in
@@ -47,49 +50,55 @@ mcopy -o -i "$p1" "$work/offhook.toml" ::offhook.toml || fail "the card cannot b
 # --- What the firmware will ask for
 for slot in a b; do
   mkdir -p "$work/slot-$slot"
-  mcopy -s -n -i "$(boot_of $slot)" '::*' "$work/slot-$slot/" || fail "the boot partition of slot $slot cannot be read"
-  missing=$("$board/boot-files" "$work/slot-$slot/config.txt" rpi3 "$work/slot-$slot" 2>&1) || fail "slot $slot: $missing"
-  grep -q "root=/dev/mmcblk0p$(slot_root $slot) .*rauc.slot=$slot" "$work/slot-$slot/cmdline.txt" || fail "slot $slot boots $(cat "$work/slot-$slot/cmdline.txt")"
-  ok "slot $slot: the $("$board/boot-files" "$work/slot-$slot/config.txt" rpi3 | wc -l) files that its config.txt selects, and its own root"
+  files=$work/slot-$slot
+  mcopy -s -n -i "$(boot_of $slot)" '::*' "$files/" \
+    || fail "the boot partition of slot $slot cannot be read"
+  missing=$("$board/boot-files" "$files/config.txt" rpi3 "$files" 2>&1) \
+    || fail "slot $slot: $missing"
+  grep -q "root=/dev/mmcblk0p$(slot_root $slot) .*rauc.slot=$slot" "$files/cmdline.txt" \
+    || fail "slot $slot boots $(cat "$files/cmdline.txt")"
+  count=$("$board/boot-files" "$files/config.txt" rpi3 | wc -l)
+  ok "slot $slot: the $count files that its config.txt selects, and its own root"
 done
 "$board/boot-files" "$work/slot-a/config.txt" rpi3 | tr '\n' ' '; echo
-[ "$(text bootcode.bin | wc -c)" -gt 10000 ] && ok "the first stage is on the first partition" || fail "there is no bootcode.bin"
-[ "$(text autoboot.txt)" = "$(slots_text a)" ] && ok "autoboot.txt chooses slot a, and b on trial" || fail "autoboot.txt: $(text autoboot.txt)"
+[ "$(text bootcode.bin | wc -c)" -gt 10000 ] && ok "the first stage is on the first partition" \
+  || fail "there is no bootcode.bin"
+[ "$(text autoboot.txt)" = "$(slots_text a)" ] && ok "autoboot.txt chooses slot a, and b on trial" \
+  || fail "autoboot.txt: $(text autoboot.txt)"
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+free='import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+port=$(python3 -c "$free")
+patience=20
+. "$root/tests/image/guest.sh"
 once=
 # power: the firmware reads autoboot.txt and its flag, takes kernel, tree and command line of that
 # slot, and gives the console its name. The watchdog's driver is left out (see above).
 power() {
-  local primary
-  if [ "$(text autoboot.txt | sed -n '/^\[all\]/,/^\[tryboot\]/s/^boot_partition=//p')" = "$(slot_boot b)" ]; then primary=b; else primary=a; fi
+  local primary=a first words
+  first=$(text autoboot.txt | sed -n '/^\[all\]/,/^\[tryboot\]/s/^boot_partition=//p')
+  [ "$first" != "$(slot_boot b)" ] || primary=b
   slot=$primary; [ -z "$once" ] || slot=$(slot_other "$primary"); once=
   rm -rf "$work/boot"; mkdir "$work/boot"
-  mcopy -n -i "$(boot_of $slot)" ::Image ::cmdline.txt ::bcm2710-rpi-3-b.dtb "$work/boot/" || fail "slot $slot has no kernel"
+  mcopy -n -i "$(boot_of $slot)" ::Image ::cmdline.txt ::bcm2710-rpi-3-b.dtb "$work/boot/" \
+    || fail "slot $slot has no kernel"
+  words=$(sed 's/serial0/ttyAMA0/; s/quiet/loglevel=5/' "$work/boot/cmdline.txt")
   starts=$((starts + 1)) console=$work/console-$starts
-  qemu-system-aarch64 -M raspi3b -display none -no-reboot -serial "file:$console" -kernel "$work/boot/Image" -dtb "$work/boot/bcm2710-rpi-3-b.dtb" \
-    -append "$(sed 's/serial0/ttyAMA0/; s/quiet/loglevel=5/' "$work/boot/cmdline.txt") initcall_blacklist=bcm2835_wdt_driver_init $*" \
-    -drive "if=sd,format=raw,file=$card" -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" -device usb-net,netdev=net \
+  qemu-system-aarch64 -M raspi3b -display none -no-reboot -serial "file:$console" \
+    -kernel "$work/boot/Image" -dtb "$work/boot/bcm2710-rpi-3-b.dtb" \
+    -append "$words initcall_blacklist=bcm2835_wdt_driver_init $*" \
+    -drive "if=sd,format=raw,file=$card" -device usb-net,netdev=net \
+    -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
     >"$work/qemu.log" 2>&1 &
-  qemu=$! began=$SECONDS
+  qemu=$! powered=$SECONDS
 }
-ask() { ssh -q -i "$work/key" -p "$port" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes -o ConnectTimeout=20 root@127.0.0.1 "$@" </dev/null; }
-ended() { ! kill -0 "$qemu" 2>/dev/null; }
-wait_for() {
-  local what=$1 end=$((SECONDS + limit)); shift
-  until "$@" >"$work/answer" 2>&1; do
-    [ $SECONDS -lt $end ] || fail "$what did not come within $limit s: $(cat "$work/answer")"
-    if ended; then wait "$qemu"; fail "$what did not come, the machine ended with $?: $(cat "$work/qemu.log")"; fi
-    sleep 2
-  done
-  ok "$what ($((SECONDS - began)) s after power)"
-}
-says() { ask "$1" | grep -q -- "$2"; }
-# wait_restart: until the kernel restarts the board; `once` is the flag it gives the firmware. Without
-# the watchdog the kernel cannot reset this machine, so its last word counts.
+# wait_restart: until the kernel restarts the board; `once` is the flag it gives the firmware.
+# Without the watchdog the kernel cannot reset this machine, so its last word counts.
 wait_restart() {
   local end=$((SECONDS + limit))
-  until ended || grep -qa 'reboot: \(Restarting system\|Reboot failed\)' "$console"; do [ $SECONDS -lt $end ] || fail "$1 did not come within $limit s"; sleep 1; done
+  until ended || grep -qa 'reboot: \(Restarting system\|Reboot failed\)' "$console"; do
+    [ $SECONDS -lt $end ] || fail "$1 did not come within $limit s"
+    sleep 1
+  done
   ! grep -qa "Restarting system with command '0 tryboot'" "$console" || once=1
   sleep 1; kill -9 "$qemu" 2>/dev/null; wait "$qemu" 2>/dev/null; qemu=; ok "$1"
 }
@@ -99,23 +108,36 @@ power
 wait_for "the kernel starts init" grep -qa 'offhook' "$console"
 wait_for "SSH by the key on the card" ask true
 wait_for "the phone is idle" says "offhook ctl status" '"state":"idle"'
-says "cat /proc/mounts" ' /data ext4 ' && ok "the data partition was formatted and is mounted" || fail "$(ask 'cat /proc/mounts')"
-says "cat /proc/mounts" ' / squashfs ro' && ok "the root is the read-only squashfs" || fail "$(ask 'cat /proc/mounts')"
-says "cat /etc/offhook/board" '^rpi3$' && ok "it is the image of rpi3" || fail "its board: $(ask 'cat /etc/offhook/board')"
-says "tr -d '\\0' </proc/device-tree/model" 'Raspberry Pi 3 Model B' && ok "$(ask "tr -d '\\0' </proc/device-tree/model")" || fail "its model"
-ask "dmesg" >"$work/dmesg"; grep -iE 'Oops|BUG:|Call trace|Unable to handle' "$work/dmesg" && fail "the kernel complains"; ok "the kernel does not complain"
-ask "grep -E 'MemTotal|MemAvailable' /proc/meminfo; cat /proc/uptime; uname -a; cat /proc/asound/cards"
-ask "grep -m1 'SIP on' </dev/null; dmesg | grep -m1 'SIP on'"
+says "cat /proc/mounts" ' /data ext4 ' && ok "the data partition was formatted and is mounted" \
+  || fail "$(ask 'cat /proc/mounts')"
+says "cat /proc/mounts" ' / squashfs ro' && ok "the root is the read-only squashfs" \
+  || fail "$(ask 'cat /proc/mounts')"
+says "cat /etc/offhook/board" '^rpi3$' && ok "it is the image of rpi3" \
+  || fail "its board: $(ask 'cat /etc/offhook/board')"
+model=$(ask "tr -d '\\0' </proc/device-tree/model")
+[[ $model == *'Raspberry Pi 3 Model B'* ]] && ok "$model" || fail "its model: $model"
+ask "dmesg" >"$work/dmesg"
+! grep -iE 'Oops|BUG:|Call trace|Unable to handle' "$work/dmesg" || fail "the kernel complains"
+ok "the kernel does not complain"
+ask "grep -E 'MemTotal|MemAvailable' /proc/meminfo; cat /proc/uptime"
+ask "uname -a; cat /proc/asound/cards"
 ask "cat /etc/offhook/modules.network; ls /lib/firmware/brcm | head -3" >"$work/radio"
-grep -q 'brcmfmac.ko' "$work/radio" && ok "the radio's modules are listed" || fail "the radio: $(cat "$work/radio")"
-modules=$(ask 'while read -r m; do [ -s /lib/modules/$m ] && insmod /lib/modules/$m 2>/dev/null; done </etc/offhook/modules.network; grep -c brcmfmac /proc/modules')
-[ "${modules:-0}" -gt 0 ] && ok "the radio's modules load" || fail "the radio's modules do not load: $(ask dmesg | tail -5)"
+grep -q 'brcmfmac.ko' "$work/radio" && ok "the radio's modules are listed" \
+  || fail "the radio: $(cat "$work/radio")"
+modules=$(ask 'while read -r m; do
+    [ -s /lib/modules/$m ] && insmod /lib/modules/$m 2>/dev/null
+  done </etc/offhook/modules.network
+  grep -c brcmfmac /proc/modules')
+[ "${modules:-0}" -gt 0 ] && ok "the radio's modules load" \
+  || fail "the radio's modules do not load: $(ask dmesg | tail -5)"
 ask "offhook ctl lift" >"$work/answer" || fail "lift: $(cat "$work/answer")"
 wait_for "dial tone after lifting" says "offhook ctl status" '"tone":"dial'
-ask "offhook ctl hang-up; echo kept >/data/mark; sync" >/dev/null || fail "the data partition cannot be written"
+ask "offhook ctl hang-up; echo kept >/data/mark; sync" >/dev/null \
+  || fail "the data partition cannot be written"
 wait_for "the slot is kept after its minute" ask "[ -e /run/offhook/slot-good ]"
 ask "offhook ctl refresh; sleep 3; sync" >/dev/null
-ask "cat /boot/offhook/status.txt" >"$work/status"; grep -q '^Offhook ' "$work/status" && ok "status.txt" || fail "status.txt: $(cat "$work/status")"
+ask "cat /boot/offhook/status.txt" >"$work/status"
+grep -q '^Offhook ' "$work/status" && ok "status.txt" || fail "status.txt: $(cat "$work/status")"
 cat "$work/status"
 
 bundle=${image%.xz}; bundle=${bundle%.img}.raucb
@@ -130,13 +152,15 @@ else
   wait_for "SSH again" ask true
   wait_for "what was written before the restart" says "cat /data/mark" kept
   wait_restart "the update is written, and the board restarts"
-  [ -n "$once" ] && ok "the kernel gives the firmware the flag of a trial" || fail "the restart is none with the flag: $(grep -a 'reboot:' "$console")"
+  [ -n "$once" ] && ok "the kernel gives the firmware the flag of a trial" \
+    || fail "the restart is none with the flag: $(grep -a 'reboot:' "$console")"
   power
   [ "$slot" = b ] || fail "the firmware takes slot $slot"
   wait_for "SSH in slot b" ask true
   wait_for "slot b runs" says "cat /run/offhook/image" 'slot: b'
   wait_for "slot b is good" ask "[ -e /run/offhook/slot-good ]"
-  wait_for "slot b is the one that starts" says "cat /boot/offhook/autoboot.txt" "boot_partition=$(slot_boot b)"
+  wait_for "slot b is the one that starts" \
+    says "cat /boot/offhook/autoboot.txt" "boot_partition=$(slot_boot b)"
   wait_for "status says what is new" says "cat /run/offhook/image" '^changes: '
 fi
 echo "$passed passed, 0 failed"

@@ -172,6 +172,19 @@ impl<'a> Asterisk<'a> {
             .count()
     }
 
+    /// Has it write each SIP message into a file of its own.
+    pub fn record_signalling(&self) {
+        self.ask("logger add channel /mnt/signalling verbose");
+        self.ask("pjsip set logger on");
+    }
+
+    /// With which status codes this user refused the calls of Asterisk. Only what came after
+    /// `record_signalling` counts.
+    pub fn refusals_by(&self, user: &str) -> Vec<u16> {
+        let file = std::fs::read(self.files.join("signalling")).unwrap_or_default();
+        refusals(&String::from_utf8_lossy(&file), user)
+    }
+
     /// Its version, as `22.10.1`.
     pub fn version(&self) -> String {
         let said = self.ask("core show version");
@@ -305,4 +318,32 @@ fn configuration(address: &str, port: u16) -> Vec<(&'static str, String)> {
             "[general]\n[logfiles]\nconsole => warning,error\n".to_owned(),
         ),
     ]
+}
+
+/// The codes of the final responses to INVITE, in messages as Asterisk writes them, that came from
+/// the phones of a user. A phone is called by the name of its Contact, which it registers.
+fn refusals(written: &str, user: &str) -> Vec<u16> {
+    fn header<'a>(message: &'a str, name: &str) -> &'a str {
+        let found = message.lines().find_map(|line| line.strip_prefix(name));
+        found.unwrap_or_default()
+    }
+    fn called(address: &str) -> &str {
+        let user = address.split("sip:").nth(1).unwrap_or_default();
+        user.split('@').next().unwrap_or_default()
+    }
+    let received = written.split("<--- Received SIP ").skip(1);
+    let received = received.filter_map(|text| text.split("<---").next());
+    let (mut contacts, mut codes) = (Vec::new(), Vec::new());
+    for message in received {
+        let to = called(header(message, "To:"));
+        let method = header(message, "CSeq:").split(' ').next_back();
+        if message.starts_with("request") && method == Some("REGISTER") && to == user {
+            contacts.push(called(header(message, "Contact:")));
+        } else if method == Some("INVITE") && contacts.contains(&to) {
+            let code = header(message, "SIP/2.0 ").split(' ').next();
+            let code = code.and_then(|code| code.parse::<u16>().ok());
+            codes.extend(code.filter(|code| *code >= 300));
+        }
+    }
+    codes
 }

@@ -10,6 +10,18 @@ pub const NAMES: [&str; 3] = ["l", "r", "s"];
 /// Their numbers.
 pub const NUMBERS: [&str; 3] = ["101", "102", "103"];
 
+/// The digit map of a phone whose story has none of its own: each of these numbers is complete.
+const DIGIT_MAP: &str = "digit_map = \"[1-9]xx\"\n";
+
+/// Adds the digit map that phones of stories have, unless the story has one.
+pub fn add_digit_map(sections: &mut BTreeMap<String, String>) {
+    let dial = sections.entry("dial".to_owned()).or_default();
+    let is_set = |line: &str| line.trim_start().starts_with("digit_map");
+    if !dial.lines().any(is_set) {
+        dial.push_str(DIGIT_MAP);
+    }
+}
+
 /// Where a story is played besides virtual time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -98,5 +110,26 @@ impl Story {
             text.push('\n');
         }
         sections
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digit_map_of_a_story_is_the_only_one() {
+        for (own, wanted) in [
+            ("", DIGIT_MAP.to_owned()),
+            ("prefix = \"0\"\n", format!("prefix = \"0\"\n{DIGIT_MAP}")),
+            ("digit_map = \"xx\"\n", "digit_map = \"xx\"\n".to_owned()),
+        ] {
+            let mut sections = BTreeMap::from([("dial".to_owned(), own.to_owned())]);
+            add_digit_map(&mut sections);
+            assert_eq!(sections["dial"], wanted);
+        }
+        let mut sections = BTreeMap::new();
+        add_digit_map(&mut sections);
+        assert_eq!(sections["dial"], DIGIT_MAP);
     }
 }

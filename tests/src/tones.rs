@@ -11,6 +11,10 @@ use serde_json::Value;
 use testkit::data;
 use testkit::measure::{Clip, cadence, goertzel, level_dbfs, peak_near, share_of_power};
 
+/// How much more a level in dBm0 is than the same one in dB of full scale: a full-scale sine has
+/// -3.01 dB of full scale, and +3.14 dBm0 (ITU-T G.711).
+pub const DBM0_ABOVE_DBFS: f64 = 6.15;
+
 /// One step of a cadence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {

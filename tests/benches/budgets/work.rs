@@ -7,7 +7,7 @@
 //! has on a board, 10 ms; the others choose 20.
 //!
 //! A busy machine makes over- and underruns, after which a phone works off a wrong delay: that is
-//! counted as well, so the row says how many Offhook had.
+//! counted as well, so its cell says how many Offhook had.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -61,12 +61,7 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
             for encrypted in [false, true] {
                 let how = if encrypted { "by SDES" } else { "in clear" };
                 let cells = Kind::ALL.map(|kind| {
-                    let options = PhoneOptions {
-                        card_hz: Some(hz),
-                        period_ms: Some(BOARD_PERIOD_MS),
-                        encrypted,
-                        ..phone_options(kind, codec)
-                    };
+                    let options = options(kind, codec, encrypted, hz);
                     let share = in_call(folder, &options, &speech, |subject| {
                         Some(processor_share(subject))
                     });
@@ -80,26 +75,29 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
             }
             for encrypted in [false, true] {
                 let how = if encrypted { "by SDES" } else { "in clear" };
-                let mut xruns = None;
                 let cells = Kind::ALL.map(|kind| {
-                    let options = PhoneOptions {
-                        card_hz: Some(hz),
-                        period_ms: Some(BOARD_PERIOD_MS),
-                        encrypted,
-                        ..phone_options(kind, codec)
-                    };
+                    let options = options(kind, codec, encrypted, hz);
                     let (millions, made) = instructions(folder, &options, &speech)?;
-                    xruns = xruns.or(made);
-                    figure(Some(millions), 2, "M")
+                    let unit = made.map_or("M".to_owned(), |made| format!("M ({made} xruns)"));
+                    figure(Some(millions), 2, &unit)
                 });
-                let xruns = xruns.map_or_else(String::new, |made| format!(" ({made} xruns)"));
                 page.row(
-                    format!("user instructions a second, {codec:?} {how}, card at {hz} Hz{xruns}"),
+                    format!("user instructions a second, {codec:?} {how}, card at {hz} Hz"),
                     "below every peer",
                     cells,
                 );
             }
         }
+    }
+}
+
+/// A phone on the card of this rate, with the period of a board.
+fn options(kind: Kind, codec: Codec, encrypted: bool, hz: u32) -> PhoneOptions<'static> {
+    PhoneOptions {
+        card_hz: Some(hz),
+        period_ms: Some(BOARD_PERIOD_MS),
+        encrypted,
+        ..phone_options(kind, codec)
     }
 }
 

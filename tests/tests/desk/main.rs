@@ -63,7 +63,7 @@ mod sound;
 use std::time::Duration;
 
 use control::api::UserAction;
-use offhook_tests::story::{NAMES, NUMBERS, Story as Text};
+use offhook_tests::story::{NAMES, NUMBERS, Story as Text, add_digit_map};
 use offhook_tests::world::{PhoneId, Setup, World, ms, secs};
 use phone::{Maintenance, State, VolumeOf};
 use testkit::signal::Source;
@@ -91,10 +91,7 @@ impl Story {
             let account = sections.remove("account").unwrap_or_default();
             let server = "10.0.0.100";
             let mut setup = Setup::default().account_with(user, password, server, &account);
-            let dial = sections.entry("dial".to_owned()).or_default();
-            if !dial.contains("digit_map") {
-                dial.push_str("digit_map = \"[1-9]xx\"\n");
-            }
+            add_digit_map(&mut sections);
             for (section, toml) in &sections {
                 setup = setup.toml(section, toml);
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use control::speech::vocabulary;
 use control::speech::words::Word;
 use media::RingClip;
+use offhook_tests::tones::DBM0_ABOVE_DBFS;
 use offhook_tests::world::PhoneId;
 use testkit::measure::level_dbfs;
 use testkit::signal::{Source, resample};
@@ -50,8 +51,7 @@ impl Story {
     pub(super) fn loudness(&mut self, id: PhoneId, wanted_dbm0: f64, line: &str) {
         self.world.run(ms(700));
         let heard = self.world.heard(id, ms(500));
-        // A full-scale sine has -3.01 dB of full scale, and +3.14 dBm0 (ITU-T G.711).
-        let found = level_dbfs(&heard.samples) + 6.15;
+        let found = level_dbfs(&heard.samples) + DBM0_ABOVE_DBFS;
         println!("    {found:.1} dBm0");
         assert!((found - wanted_dbm0).abs() < 1.0, "{line}: {found:.1} dBm0");
     }
@@ -88,7 +88,7 @@ impl Story {
         let played = self.world[id].ringer_card.iter().flatten().copied();
         let played: Vec<i16> = played.collect();
         assert!(played.len() >= rate_hz / 2, "{line}: it does not run");
-        let found = level_dbfs(&played[played.len() - rate_hz / 2..]) + 6.15;
+        let found = level_dbfs(&played[played.len() - rate_hz / 2..]) + DBM0_ABOVE_DBFS;
         println!("    {found:.1} dBm0");
         match how {
             ["is", "silent"] => assert!(found < -54.0, "{line}: {found:.1} dBm0"),

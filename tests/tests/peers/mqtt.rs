@@ -344,6 +344,15 @@ fn a_wrong_certificate_is_said_in_one_sentence_and_gets_no_password() {
     assert!(said.contains("which is not mqtt.fingerprint"), "{said}");
 }
 
+/// A file outside of the test's folder, gone with the test.
+struct RemovedFile(PathBuf);
+
+impl Drop for RemovedFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 /// What may be needed of the system for it is left to a phone that gives up all other rights:
 /// its CA, from a folder of its own, TLS, another connection after the first, and a URL of
 /// `[actions]`.
@@ -356,15 +365,17 @@ fn a_confined_phone_reaches_its_broker_again_and_again_and_action_urls() {
     let mut broker = Broker::start(&dir, Some(&issued));
     // Where nothing but `mqtt.ca` lets it read: /tmp is everyone's.
     let elsewhere = PathBuf::from(format!("/var/tmp/offhook-{}-ca.pem", std::process::id()));
-    std::fs::copy(authority.file(), &elsewhere).unwrap();
-    let house = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/quiet", house.local_addr().unwrap());
+    let elsewhere = RemovedFile(elsewhere);
+    std::fs::copy(authority.file(), &elsewhere.0).unwrap();
+    let action_server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/quiet", action_server.local_addr().unwrap());
     let setup = Setup {
         confined: true,
         more: format!(
             "[mqtt]\nbroker = \"127.0.0.1:{}\"\nname = \"kitchen\"\nuser = \"phone\"\n\
-             orders = [\"dnd\"]\n{LOGIN}ca = {elsewhere:?}\n[actions]\ndnd_on = {url:?}\n",
+             orders = [\"dnd\"]\n{LOGIN}ca = {:?}\n[actions]\ndnd_on = {url:?}\n",
             broker.port + 1,
+            elsewhere.0,
         ),
         ..Setup::default()
     };
@@ -377,7 +388,7 @@ fn a_confined_phone_reaches_its_broker_again_and_again_and_action_urls() {
     broker.expect("availability", "online");
     broker.order("dnd", "ON", false);
     broker.expect("dnd", "ON");
-    let (mut asked, _) = house.accept().unwrap();
+    let (mut asked, _) = action_server.accept().unwrap();
     let mut request = [0; 10];
     asked.read_exact(&mut request).unwrap();
     assert_eq!(&request, b"GET /quiet");

@@ -3,32 +3,26 @@
 
 use std::collections::BTreeMap;
 
+use testkit::rng::Rng;
+
 use super::*;
 
-/// Draws (splitmix64).
-struct Draw(u64);
+/// What is drawn for a trace.
+struct Draw(Rng);
 
 impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
     /// From `low` to `high`.
     fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        low + (high - low) * self.0.unit()
     }
 
     /// Once in so many times.
     fn once_in(&mut self, times: u64) -> bool {
-        self.next().is_multiple_of(times)
+        self.whole(1, times) == 1
     }
 
     fn whole(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high - low + 1)
+        low + self.0.below((high - low + 1) as usize) as u64
     }
 }
 
@@ -390,7 +384,7 @@ fn drawn_traces_are_right_or_refused_and_never_wrong() {
     for (index, kind) in KINDS.iter().enumerate() {
         for n in 0..each {
             let seed = seed.wrapping_mul(1_000_003) + n * 31 + index as u64 * 7_777_777;
-            let mut draw = Draw(seed);
+            let mut draw = Draw(Rng::new(seed));
             let trace = trace(&mut draw, kind);
             let seen = play(&mut draw, &trace);
             let counts = all.entry(kind.name).or_default();

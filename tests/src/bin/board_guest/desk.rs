@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use offhook_tests::story::{NAMES, NUMBERS, Stage, Story};
+use offhook_tests::story::{NAMES, NUMBERS, Stage, Story, add_digit_map};
 use serde_json::Value;
 
 use crate::chip::{
@@ -35,6 +35,7 @@ fn start(name: &str, story: Option<&Story>) -> Phone {
     let root = std::env::var("OFFHOOK_ROOT").unwrap();
     let profile = if index == 0 { "gpio-sim" } else { "sim" };
     let mut sections = story.map(|story| story.settings(name)).unwrap_or_default();
+    add_digit_map(&mut sections);
     let mut add = |section: &str, lines: &str| {
         let text = sections.entry(section.to_owned()).or_default();
         text.push_str(lines);
@@ -63,7 +64,6 @@ fn start(name: &str, story: Option<&Story>) -> Phone {
         &format!("profile = \"{profile}\"\nprofile_dir = \"{root}/board/profiles\""),
     );
     add("codecs", "order = [\"pcmu\"]");
-    add("dial", "digit_map = \"[1-9]xx\"");
     for (number, port) in NUMBERS.iter().zip(PORTS) {
         add(
             "dial.speed",

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use offhook_tests::desk_phone::{DeskPhone, Setup};
+use offhook_tests::story::add_digit_map;
+use offhook_tests::tones::DBM0_ABOVE_DBFS;
 use serde_json::{Value, json};
 use testkit::process::TestDir;
 
@@ -56,10 +58,7 @@ impl OurPhone {
         voice: &Path,
     ) -> Self {
         sections.remove("account");
-        let dial = sections.entry("dial".to_owned()).or_default();
-        if !dial.contains("digit_map") {
-            dial.push_str("digit_map = \"[1-9]xx\"\n");
-        }
+        add_digit_map(&mut sections);
         // Its bell is heard: no one could see the simulated one of its board.
         let board = sections.entry("board".to_owned()).or_default();
         if !board.contains("ringer") {
@@ -133,11 +132,10 @@ impl OurPhone {
             }
             ["the", "ear", "of", _, "has", wanted, "dBm0"] => {
                 let wanted: f64 = wanted.parse().unwrap_or_else(|_| panic!("{line}"));
-                // A full-scale sine has -3.01 dB of full scale, and +3.14 dBm0 (ITU-T G.711).
-                let is_so = || (self.level(0.4) + 6.15 - wanted).abs() < 1.0;
+                let level_dbm0 = || self.level(0.4) + DBM0_ABOVE_DBFS;
                 let end = Instant::now() + SOON;
-                while !is_so() {
-                    let found = self.level(0.4) + 6.15;
+                while (level_dbm0() - wanted).abs() >= 1.0 {
+                    let found = level_dbm0();
                     assert!(Instant::now() < end, "{line}: {found:.1} dBm0");
                     std::thread::sleep(Duration::from_millis(100));
                 }

@@ -14,27 +14,54 @@ use crate::linphone::{Linphone, LinphoneSetup, Refresher};
 
 /// linphone takes a machine without a route for one without a network: it drops its connections
 /// after five seconds, and no request reaches it any more. The network of `scripts/netns`, which
-/// has a loopback and nothing else, gets a route that leads nowhere. Returns whether it is that.
-fn route_to_nowhere() -> bool {
-    let ip = |words: &str| {
-        let done = Command::new("ip").args(words.split(' ')).output();
-        String::from_utf8_lossy(&done.unwrap().stdout).into_owned()
-    };
-    let alone = ip("-o addr show").lines().all(|line| line.contains(" lo "));
-    if alone {
-        ip("addr add 192.0.2.77/32 dev lo");
-        ip("route add default dev lo src 192.0.2.77");
+/// has a loopback and nothing else, gets a route that leads nowhere; the tests after this one have
+/// it as it was.
+struct RouteToNowhere;
+
+impl RouteToNowhere {
+    const ADDRESS: [&str; 3] = ["192.0.2.77/32", "dev", "lo"];
+    const ROUTE: [&str; 5] = ["default", "dev", "lo", "src", "192.0.2.77"];
+
+    /// Adds it; `None` in any other network.
+    fn add() -> Option<Self> {
+        let shown = ip(&["-o", "addr", "show"]).unwrap();
+        if !shown.lines().all(|line| line.contains(" lo ")) {
+            return None;
+        }
+        // From here on what was added is removed, also if the second is refused.
+        let added = Self;
+        ip(&[&["addr", "add"], &Self::ADDRESS[..]].concat()).unwrap();
+        ip(&[&["route", "add"], &Self::ROUTE[..]].concat()).unwrap();
+        Some(added)
     }
-    alone
+}
+
+impl Drop for RouteToNowhere {
+    fn drop(&mut self) {
+        let route = ip(&[&["route", "del"], &Self::ROUTE[..]].concat());
+        let address = ip(&[&["addr", "del"], &Self::ADDRESS[..]].concat());
+        println!("the route that leads nowhere is removed: {route:?} {address:?}");
+    }
+}
+
+/// What `ip` prints, or why it does nothing.
+fn ip(words: &[&str]) -> Result<String, String> {
+    let done = Command::new("ip").args(words).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if done.status.success() {
+        Ok(text(&done.stdout))
+    } else {
+        Err(text(&done.stderr))
+    }
 }
 
 /// Who calls refreshes: the phone in the one call, linphone in the other.
 #[test]
 fn linphone_and_we_refresh_each_other() {
-    if !route_to_nowhere() {
+    let Some(_route) = RouteToNowhere::add() else {
         let test = "linphone_and_we_refresh_each_other";
         return testkit::skipped(test, "this network is not of scripts/netns");
-    }
+    };
     let dir = TestDir::new("interop-linphone-timers");
     let server = TlsOffice::open(&dir, "SHA-256");
     let says = speech(&dir, Speaker::Alice, 16000, 1);
