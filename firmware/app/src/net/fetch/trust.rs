@@ -96,7 +96,7 @@ impl AuthenticatedBy {
                 let begun = std::thread::Builder::new()
                     .name("offhook-trust".into())
                     .stack_size(256 * 1024)
-                    .spawn(move || sender.send(client_config(path.as_deref())));
+                    .spawn(move || drop(sender.send(client_config(path.as_deref()))));
                 let wrong = |reason: String| wrong(ca.as_deref(), reason);
                 begun.map_err(|error| wrong(error.to_string()))?;
                 let read = receiver.await.map_err(|_| wrong("not read".to_owned()))?;
