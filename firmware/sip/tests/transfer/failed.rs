@@ -187,7 +187,7 @@ fn held_call_comes_back_alone_where_the_consulted_one_is_gone() {
 
 /// Alice, talking to the peer, calls carol, who rings, and connects the two: the held call, her
 /// INVITEs, and the REFER.
-fn sent_to_who_rings(world: &mut World) -> (CallHandle, [Request; 2], Request) {
+pub(crate) fn sent_to_who_rings(world: &mut World) -> (CallHandle, [Request; 2], Request) {
     let (held, first) = calling(world);
     let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
     let second = world.request(&Method::Invite);
