@@ -123,7 +123,8 @@ impl Call {
         let here = env.addresses.primary().ip();
         let mut session = Session::new(placement.media, here, env.tokens.session_id());
         session.set_addresses(&env.addresses);
-        session.begin_with(env.offers.of(account, &placement.target));
+        let is_emergency = placement.options.is_emergency;
+        session.begin_with(env.offers.of(account, &placement.target, is_emergency));
         let peer = shown(&NameAddr::new(placement.target.clone()));
         let invite = Invite {
             call: handle,
@@ -454,7 +455,8 @@ impl Call {
             return;
         };
         if allowed {
-            calling.begin_offers(&turn.env.offers, self.account);
+            let is_emergency = self.options.is_emergency;
+            calling.begin_offers(&turn.env.offers, self.account, is_emergency);
             turn.push(Action::SendInvite {
                 call: self.handle,
                 ids: Box::new(ids),
@@ -492,7 +494,7 @@ impl Call {
         let State::Calling(calling) = &mut self.state else {
             return;
         };
-        if !calling.handle_failure(self.handle, turn) {
+        if !calling.handle_failure(self.handle, code, turn) {
             self.finish(EndedBy::Failure, Some(code), reason, turn);
         }
     }
