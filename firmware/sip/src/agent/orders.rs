@@ -183,7 +183,7 @@ impl UserAgent {
     /// # Errors
     ///
     /// Nothing is asked of anybody; both are over for the owner all the same, and what was
-    /// established comes back at once.
+    /// established comes back: at once, or when the ACK is here that it waits for.
     pub fn transfer(
         &mut self,
         held: CallHandle,
@@ -213,7 +213,7 @@ impl UserAgent {
     }
 
     /// A transfer of this call is not to be had, the other one is over, say: for the owner it is
-    /// over, too, and comes back at once where it was established, as after an error of
+    /// over, too, and comes back where it was established, as after an error of
     /// [`transfer`](Self::transfer).
     pub fn not_transferred(&mut self, call: CallHandle, now: Instant) {
         self.on_call(call, now, Call::handle_not_transferred);
