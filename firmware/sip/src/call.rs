@@ -49,12 +49,13 @@ use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
 use crate::offer_answer::{LocalMedia, Negotiated, Session};
 use crate::reason::is_answered_elsewhere;
 use crate::sdp::SdpError;
-use crate::transfer::{ReferOrder, ReferRequest, Transfer};
+use crate::transfer::{ReferOrder, ReferRequest};
 
 use calling::{Calling, Invite, Refused};
 use established::{Established, Exchange};
 use ringing::Ringing;
 use state::State;
+use transfer::AtAck;
 
 pub(crate) use state::Over;
 
@@ -85,8 +86,8 @@ pub(crate) struct Call {
     /// How we placed it.
     options: InviteOptions,
     state: State,
-    /// The transfer that begins when the ACK of our 2xx is here, and whom to.
-    at_ack: Option<(Transfer, Option<Uri>)>,
+    /// What begins when the ACK of our 2xx is here.
+    at_ack: Option<AtAck>,
     span: tracing::Span,
 }
 
@@ -122,7 +123,8 @@ impl Call {
         let here = env.addresses.primary().ip();
         let mut session = Session::new(placement.media, here, env.tokens.session_id());
         session.set_addresses(&env.addresses);
-        session.begin_with(env.offers.of(account, &placement.target));
+        let is_emergency = placement.options.is_emergency;
+        session.begin_with(env.offers.of(account, &placement.target, is_emergency));
         let peer = shown(&NameAddr::new(placement.target.clone()));
         let invite = Invite {
             call: handle,
@@ -453,7 +455,8 @@ impl Call {
             return;
         };
         if allowed {
-            calling.begin_offers(&turn.env.offers, self.account);
+            let is_emergency = self.options.is_emergency;
+            calling.begin_offers(&turn.env.offers, self.account, is_emergency);
             turn.push(Action::SendInvite {
                 call: self.handle,
                 ids: Box::new(ids),
@@ -491,7 +494,7 @@ impl Call {
         let State::Calling(calling) = &mut self.state else {
             return;
         };
-        if !calling.handle_failure(self.handle, turn) {
+        if !calling.handle_failure(self.handle, code, turn) {
             self.finish(EndedBy::Failure, Some(code), reason, turn);
         }
     }
@@ -555,7 +558,7 @@ impl Call {
             dialog: self.dialog().cloned(),
         };
         let mut before = std::mem::replace(&mut self.state, State::Over(Box::new(over)));
-        match &mut before {
+        match &before {
             State::Calling(_) | State::Ringing(_) | State::Answered(..) | State::Up(_) => {
                 turn.event(Event::Ended {
                     call: self.handle,
@@ -564,13 +567,9 @@ impl Call {
                     reason: reason.to_owned(),
                 });
             }
-            State::Transferring(_, transfer) => {
-                if let Some(other) = transfer.other() {
-                    turn.push(Action::TransferOver(other));
-                }
-            }
-            State::Leaving(..) | State::Over(_) => {}
+            State::Transferring(..) | State::Leaving(..) | State::Over(_) => {}
         }
+        self.report_transfer_over(&before, turn);
         if let State::Up(established) = &mut before
             && let Some(refer) = established.refer.take()
         {

@@ -126,7 +126,7 @@ fn asks_privacy(headers: &Headers, kinds: &[&str]) -> bool {
 fn is_private_party(address: &NameAddr) -> bool {
     address
         .params
-        .get("privacy")
+        .text("privacy")
         .is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "full" | "uri" | "name"))
 }
 
@@ -186,6 +186,11 @@ mod tests {
                 ANONYMOUS,
             ),
             (
+                "Remote-Party-ID: <sip:7@x>;party=calling;privacy=\"Full\"\r\n",
+                true,
+                ANONYMOUS,
+            ),
+            (
                 "P-Asserted-Identity: <sip:7@x>\r\nPrivacy: id\r\n",
                 true,
                 ANONYMOUS,
@@ -235,6 +240,7 @@ mod tests {
             ),
             // Who does not want to be shown is not.
             ("Diversion: <sip:201@x>;privacy=full\r\n", None),
+            ("Diversion: <sip:201@x>;privacy=\"full\"\r\n", None),
             ("Diversion: <sip:201@x>;privacy=off\r\n", Some("201")),
             ("Diversion: <sip:201@x>\r\nPrivacy: history\r\n", None),
             (

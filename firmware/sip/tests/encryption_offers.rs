@@ -318,16 +318,30 @@ fn at_an_exchange() -> (World, String) {
 
 /// What she wants of a call by her account.
 fn by_account() -> LocalMedia {
+    by_account_with(EncryptionPolicy::Preferred)
+}
+
+fn by_account_with(policy: EncryptionPolicy) -> LocalMedia {
     let mut media = media(20_000);
     media.codecs = vec![Codec::Pcmu];
-    media.media_security = wanted(EncryptionPolicy::Preferred);
+    media.media_security = wanted(policy);
     media
 }
 
 /// She calls this number; her INVITE.
 fn dial(world: &mut World, number: &str) -> Request {
+    dial_with(world, number, by_account(), false)
+}
+
+fn dial_with(world: &mut World, number: &str, media: LocalMedia, is_emergency: bool) -> Request {
     let by = Some(sip::AccountId(0));
-    let placed = world.with(0, |alice, now| alice.invite(by, number, by_account(), now));
+    let options = sip::InviteOptions {
+        is_emergency,
+        ..sip::InviteOptions::default()
+    };
+    let placed = world.with(0, |alice, now| {
+        alice.invite_with(by, number, options, media, now)
+    });
     assert!(placed.is_ok(), "{placed:?}");
     world.request(&Method::Invite)
 }
@@ -350,6 +364,92 @@ fn who_was_never_called_begins_like_the_account() {
     // A call by no account has nothing to do with it.
     let direct = call(&mut world, EncryptionPolicy::Preferred);
     assert_eq!(profile(&direct), "RTP/AVP");
+}
+
+/// Alice at an exchange whose last call agreed on DTLS.
+fn at_an_exchange_of_dtls(policy: EncryptionPolicy) -> World {
+    let (mut world, _) = at_an_exchange();
+    let invite = dial_with(&mut world, "205", by_account_with(policy), false);
+    let (invite, _) = refuse_until(&mut world, invite, "UDP/TLS/RTP/SAVP");
+    take(&mut world, &invite);
+    world
+}
+
+#[test]
+fn emergency_call_begins_in_the_usual_order() {
+    let mut world = at_an_exchange_of_dtls(EncryptionPolicy::Preferred);
+    let invite = dial_with(&mut world, "112", by_account(), true);
+    assert_eq!(profile(&invite), "RTP/AVP");
+    // What the far end itself took is known.
+    let invite = dial_with(&mut world, "205", by_account(), true);
+    assert_eq!(profile(&invite), "UDP/TLS/RTP/SAVP");
+    // No other call is less safe for that.
+    assert_eq!(profile(&dial(&mut world, "206")), "UDP/TLS/RTP/SAVP");
+}
+
+#[test]
+fn emergency_call_that_is_redirected_begins_in_the_usual_order() {
+    let mut world = at_an_exchange_of_dtls(EncryptionPolicy::Preferred);
+    let invite = dial_with(&mut world, "112", by_account(), true);
+    let to = [("Contact", "<sip:police@192.0.2.9>")];
+    world.answer(&invite, 302, Some("r"), PEER, &to, None);
+    assert_eq!(profile(&world.request(&Method::Invite)), "RTP/AVP");
+}
+
+#[test]
+fn what_was_guessed_of_a_far_end_is_given_up_once() {
+    for (policy, usual) in [
+        (EncryptionPolicy::Preferred, "RTP/AVP"),
+        (EncryptionPolicy::Required, "RTP/SAVP"),
+    ] {
+        for code in [400, 403, 405, 500, 501, 503, 603] {
+            let mut world = at_an_exchange_of_dtls(policy);
+            let invite = dial_with(&mut world, "206", by_account_with(policy), false);
+            assert_eq!(profile(&invite), "UDP/TLS/RTP/SAVP");
+            world.answer(&invite, code, Some("p"), PEER, &[], None);
+            let next = world.request(&Method::Invite);
+            assert_eq!(profile(&next), usual, "{policy:?} {code}");
+            // That one was no guess: its refusal is the end.
+            world.answer(&next, code, Some("p"), PEER, &[], None);
+            world.request(&Method::Ack);
+            world.assert_silence();
+            // No other server is left after 503.
+            let by = if code == 503 {
+                EndedBy::Failure
+            } else {
+                EndedBy::Remote
+            };
+            assert_eq!(ends(&world.events(0)), [(by, Some(code))], "{policy:?}");
+        }
+    }
+}
+
+#[test]
+fn refusal_that_speaks_of_no_offer_is_the_end_of_a_guess_too() {
+    for (code, number, rings) in [
+        (404, "206", false),
+        (410, "206", false),
+        (480, "206", false),
+        (484, "206", false),
+        (486, "206", false),
+        (600, "206", false),
+        // Someone was rung, and does not want the call.
+        (603, "206", true),
+        // That far end took it before.
+        (403, "205", false),
+    ] {
+        let mut world = at_an_exchange_of_dtls(EncryptionPolicy::Preferred);
+        let invite = dial(&mut world, number);
+        assert_eq!(profile(&invite), "UDP/TLS/RTP/SAVP");
+        if rings {
+            world.answer(&invite, 180, Some("p"), PEER, &[], None);
+        }
+        world.answer(&invite, code, Some("p"), PEER, &[], None);
+        world.request(&Method::Ack);
+        world.assert_silence();
+        let ended = ends(&world.events(0));
+        assert_eq!(ended, [(EndedBy::Remote, Some(code))], "{number}");
+    }
 }
 
 #[test]

@@ -162,14 +162,14 @@ impl Control {
         self.calls.alive(call).map(|record| record.sip)
     }
 
-    /// Connects two far ends with each other, or says why not: then both come back.
-    fn transfer(&mut self, held: CallId, consulted: CallId, now: Instant) {
+    /// Connects two far ends with each other, or says why not: then who is still there comes back.
+    pub(super) fn transfer(&mut self, held: CallId, consulted: CallId, now: Instant) {
         let (from, to) = (self.sip_of(held), self.sip_of(consulted));
         let result = if let (Some(from), Some(to)) = (from, to) {
             self.agent.transfer(from, to, now)
         } else {
             for call in [from, to].into_iter().flatten() {
-                self.agent.end(call, now);
+                self.agent.not_transferred(call, now);
             }
             Err(sip::agent::TransferError::NoCall)
         };

@@ -8,6 +8,7 @@
 mod faults;
 mod keys;
 mod sockets;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

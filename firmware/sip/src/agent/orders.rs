@@ -183,7 +183,7 @@ impl UserAgent {
     /// # Errors
     ///
     /// Nothing is asked of anybody; both are over for the owner all the same, and what was
-    /// established comes back at once.
+    /// established comes back: at once, or when the ACK is here that it waits for.
     pub fn transfer(
         &mut self,
         held: CallHandle,
@@ -194,9 +194,8 @@ impl UserAgent {
             Ok(plan) => plan,
             Err(error) => {
                 for call in [held, consulted] {
-                    self.on_call(call, now, Call::handle_not_transferred);
+                    self.not_transferred(call, now);
                 }
-                self.finish_turn(now);
                 return Err(error);
             }
         };
@@ -211,6 +210,14 @@ impl UserAgent {
         });
         self.finish_turn(now);
         Ok(())
+    }
+
+    /// A transfer of this call is not to be had, the other one is over, say: for the owner it is
+    /// over, too, and comes back where it was established, as after an error of
+    /// [`transfer`](Self::transfer).
+    pub fn not_transferred(&mut self, call: CallHandle, now: Instant) {
+        self.on_call(call, now, Call::handle_not_transferred);
+        self.finish_turn(now);
     }
 
     /// Transfers the far end of `held` to a number or address (RFC 5589 section 6); as
@@ -228,8 +235,7 @@ impl UserAgent {
         let uri = match self.calls.blind_target(held, target, &self.shared) {
             Ok(uri) => uri,
             Err(error) => {
-                self.on_call(held, now, Call::handle_not_transferred);
-                self.finish_turn(now);
+                self.not_transferred(held, now);
                 return Err(error);
             }
         };

@@ -54,6 +54,8 @@ pub(super) struct Calling {
     /// The INVITE sent last.
     pub(super) request: RequestId,
     pub(super) legs: Vec<Leg>,
+    /// More than 100 came since: someone may have been rung.
+    progressed: bool,
     pub(super) session: Session,
     timer: SessionTimer,
     /// Who is called: the Request-URI of the INVITE.
@@ -110,6 +112,7 @@ impl Calling {
         Ok(Self {
             request,
             legs: Vec::new(),
+            progressed: false,
             session,
             timer,
             sips: target.as_sip().is_some_and(SipUri::is_secure),
@@ -155,6 +158,7 @@ impl Calling {
         if response.code() == 100 {
             return;
         }
+        self.progressed = true;
         let mut media = None;
         let rack = ReceivedOrder::rack(response);
         let mut leg = dialog
@@ -289,6 +293,7 @@ impl Calling {
         let next = self.session.next_attempt();
         if next {
             self.legs.clear();
+            self.progressed = false;
             let tag = turn.env.tokens.tag();
             self.ids.from.params.set("tag", Some(&tag));
             self.ids.call_id = turn.env.tokens.word(24);
@@ -330,6 +335,13 @@ impl Calling {
                 );
                 self.redirected > 0
             }
+            _ if may_mean_the_offer(code, self.progressed) && self.session.give_up_guess() => {
+                tracing::info!(
+                    "{peer}: {} ({code}); asking again in the usual order of offers",
+                    refusal(response)
+                );
+                self.redirected > 0
+            }
             422 if self.timer.handle_too_small(&response.headers) => self.redirected > 0,
             // Section 8.1.3.4: the next address; a 6xx speaks for all of them.
             400..600 if self.next_alternative() => {
@@ -342,17 +354,33 @@ impl Calling {
             }
             _ => return Err(Refused(refusal(response))),
         };
+        self.send_again(call, redirected, turn);
+        Ok(())
+    }
+
+    fn send_again(&mut self, call: CallHandle, redirected: bool, turn: &mut Turn<'_>) {
         self.legs.clear();
+        self.progressed = false;
         turn.push(Action::SendInvite {
             call,
             ids: Box::new(self.ids.clone()),
             redirected,
         });
-        Ok(())
     }
 
-    /// No response came: whether another address is tried.
-    pub(super) fn handle_failure(&mut self, call: CallHandle, turn: &mut Turn<'_>) -> bool {
+    /// No server takes it: whether it goes on. 503 of the last server comes here, too (RFC 3263
+    /// section 4.3), and may mean the offer that was guessed; else another address is tried.
+    pub(super) fn handle_failure(
+        &mut self,
+        call: CallHandle,
+        code: u16,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        if code == 503 && self.session.give_up_guess() {
+            self.ids.cseq = self.ids.cseq.saturating_add(1);
+            self.send_again(call, self.redirected > 0, turn);
+            return true;
+        }
         let next = self.next_alternative();
         if next {
             self.ids.cseq = self.ids.cseq.saturating_add(1);
@@ -374,6 +402,7 @@ impl Calling {
     /// with it.
     fn ask_for_redirection(&mut self, call: CallHandle, turn: &mut Turn<'_>) {
         self.legs.clear();
+        self.progressed = false;
         self.redirection = Some(self.ids.clone());
         turn.event(Event::Redirect {
             call,
@@ -388,8 +417,14 @@ impl Calling {
     }
 
     /// Somebody else is called now: with the offer that one took the last time, if there is one.
-    pub(super) fn begin_offers(&mut self, offers: &OfferMemory, account: Option<usize>) {
-        self.session.begin_with(offers.of(account, &self.target));
+    pub(super) fn begin_offers(
+        &mut self,
+        offers: &OfferMemory,
+        account: Option<usize>,
+        is_emergency: bool,
+    ) {
+        let first = offers.of(account, &self.target, is_emergency);
+        self.session.begin_with(first);
     }
 
     fn next_alternative(&mut self) -> bool {
@@ -494,6 +529,22 @@ impl Invite<'_> {
             hop: self.route.hop,
             flow: None,
         }))
+    }
+}
+
+/// Whether a refusal by this status may be one of the offer, although RFC 3261 has others for
+/// that: some gateways know none of them. `progressed`: someone may have been rung.
+fn may_mean_the_offer(code: u16, progressed: bool) -> bool {
+    match code {
+        // It speaks of credentials (401, 402, 407, 428 to 438), of who is called (404, 410, 416,
+        // 480, 484 to 487), of the way there (408, 482, 483) or of a header (420 to 425, 494).
+        401 | 402 | 404 | 407 | 408 | 410 | 416 | 420..=425 | 428..=438 | 480 | 482..=487 | 494 => {
+            false
+        }
+        400..600 => true,
+        // Whoever was rung does not want the call.
+        603 => !progressed,
+        _ => false,
     }
 }
 

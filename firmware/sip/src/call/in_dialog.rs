@@ -21,6 +21,7 @@ use crate::transfer::ReferRequest;
 use super::ack_wait::{AckStep, Sent};
 use super::established::{ChangeRefused, ChangeStep, Exchange};
 use super::ringing::RingStep;
+use super::transfer::AtAck;
 use super::{Call, SESSION_EXPIRED, State, UNUSABLE_ANSWER, cancel_change};
 
 /// A request of the far end inside of one of a call's dialogs.
@@ -387,7 +388,10 @@ impl Call {
             }
         }
         match self.at_ack.take() {
-            Some((transfer, target)) => self.start_transfer(transfer, target.as_ref(), turn),
+            Some(AtAck::Transfer(transfer, target)) => {
+                self.start_transfer(*transfer, target.as_ref(), turn);
+            }
+            Some(AtAck::Return) => self.handle_not_transferred(turn),
             None => self.send_change(turn),
         }
     }

@@ -21,6 +21,16 @@ pub(crate) struct TransferTarget {
     pub(crate) secure: bool,
 }
 
+/// What a call waits for its ACK with: before, the far end takes no request in the dialog that it
+/// does not know yet.
+#[derive(Debug)]
+pub(super) enum AtAck {
+    /// Its transfer, and whom to.
+    Transfer(Box<Transfer>, Option<Uri>),
+    /// It comes back to its owner: no transfer of it could be begun.
+    Return,
+}
+
 impl Call {
     /// Whether its far end may be transferred now, or as soon as its ACK is here, and whether over
     /// TLS.
@@ -88,9 +98,8 @@ impl Call {
     ) {
         match &self.state {
             State::Up(_) => {}
-            // Before the ACK the far end takes no request in the dialog that it does not know yet.
             State::Answered(..) => {
-                self.at_ack = Some((transfer, target.cloned()));
+                self.at_ack = Some(AtAck::Transfer(Box::new(transfer), target.cloned()));
                 return;
             }
             State::Calling(_)
@@ -142,6 +151,20 @@ impl Call {
         }
     }
 
+    /// It is over, and was in this state: a transfer of it, also one that waits for its ACK, is
+    /// over for the other call, too.
+    pub(super) fn report_transfer_over(&mut self, before: &State, turn: &mut Turn<'_>) {
+        let waiting = self.at_ack.take();
+        let transfer = match (before, &waiting) {
+            (State::Transferring(_, transfer), _) => Some(transfer),
+            (_, Some(AtAck::Transfer(transfer, _))) => Some(&**transfer),
+            (_, Some(AtAck::Return) | None) => None,
+        };
+        if let Some(other) = transfer.and_then(Transfer::other) {
+            turn.push(Action::TransferOver(other));
+        }
+    }
+
     /// Its far end was consulted, and is not replaced: the transfer failed.
     pub(crate) fn take_back_consulted(&mut self, turn: &mut Turn<'_>) {
         if let State::Transferring(_, transfer) = &self.state
@@ -151,12 +174,15 @@ impl Call {
         }
     }
 
-    /// No transfer of it is begun: what is established comes back, the rest ends.
+    /// No transfer of it is begun: what is established comes back, as soon as its ACK is here; the
+    /// rest ends.
     pub(crate) fn handle_not_transferred(&mut self, turn: &mut Turn<'_>) {
         match &self.state {
             State::Up(established) if !established.is_offered() => {}
-            State::Calling(_) | State::Ringing(_) | State::Answered(..) => {
-                return self.hang_up(None, turn);
+            State::Calling(_) | State::Ringing(_) => return self.hang_up(None, turn),
+            State::Answered(..) => {
+                self.at_ack = Some(AtAck::Return);
+                return;
             }
             State::Up(_) | State::Leaving(..) | State::Transferring(..) | State::Over(_) => return,
         }

@@ -25,17 +25,41 @@ pub(crate) struct OfferMemory {
 /// By which account (`None`: directly), and who was called.
 type Key = (Option<usize>, String);
 
+/// An offer to begin a call with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstOffer {
+    /// The far end took it the last time.
+    Known(OfferShape),
+    /// The account's last call agreed on it: nothing is known of this far end.
+    Guessed(OfferShape),
+}
+
+impl FirstOffer {
+    /// The offer.
+    pub(crate) fn shape(self) -> OfferShape {
+        match self {
+            Self::Known(shape) | Self::Guessed(shape) => shape,
+        }
+    }
+}
+
 impl OfferMemory {
-    /// What this far end took the last time, or else the last one of this account.
-    pub(crate) fn of(&self, account: Option<usize>, target: &Uri) -> Option<OfferShape> {
+    /// What this far end took the last time, or else the last one of this account. An emergency
+    /// call makes no guess: its number is hardly ever called, and leads to another gateway.
+    pub(crate) fn of(
+        &self,
+        account: Option<usize>,
+        target: &Uri,
+        is_emergency: bool,
+    ) -> Option<FirstOffer> {
         let wanted = key(account, target);
         let mut far_ends = self.far_ends.iter();
-        let far_end = far_ends.find(|(known, _)| *known == wanted);
-        let mut accounts = self.accounts.iter();
-        far_end.map(|(_, shape)| *shape).or_else(|| {
-            let account = accounts.find(|(known, _)| Some(*known) == account);
-            account.map(|(_, shape)| *shape)
-        })
+        if let Some((_, shape)) = far_ends.find(|(known, _)| *known == wanted) {
+            return Some(FirstOffer::Known(*shape));
+        }
+        let mut accounts = self.accounts.iter().filter(|_| !is_emergency);
+        let (_, shape) = accounts.find(|(known, _)| Some(*known) == account)?;
+        Some(FirstOffer::Guessed(*shape))
     }
 
     /// What this far end took now; `None`: nothing that is worth remembering.
@@ -90,14 +114,17 @@ mod tests {
         memory.learn(Some(0), &uri("sip:205@PBX.example;user=phone"), Some(sdes));
         memory.learn(None, &uri("sip:205@pbx.example"), Some(dtls));
         assert_eq!(
-            memory.of(Some(0), &uri("sip:205@pbx.example:5070")),
-            Some(sdes)
+            memory.of(Some(0), &uri("sip:205@pbx.example:5070"), false),
+            Some(FirstOffer::Known(sdes))
         );
-        assert_eq!(memory.of(None, &uri("sip:205@pbx.example")), Some(dtls));
-        assert_eq!(memory.of(None, &uri("sip:206@pbx.example")), None);
-        assert_eq!(memory.of(Some(1), &uri("sip:205@pbx.example")), None);
+        assert_eq!(
+            memory.of(None, &uri("sip:205@pbx.example"), false),
+            Some(FirstOffer::Known(dtls))
+        );
+        assert_eq!(memory.of(None, &uri("sip:206@pbx.example"), false), None);
+        assert_eq!(memory.of(Some(1), &uri("sip:205@pbx.example"), false), None);
         memory.learn(Some(0), &uri("sip:205@pbx.example"), None);
-        assert_eq!(memory.of(Some(0), &uri("sip:205@pbx.example")), None);
+        assert_eq!(memory.of(Some(0), &uri("sip:205@pbx.example"), false), None);
     }
 
     #[test]
@@ -110,17 +137,32 @@ mod tests {
         );
         let (known, new) = (uri("sip:205@pbx.example"), uri("sip:206@pbx.example"));
         memory.learn(Some(0), &known, Some(sdes));
-        assert_eq!(memory.of(Some(0), &new), Some(sdes));
-        assert_eq!(memory.of(Some(1), &new), None, "another account");
-        assert_eq!(memory.of(None, &new), None, "no account");
+        assert_eq!(
+            memory.of(Some(0), &new, false),
+            Some(FirstOffer::Guessed(sdes))
+        );
+        assert_eq!(memory.of(Some(1), &new, false), None, "another account");
+        assert_eq!(memory.of(None, &new, false), None, "no account");
+        assert_eq!(memory.of(Some(0), &new, true), None, "an emergency call");
+        let sure = Some(FirstOffer::Known(sdes));
+        assert_eq!(memory.of(Some(0), &known, true), sure);
         // A call that came in says it, too; who is known stays as it is.
         memory.learn_of_account(Some(0), Some(dtls));
-        assert_eq!(memory.of(Some(0), &new), Some(dtls));
-        assert_eq!(memory.of(Some(0), &known), Some(sdes));
+        assert_eq!(
+            memory.of(Some(0), &new, false),
+            Some(FirstOffer::Guessed(dtls))
+        );
+        assert_eq!(
+            memory.of(Some(0), &known, false),
+            Some(FirstOffer::Known(sdes))
+        );
         // The last one took the usual order.
         memory.learn(Some(0), &uri("sip:207@pbx.example"), None);
-        assert_eq!(memory.of(Some(0), &new), None);
-        assert_eq!(memory.of(Some(0), &known), Some(sdes));
+        assert_eq!(memory.of(Some(0), &new, false), None);
+        assert_eq!(
+            memory.of(Some(0), &known, false),
+            Some(FirstOffer::Known(sdes))
+        );
     }
 
     #[test]
@@ -131,8 +173,11 @@ mod tests {
         for user in 0..100 {
             memory.learn(None, &uri(user), Some(shape));
         }
-        assert_eq!(memory.of(None, &uri(0)), None);
-        assert_eq!(memory.of(None, &uri(99)), Some(shape));
+        assert_eq!(memory.of(None, &uri(0), false), None);
+        assert_eq!(
+            memory.of(None, &uri(99), false),
+            Some(FirstOffer::Known(shape))
+        );
         assert_eq!(memory.far_ends.len(), MOST);
     }
 }

@@ -215,7 +215,8 @@ impl EncryptionRules {
     }
 
     /// The offers of a new call in the order they are made: the next one where the one before is
-    /// refused, by 488 or by an answer that cannot be used. Empty: the call cannot be made at all.
+    /// refused, by 406, 415, 488 or 606, or by an answer that cannot be used. Empty: the call
+    /// cannot be made at all.
     pub(crate) fn offers(&self) -> Vec<OfferShape> {
         match (self.policy, self.keying.first()) {
             (EncryptionPolicy::Off, _) => vec![OfferShape::plain(None)],

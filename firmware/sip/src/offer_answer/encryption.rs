@@ -13,6 +13,7 @@ use types::{EncryptionPolicy, Keying};
 use super::Session;
 use super::description::Slot;
 use crate::fingerprint::{self, SetupAttribute, role_answered, role_in_force, role_offered};
+use crate::media_security::offer_memory::FirstOffer;
 use crate::media_security::table::{
     Agreement, EncryptionRules, KeyingState, MediaKeying, OfferShape, Profile, Refusal,
 };
@@ -40,8 +41,8 @@ pub(super) struct LegEncryption {
     agreed: Agreed,
     /// Which of the offers planned is due.
     attempt: usize,
-    /// What this far end took the last time: it is offered first.
-    first: Option<OfferShape>,
+    /// What is offered first.
+    first: Option<FirstOffer>,
     /// Our last offer.
     shape: OfferShape,
     /// What stands in our next description: `a=crypto`, and `a=fingerprint` with this `a=setup`.
@@ -84,10 +85,23 @@ impl Session {
         more
     }
 
-    /// A far end is called: begins with this offer, where it is one of those planned, since it took
-    /// it before; without one in the usual order. What another one refused is tried again.
-    pub(crate) fn begin_with(&mut self, shape: Option<OfferShape>) {
-        self.encryption.first = shape;
+    /// The far end refused what was guessed that it takes, and the guess may be why: goes on with
+    /// the usual order, without what it refused. Not where the usual order begins like the guess.
+    pub(crate) fn give_up_guess(&mut self) -> bool {
+        let guessed = match self.encryption.first {
+            Some(FirstOffer::Guessed(shape)) => {
+                let usual = self.encryption_rules().offers();
+                usual.iter().position(|offer| *offer == shape) > Some(0)
+            }
+            Some(FirstOffer::Known(_)) | None => false,
+        };
+        guessed && self.encryption.attempt == 0 && self.next_attempt()
+    }
+
+    /// A far end is called: begins with this offer, where it is one of those planned; without one
+    /// in the usual order. What another one refused is tried again.
+    pub(crate) fn begin_with(&mut self, first: Option<FirstOffer>) {
+        self.encryption.first = first;
         self.encryption.attempt = 0;
     }
 
@@ -122,7 +136,7 @@ impl Session {
     fn planned_offers(&self) -> Vec<OfferShape> {
         let mut offers = self.encryption_rules().offers();
         if let Some(first) = self.encryption.first
-            && let Some(at) = offers.iter().position(|offer| *offer == first)
+            && let Some(at) = offers.iter().position(|offer| *offer == first.shape())
         {
             offers[..=at].rotate_right(1);
         }

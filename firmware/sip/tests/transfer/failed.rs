@@ -9,7 +9,7 @@ use types::Direction;
 use crate::CAROL;
 use crate::orders::{ask, comes_back, news, nothing_is_left, result, taken_back, transferred};
 use crate::sent::notify;
-use crate::world::{PEER, World, calling, ends, is_established, sdp};
+use crate::world::{PEER, World, ack, answered, calling, ends, inside, is_established, sdp};
 
 /// The calls that came back, in their order, and the results of transfers.
 fn came_back(world: &mut World) -> (Vec<CallHandle>, Vec<Result<(), u16>>) {
@@ -187,7 +187,7 @@ fn held_call_comes_back_alone_where_the_consulted_one_is_gone() {
 
 /// Alice, talking to the peer, calls carol, who rings, and connects the two: the held call, her
 /// INVITEs, and the REFER.
-fn sent_to_who_rings(world: &mut World) -> (CallHandle, [Request; 2], Request) {
+pub(crate) fn sent_to_who_rings(world: &mut World) -> (CallHandle, [Request; 2], Request) {
     let (held, first) = calling(world);
     let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
     let second = world.request(&Method::Invite);
@@ -315,5 +315,56 @@ fn call_that_came_back_is_transferred_with_the_other() {
     world.send(PEER, 0, news(&first, 90, "200 OK"));
     assert_eq!(result(&mut world, held), Ok(()));
     assert_eq!(world.sent("BYE"), 2);
+    nothing_is_left(&mut world);
+}
+
+#[test]
+fn call_that_waits_for_its_ack_comes_back_when_that_is_here() {
+    let mut world = World::alone();
+    let (held, response) = answered(&mut world);
+    assert!(is_established(&world.events(0)));
+    let refused = world.with(0, |alice, now| alice.transfer(held, CallHandle(99), now));
+    assert!(refused.is_err());
+    world.run_ms(50);
+    assert!(world.events(0).is_empty(), "not before");
+    world.send(PEER, 0, ack(&response));
+    world.run_ms(50);
+    let events = world.events(0);
+    assert_eq!(ends(&events), [(EndedBy::Local, None)]);
+    assert!(matches!(
+        events.last(),
+        Some(Event::Incoming { call, returned: true, .. }) if *call == held
+    ));
+    assert_eq!(world.sent("BYE"), 0);
+    taken_back_and_ended(&mut world, held, PEER);
+    nothing_is_left(&mut world);
+}
+
+#[test]
+fn consulted_call_comes_back_soon_where_the_other_ends_before_its_ack() {
+    let mut world = World::alone();
+    let (held, response) = answered(&mut world);
+    let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
+    let second = world.request(&Method::Invite);
+    world.accept(&second, Some("c"), CAROL, &sdp("192.0.2.8", ""));
+    world.request(&Method::Ack);
+    world.events(0);
+    world
+        .with(0, |alice, now| alice.transfer(held, consulted, now))
+        .unwrap();
+    assert_eq!(
+        ends(&world.events(0)).len(),
+        1,
+        "the other waits for its ACK"
+    );
+    world.send(PEER, 0, inside(&response, "BYE", 2).text());
+    world.run_ms(50);
+    assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, None)]);
+    world.run_ms(4_800);
+    assert!(world.events(0).is_empty(), "it may be replaced yet");
+    world.run_ms(200);
+    assert_eq!(came_back(&mut world), (vec![consulted], vec![]));
+    assert_eq!((world.sent("REFER"), world.sent("BYE")), (0, 0));
+    taken_back_and_ended(&mut world, consulted, CAROL);
     nothing_is_left(&mut world);
 }

@@ -5,6 +5,7 @@ use sip::agent::Event;
 use sip::message::{Method, Request};
 
 use crate::CAROL;
+use crate::failed::sent_to_who_rings;
 use crate::world::{PEER, World, calling, ends, sdp};
 
 /// A NOTIFY of the peer's in the dialog of alice's call to it.
@@ -112,25 +113,15 @@ fn a_transfer_follows_the_notifies() {
 #[test]
 fn a_ringing_call_is_cancelled_and_placed_again() {
     let mut world = World::alone();
-    let (held, _) = calling(&mut world);
-    let consulted = world.invite(0, &format!("sip:carol@{CAROL}"));
-    let second = world.request(&Method::Invite);
-    world.answer(&second, 180, Some("c"), CAROL, &[], None);
-    world.run_ms(50);
-    world.events(0);
-    world
-        .with(0, |alice, now| alice.transfer(held, consulted, now))
-        .unwrap();
+    let (_, _, refer) = sent_to_who_rings(&mut world);
     world.run_ms(50);
     assert_eq!((world.sent("CANCEL"), world.sent("REFER")), (1, 1));
-    let refer = world.request(&Method::Refer);
     let to = refer.headers.address("Refer-To").unwrap().unwrap();
     assert_eq!(
         to.uri.to_string(),
         format!("sip:carol@{CAROL}"),
         "without Replaces"
     );
-    assert_eq!(ends(&world.events(0)).len(), 2);
     // Refused: whom it was meant for comes back, and no one takes it.
     world.answer(&refer, 405, None, PEER, &[], None);
     world.run_ms(60_100);
