@@ -125,7 +125,7 @@ pub(crate) fn in_call<T>(
     }
     let (codec, encrypted) = (options.codec, options.encrypted);
     let subject = Subject::start(folder, options)?;
-    subject.ready();
+    subject.rested();
     let mut caller = if encrypted {
         Caller::invite_private(subject.sip, codec)
     } else {

@@ -197,9 +197,6 @@ pub(crate) fn phone_options(kind: Kind, codec: Codec) -> PhoneOptions<'static> {
     }
 }
 
-/// Time on the hook before a call.
-const REST: Duration = Duration::from_secs(10);
-
 /// One call to a phone that answers, with RTP echoed.
 fn in_call<T>(
     folder: &Path,
@@ -210,9 +207,7 @@ fn in_call<T>(
         return None;
     }
     let subject = Subject::start(folder, options)?;
-    subject.ready();
-    // Phones have been on for long when they are called: what a start takes is over.
-    std::thread::sleep(REST);
+    subject.rested();
     let mut caller = Caller::invite(subject.sip, options.codec);
     caller.answered()?;
     let echo = caller.echo();

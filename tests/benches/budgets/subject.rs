@@ -44,6 +44,9 @@ pub(crate) struct PhoneOptions<'a> {
     pub(crate) instructions: Option<&'a Path>,
 }
 
+/// Time on the hook before a call.
+const REST: Duration = Duration::from_secs(10);
+
 /// A phone that runs.
 pub(crate) struct Subject {
     pub(crate) sip: SocketAddr,
@@ -193,6 +196,13 @@ impl Subject {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// [`ready`](Self::ready), and on the hook for a while: phones have been on for long when they
+    /// are called, and what a start takes is over.
+    pub(crate) fn rested(&self) {
+        self.ready();
+        std::thread::sleep(REST);
     }
 
     /// A request on Offhook's control socket.
