@@ -80,8 +80,13 @@ ask "ps" >"$work/ps"; grep -q 'offhook run' "$work/ps" && ok "init runs the phon
 # The phone has a user of its own, its broker and nothing else of it is root.
 phone_user='for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = offhook ] && tr "\0" " " <$p/cmdline | grep -q "offhook run" && grep ^Uid: $p/status; done; true'
 says "$phone_user" '990.990.990.990' && ok "the phone is not root" || fail "the phone's user: $(ask "$phone_user")"
-says "offhook ctl bundle /tmp/bundle.tar.gz >/dev/null && tar -xzOf /tmp/bundle.tar.gz kernel.txt; rm -f /tmp/bundle.tar.gz" 'Linux version' \
-  && ok "the support bundle has the kernel's log" || fail "no log of the kernel in the bundle"
+# Unpacked here: the image's own tar opens nothing that is compressed.
+if ask 'offhook ctl bundle /tmp/bundle.tar.gz >/dev/null && cat /tmp/bundle.tar.gz; rm -f /tmp/bundle.tar.gz' \
+  2>/dev/null | tar -xzO offhook-support/kernel.txt | grep -q 'Linux version'; then
+  ok "the support bundle has the kernel's log"
+else
+  fail "no log of the kernel in the bundle"
+fi
 ask "awk '/MemTotal|MemAvailable/ { print }' /proc/meminfo"
 wait_for "the slot is kept" says "cat /run/offhook/image" 'slot: a'
 wait_for "the phone says that the slot is good" ask "[ -e /run/offhook/slot-good ]"
