@@ -242,6 +242,12 @@ impl DialPlan {
         Some(target)
     }
 
+    /// Whether these digits begin an emergency number.
+    pub(crate) fn may_be_emergency(&self, digits: &str) -> bool {
+        let mut numbers = self.emergency.iter();
+        !digits.is_empty() && numbers.any(|number| number.starts_with(digits))
+    }
+
     /// Whether this is an emergency number.
     pub(crate) fn is_emergency(&self, number: &str) -> bool {
         self.emergency.iter().any(|emergency| emergency == number)

@@ -52,8 +52,9 @@ impl Phone {
     }
 
     /// A call that could not be transferred comes back: to the hand, where that holds nothing else;
-    /// otherwise like a caller, but whatever do not disturb says. Where no caller could wait, it
-    /// ends. After a consultation two come back, and the second one waits behind the first.
+    /// otherwise like a caller, but whatever do not disturb says. Where no caller could wait, or
+    /// an emergency number is being keyed, it ends. After a consultation two come back, and the
+    /// second one waits behind the first.
     pub(super) fn on_returned(
         &mut self,
         id: CallId,
@@ -67,6 +68,7 @@ impl Phone {
         self.calls.used(id);
         let peer = one_line(from);
         let to_hand = matches!(self.state.phase(), Phase::Dialling | Phase::Failed)
+            && !self.plan.may_be_emergency(&self.digits)
             && self.calls.first(CallState::OnHold).is_none();
         let place = self.place_for_incoming().or(self.place_beside_returned());
         let Some(state) = place.or(to_hand.then_some(CallState::Ringing)) else {

@@ -314,8 +314,9 @@ fn call_comes_back_to_the_hand_or_rings() {
         assert_eq!(desk.connected, [call]);
         desk.does(Input::HangUp);
         desk.rests();
-        // The handset is lifted and has nothing: it is there at once, whatever was keyed.
-        for keys in ["", "1"] {
+        // The handset is lifted and has nothing: it is there at once, whatever was keyed but the
+        // beginning of an emergency number.
+        for keys in ["", "2"] {
             desk.lifts();
             desk.presses(keys);
             let call = desk.gets_back();
@@ -341,6 +342,16 @@ fn call_comes_back_to_the_hand_or_rings() {
     let (mut desk, _) = Desk::talking("[call]\nwaiting = false\n");
     let call = desk.gets_back();
     assert!(desk.said(&Output::Reject(call, 486)));
+}
+
+#[test]
+fn emergency_number_is_keyed_on_when_a_call_comes_back() {
+    let mut desk = Desk::ready("");
+    desk.lifts().presses("11");
+    let call = desk.gets_back();
+    assert!(desk.said(&Output::Reject(call, 486)));
+    desk.presses("2");
+    assert_eq!(desk.state(), State::Calling);
 }
 
 #[test]
