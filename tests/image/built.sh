@@ -138,7 +138,7 @@ else
   wait_for "what was written before the first reset" says "cat /data/mark" kept
   wait_for "slot b is good" ask "[ -e /run/offhook/slot-good ]"
   wait_for "slot b is the one that starts" says "cat /boot/offhook/autoboot.txt" "boot_partition=$(slot_boot b)"
-  wait_for "status.txt says what is new" says "offhook ctl refresh; cat /boot/offhook/status.txt" '^changes: '
+  wait_for "status.txt says what is new" says "offhook ctl refresh; cat /boot/offhook/status.txt" '^ *changes: '
   cut_power
 fi
 echo "$passed passed, 0 failed"
