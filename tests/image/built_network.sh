@@ -82,8 +82,7 @@ lldp = false'
 power; host=10.79.0.20
 wait_for "SSH at the address that DHCP gives" ask true
 wait_for "the options 66 and 160" says 'cat /run/offhook/dhcp' "option160=$url"
-says 'cat /run/offhook/dhcp' '^option66=10.79.0.1$' && ok "option 66" \
-  || fail "option 66: $(ask 'cat /run/offhook/dhcp')"
+wait_for "option 66" says 'cat /run/offhook/dhcp' '^option66=10.79.0.1$'
 says 'cat /etc/resolv.conf' 'nameserver 10.79.0.1' && ok "the name server" \
   || fail "resolv.conf: $(ask 'cat /etc/resolv.conf')"
 wait_for "the configuration for its MAC address is in use" says hostname '^by-mac$'
