@@ -227,7 +227,7 @@ fn trace(draw: &mut Draw, kind: &Kind) -> Trace {
             _ => draw.between(0.0, 4000.0),
         };
         go(draw, &mut away, Wire::Away, true, left, off_bounce);
-        // A finger that winds it up; one that bounces is not quicker than its bounce by much.
+        // A hand that winds it up; one that bounces is not quicker than its bounce by much.
         t += draw
             .between(120e3, 800e3)
             .max(off_bounce * draw.between(0.5, 1.5));
