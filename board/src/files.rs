@@ -139,24 +139,16 @@ pub fn in_time<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
     use std::time::Instant;
 
     use nix::sys::stat::Mode;
+    use testkit::process::TestDir;
 
     use super::*;
 
-    fn folder(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("offhook-files-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
     #[test]
     fn a_file_is_read_up_to_its_limit() {
-        let folder = folder("limit");
+        let folder = TestDir::new("files-limit");
         let path = folder.join("a");
         fs::write(&path, "12345").unwrap();
         assert_eq!(read(&path, 5).unwrap(), b"12345");
@@ -169,12 +161,11 @@ mod tests {
             read(Path::new("/proc/version"), 4).unwrap_err().kind(),
             ErrorKind::FileTooLarge
         );
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn what_is_no_file_is_refused_at_once() {
-        let folder = folder("types");
+        let folder = TestDir::new("files-types");
         let fifo = folder.join("fifo");
         nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).unwrap();
         let link = folder.join("link");
@@ -182,8 +173,8 @@ mod tests {
         // Wall clock: a FIFO without a writer would hold the reader for ever.
         let began = Instant::now();
         for (path, what) in [
-            (&fifo, "a FIFO"),
-            (&folder, "a folder"),
+            (fifo.as_path(), "a FIFO"),
+            (folder.path(), "a folder"),
             (&link, "a device"),
         ] {
             let error = read(path, 10).unwrap_err();
@@ -191,17 +182,15 @@ mod tests {
             assert!(error.to_string().contains(what), "{error}");
         }
         assert!(began.elapsed() < Duration::from_secs(2));
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn a_large_file_is_refused_before_it_is_read() {
-        let folder = folder("large");
+        let folder = TestDir::new("files-large");
         let path = folder.join("large");
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         let error = read(&path, 1000).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FileTooLarge);
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl InputDevices {
             .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"event"))
             .map(|entry| entry.path())
             .collect();
-        paths.sort();
+        paths.sort_unstable();
         paths
             .into_iter()
             .filter_map(|path| Some((path.clone(), Device::open(&path).ok()?)))
@@ -390,8 +390,10 @@ impl Input for InputDevices {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use testkit::process::TestDir;
+
+    use super::*;
 
     fn story(
         map: &[(KeyCode, KeyMapping)],
@@ -484,8 +486,7 @@ mod tests {
 
     #[test]
     fn a_missing_device_is_reported_once_and_awaited() {
-        let folder = std::env::temp_dir().join(format!("offhook-input-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = TestDir::new("input");
         // No device at all, but a file that has the name of one: it is passed over.
         std::fs::write(folder.join("event0"), "not a device").unwrap();
         let now = Instant::now();
@@ -510,7 +511,6 @@ mod tests {
                 Some(now + SEARCH_INTERVAL * (turn + 1))
             );
         }
-        std::fs::remove_dir_all(&folder).unwrap();
         let reported: Vec<String> = reported.iter().map(ToString::to_string).collect();
         assert_eq!(reported.len(), 1, "{reported:?}");
         assert!(

@@ -30,13 +30,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use nix::unistd::{Uid, setfsuid};
+    use testkit::process::TestDir;
 
     use super::*;
 
     #[test]
     fn a_device_of_others_differs_from_one_that_is_not_there() {
-        let folder = std::env::temp_dir().join(format!("offhook-rights-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = TestDir::new("rights");
         let path = folder.join("controlC0");
         std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
@@ -52,6 +52,5 @@ mod tests {
         assert!(!any_locked_out(&folder, "pcm"));
         assert!(!is_locked_out(&folder.join("controlC1")));
         assert!(!any_locked_out(&folder.join("none"), "control"));
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

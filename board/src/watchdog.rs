@@ -157,11 +157,14 @@ impl Watchdog for SimulatedWatchdog {
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
     fn feeding_and_magic_close_write_the_right_bytes() {
-        let path = std::env::temp_dir().join(format!("offhook-watchdog-{}", std::process::id()));
+        let folder = TestDir::new("watchdog");
+        let path = folder.join("watchdog0");
         std::fs::write(&path, "").unwrap();
         let now = Instant::now();
         let mut watchdog = LinuxWatchdog::open(&path, Duration::from_secs(15)).unwrap();
@@ -185,7 +188,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("offhook-watchdog-") && error.contains("leave [watchdog] out"),
+            error.contains("watchdog0") && error.contains("leave [watchdog] out"),
             "{error}"
         );
     }

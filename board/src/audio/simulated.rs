@@ -212,11 +212,14 @@ impl AudioDevice for SimulatedCard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::open;
-    use super::*;
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use std::os::fd::BorrowedFd;
     use std::path::Path;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use testkit::process::TestDir;
+
+    use super::super::open;
+    use super::*;
 
     fn request(capture: &str, playback: &str) -> AudioRequest {
         AudioRequest {
@@ -276,8 +279,7 @@ mod tests {
 
     #[test]
     fn samples_pass_unchanged_then_silence() {
-        let folder = std::env::temp_dir().join(format!("offhook-card-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = TestDir::new("card");
         let mic = folder.join("mic.wav");
         let ear = folder.join("ear.wav");
         let wave: Vec<i16> = (0..1600).map(|n| (n * 17 % 9973) as i16 + 1).collect();
@@ -296,7 +298,6 @@ mod tests {
         let ear = Recording::load(&ear).unwrap();
         assert!(ear.samples[..160].iter().all(|&s| s == 0), "prefill");
         assert_eq!(ear.samples[160..], heard[..]);
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

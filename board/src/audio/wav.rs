@@ -310,13 +310,9 @@ impl Drop for WavWriter {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use testkit::process::TestDir;
 
-    fn folder(test: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("offhook-wav-{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        path
-    }
+    use super::*;
 
     fn sine(hz: f64, rate: u32, frames: usize) -> Vec<f64> {
         (0..frames)
@@ -337,7 +333,7 @@ mod tests {
 
     #[test]
     fn every_common_format_reads_as_the_same_samples() {
-        let folder = folder("formats");
+        let folder = TestDir::new("wav-formats");
         let wave = sine(1000.0, 16_000, 16_000);
         for (name, bits, format, channels) in [
             ("8", 8, hound::SampleFormat::Int, 1),
@@ -382,7 +378,6 @@ mod tests {
             let got = level(&recording.samples, 1000.0, 16_000);
             assert!((got + 6.02).abs() < 0.1, "{name}: {got} dB");
         }
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
@@ -431,7 +426,7 @@ mod tests {
 
     #[test]
     fn a_bad_file_is_one_clear_error() {
-        let folder = folder("bad");
+        let folder = TestDir::new("wav-bad");
         let text = folder.join("text.wav");
         std::fs::write(&text, "this is no sound").unwrap();
         assert!(matches!(
@@ -465,12 +460,11 @@ mod tests {
                 "cut at {cut}"
             );
         }
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn damaged_headers_never_panic() {
-        let folder = folder("fuzz");
+        let folder = TestDir::new("wav-fuzz");
         let path = folder.join("x.wav");
         let mut writer = WavWriter::create(&path, 8000, 80).unwrap();
         writer.append(&[7; 200]).unwrap();
@@ -492,12 +486,11 @@ mod tests {
             refused > 50,
             "only {refused} of 264 damaged headers were noticed"
         );
-        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn an_open_recording_is_a_valid_file() {
-        let folder = folder("open");
+        let folder = TestDir::new("wav-open");
         let path = folder.join("ear.wav");
         let mut writer = WavWriter::create(&path, 48_000, 240).unwrap();
         let wave: Vec<i16> = (0..24_000).map(|n| (n % 251) as i16).collect();
@@ -514,6 +507,5 @@ mod tests {
         assert_eq!(seen.samples[..], wave[..seen.samples.len()]);
         drop(writer);
         assert_eq!(Recording::load(&path).unwrap().samples, wave);
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
+use testkit::process::TestDir;
 
 use super::oled::{PAGES, WIDTH};
 use super::*;
@@ -260,23 +261,22 @@ fn a_display_that_comes_back_is_set_up_again() {
 }
 
 /// A file in place of a framebuffer's memory.
-fn framebuffer(name: &str, geometry: Geometry, rotation: Rotation) -> (Framebuffer, PathBuf) {
-    let path = std::env::temp_dir().join(format!("offhook-fb-{}-{name}", std::process::id()));
+fn framebuffer(path: &Path, geometry: Geometry, rotation: Rotation) -> Framebuffer {
     let file = std::fs::File::options()
         .create(true)
         .truncate(true)
         .read(true)
         .write(true)
-        .open(&path)
+        .open(path)
         .unwrap();
-    let panel = Framebuffer::with_geometry(file, name, geometry, rotation);
-    (panel.unwrap_or_else(|e| panic!("{e}")), path)
+    let panel = Framebuffer::with_geometry(file, "a file", geometry, rotation);
+    panel.unwrap_or_else(|e| panic!("{e}"))
 }
-
-use std::path::PathBuf;
 
 #[test]
 fn every_form_of_framebuffer_shows_the_picture() {
+    let folder = TestDir::new("framebuffer");
+    let path = folder.join("fb0");
     for bits in [1, 16, 24, 32] {
         for degrees in [0, 90, 180, 270] {
             let rotation = Rotation::from_degrees(degrees).unwrap();
@@ -292,7 +292,7 @@ fn every_form_of_framebuffer_shows_the_picture() {
                 stride: (width * bits).div_ceil(8) + 12,
                 bits,
             };
-            let (mut panel, path) = framebuffer(&format!("{bits}-{degrees}"), geometry, rotation);
+            let mut panel = framebuffer(&path, geometry, rotation);
             assert_eq!(panel.size(), (128, 64));
             let picture = pattern(bits + u32::from(degrees));
             panel
@@ -319,7 +319,6 @@ fn every_form_of_framebuffer_shows_the_picture() {
                 .show(&Picture::new(128, 64, &picture), Light::Off)
                 .unwrap();
             assert!(std::fs::read(&path).unwrap().iter().all(|byte| *byte == 0));
-            std::fs::remove_file(path).unwrap();
         }
     }
 }
@@ -332,7 +331,9 @@ fn rows_that_did_not_change_are_not_written() {
         stride: 256,
         bits: 16,
     };
-    let (mut panel, path) = framebuffer("rows", geometry, Rotation::None);
+    let folder = TestDir::new("framebuffer-rows");
+    let path = folder.join("fb0");
+    let mut panel = framebuffer(&path, geometry, Rotation::None);
     let mut picture = pattern(1);
     panel
         .show(&Picture::new(128, 64, &picture), Light::Full)
@@ -346,7 +347,6 @@ fn rows_that_did_not_change_are_not_written() {
     let memory = std::fs::read(&path).unwrap();
     let written = (0..64).filter(|row| memory[row * 256] != 0x77);
     assert_eq!(written.collect::<Vec<_>>(), [10]);
-    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

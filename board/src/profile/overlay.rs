@@ -207,6 +207,8 @@ fn put(merged: &mut Table, wanted: &Override<'_>) -> Result<(), PutError> {
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
     use crate::gpio::LineName;
 
@@ -214,22 +216,12 @@ mod tests {
         [keypad]\nrows = [5, 6]\ncolumns = [16]\nkeys = [\"1\", \"2\"]\n\
         [ringer]\nkind = \"bell\"\nlines = [22, 4]\n[lamps]\nline = 7\nmessage = 9\n";
 
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let folder =
-                std::env::temp_dir().join(format!("overlay-{}-{name}", std::process::id()));
-            std::fs::create_dir_all(folder.join("base")).unwrap();
-            std::fs::write(folder.join("base/hardware.toml"), BASE).unwrap();
-            Self(folder)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
+    /// A folder with the profile `base`.
+    fn base(name: &str) -> TestDir {
+        let folder = TestDir::new(&format!("overlay-{name}"));
+        std::fs::create_dir_all(folder.join("base")).unwrap();
+        std::fs::write(folder.join("base/hardware.toml"), BASE).unwrap();
+        folder
     }
 
     fn over<'a>(list: &[(&'a str, &'a str, &'a str)]) -> Vec<Override<'a>> {
@@ -240,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_key_replaces_the_profiles_and_leaves_the_others() {
-        let folder = Folder::new("replace");
+        let folder = base("replace");
         let overrides = over(&[
             ("hook", "line", "24"),
             ("hook", "contact", "\"normally-closed\""),
@@ -250,7 +242,7 @@ mod tests {
             ("keys", "mute", "22"),
             ("audio", "periods", "4"),
         ]);
-        let profile = Profile::load_over(&folder.0, "base", &overrides).unwrap();
+        let profile = Profile::load_over(&folder, "base", &overrides).unwrap();
         let hook = profile.hook.unwrap();
         assert_eq!(
             (hook.line.name, hook.debounce_ms),
@@ -274,7 +266,7 @@ mod tests {
 
     #[test]
     fn two_purposes_of_a_line_are_an_error_by_name() {
-        let folder = Folder::new("conflict");
+        let folder = base("conflict");
         for (list, wanted) in [
             (
                 vec![("hook", "line", "5")],
@@ -315,16 +307,16 @@ mod tests {
                  board/README.md explains every key",
             ),
         ] {
-            let error = Profile::load_over(&folder.0, "base", &over(&list)).unwrap_err();
+            let error = Profile::load_over(&folder, "base", &over(&list)).unwrap_err();
             assert_eq!(error.to_string(), wanted);
         }
     }
 
     #[test]
     fn a_device_that_does_not_fit_is_left_out_and_the_rest_works() {
-        let folder = Folder::new("usable");
+        let folder = base("usable");
         let overrides = over(&[("lamps", "muted", "23"), ("hook", "debounce_ms", "60")]);
-        let (profile, faults) = Profile::load_usable_over(&folder.0, "base", &overrides);
+        let (profile, faults) = Profile::load_usable_over(&folder, "base", &overrides);
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert_eq!(profile.lamps.wired().count(), 0);
         assert_eq!(profile.hook.unwrap().debounce_ms, 60);

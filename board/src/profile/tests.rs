@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use testkit::process::TestDir;
+
 use super::*;
 use crate::input_device::KeyMapping;
 
@@ -215,15 +217,10 @@ line = 2
 "#;
 
 fn usable(text: &str) -> (Profile, Vec<String>) {
-    let folder = std::env::temp_dir().join(format!(
-        "offhook-usable-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
+    let folder = TestDir::new(&format!("usable-{:?}", std::thread::current().id()));
     std::fs::create_dir_all(folder.join("b")).unwrap();
     std::fs::write(folder.join("b/hardware.toml"), text).unwrap();
     let (profile, errors) = Profile::load_usable(&folder, "b");
-    std::fs::remove_dir_all(&folder).unwrap();
     (profile, errors.iter().map(ToString::to_string).collect())
 }
 

@@ -97,18 +97,15 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::*;
+    use testkit::process::TestDir;
 
-    fn folder(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("offhook-identity-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        folder
-    }
+    use super::*;
 
     #[test]
     fn made_once_and_the_same_ever_after() {
-        let folder = folder("once");
+        let folder = TestDir::new("identity-once");
+        // Made with what is in it.
+        let folder = folder.join("state");
         let made = load_or_make(&folder).unwrap();
         let path = folder.join(FILE);
         assert_eq!(
@@ -127,12 +124,11 @@ mod tests {
         );
         let shown = format!("{made:?}");
         assert_eq!(shown, format!("Credentials({})", made.fingerprint_text()));
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn a_damaged_one_is_not_replaced_silently() {
-        let folder = folder("damaged");
+        let folder = TestDir::new("identity-damaged");
         let made = load_or_make(&folder).unwrap();
         let path = folder.join(FILE);
         let good = fs::read_to_string(&path).unwrap();
@@ -163,6 +159,5 @@ mod tests {
             load_or_make(&folder).unwrap().fingerprint(),
             made.fingerprint()
         );
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -222,8 +222,10 @@ fn ip_packet(datagram: &Datagram, ttl: u8) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
+    use crate::process::TestDir;
 
     fn datagram(bytes: &[u8]) -> Datagram {
         Datagram {
@@ -268,11 +270,10 @@ mod tests {
             None,
             &datagram(b"OPTIONS sip:x SIP/2.0\r\n\r\n"),
         );
-        let path =
-            std::env::temp_dir().join(format!("offhook-capture-{}.pcap", std::process::id()));
+        let folder = TestDir::new("capture");
+        let path = folder.join("capture.pcap");
         capture.write_pcap(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(bytes.len(), 24 + 16 + 28 + 25);
         assert_eq!(
             bytes[24..32],

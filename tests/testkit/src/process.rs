@@ -2,6 +2,7 @@
 //! end with it.
 
 use std::net::{TcpListener, UdpSocket};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -20,6 +21,8 @@ impl TestDir {
     /// Makes an empty directory for the test `name`.
     pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("offhook-{}-{name}", std::process::id()));
+        // Of a test that failed in an earlier process of this number.
+        std::fs::remove_dir_all(&path).ok();
         std::fs::create_dir_all(&path).unwrap();
         Self { path }
     }
@@ -28,10 +31,19 @@ impl TestDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
 
-    /// The path of a file in it.
-    pub fn join(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+impl Deref for TestDir {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsRef<Path> for TestDir {
+    fn as_ref(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, AudioError, AudioRequest, Period};
 use offhook_tests::vcard::{Side, VirtualCard};
+use testkit::process::TestDir;
 
 /// Shows a process that it is a child, and where its card lies.
 const PLACE: &str = "OFFHOOK_CARD_PLACE";
@@ -23,18 +24,16 @@ pub(crate) fn in_child(name: &str, more: &str, body: impl FnOnce(&Bench)) {
             card: VirtualCard::at(dir.as_ref()).unwrap(),
         });
     }
-    let dir = std::env::temp_dir().join(format!("offhook-card-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
+    let dir = TestDir::new(&format!("card-{name}"));
     match VirtualCard::new(&dir, more) {
         Err(why) => testkit::skipped(name, &why),
         Ok(card) => run_again(
             name,
             Command::new(std::env::current_exe().unwrap())
                 .env("ALSA_CONFIG_PATH", card.alsa_config())
-                .env(PLACE, &dir),
+                .env(PLACE, dir.path()),
         ),
     }
-    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 /// Runs this test program again for one test, and fails as it fails.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use board::audio::{Period, open};
 use testkit::measure::{Clip, align_parts, median};
+use testkit::process::TestDir;
 
 use crate::bench::{chirps, hurry, request, run_again, wait};
 
@@ -32,8 +33,7 @@ pub(crate) fn test() {
         );
         return;
     }
-    let dir = std::env::temp_dir().join(format!("offhook-pulse-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
+    let dir = TestDir::new("pulse");
     let socket = dir.join("native");
     std::fs::write(
         dir.join("bench.pa"),
@@ -89,7 +89,6 @@ pub(crate) fn test() {
     });
     daemon.kill().unwrap();
     daemon.wait().unwrap();
-    std::fs::remove_dir_all(&dir).unwrap();
     if let Err(panic) = done {
         std::panic::resume_unwind(panic);
     }

@@ -88,6 +88,8 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
@@ -120,13 +122,11 @@ mod tests {
     fn another_file_or_none_is_said_and_nothing_waits() {
         let text = read(Path::new("/nowhere/kmsg"));
         assert!(text.starts_with("/nowhere/kmsg: "), "{text}");
-        let folder = std::env::temp_dir().join(format!("offhook-kmsg-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = TestDir::new("kmsg");
         let fifo = folder.join("kmsg");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let text = read(&fifo);
         assert!(text.contains("not the kernel's log"), "{text}");
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

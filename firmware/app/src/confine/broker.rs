@@ -217,6 +217,8 @@ pub(super) fn read_bytes(socket: &mut UnixStream, most: u32) -> io::Result<Vec<u
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     const SETTINGS: &str = "[phone]\ncountry = \"de\"\n[[account]]\nuser = \"101\"\n\
@@ -224,10 +226,9 @@ mod tests {
 
     #[test]
     fn settings_are_written_once_and_only_what_keys_make() {
-        let card = std::env::temp_dir().join(format!("offhook-broker-{}", std::process::id()));
-        std::fs::create_dir_all(&card).unwrap();
+        let card = TestDir::new("broker");
         let paths = ConfigPaths {
-            card: Some(card.clone()),
+            card: Some(card.to_path_buf()),
             ..ConfigPaths::default()
         };
         let index = NAMES.iter().position(|name| *name == CONFIG_FILE);
@@ -242,6 +243,5 @@ mod tests {
         let kept = std::fs::read_to_string(card.join(CONFIG_FILE)).unwrap();
         assert_eq!(kept, SETTINGS);
         assert!(write(&paths, NAMES.len() as u8, b"x").is_err());
-        std::fs::remove_dir_all(&card).unwrap();
     }
 }

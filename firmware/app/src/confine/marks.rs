@@ -150,12 +150,13 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt;
 
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
     fn three_files_are_written_into_the_first_folder_named() {
-        let folder = std::env::temp_dir().join(format!("offhook-marks-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
+        let folder = TestDir::new("marks");
         for part in ["run", "other"] {
             fs::create_dir_all(folder.join(part)).unwrap();
         }
@@ -176,7 +177,6 @@ mod tests {
         assert!(serving.join().unwrap().is_err());
         assert!(write(&mut ours, SELF_TEST, b"").is_err());
         assert_eq!(fs::read_dir(folder.join("other")).unwrap().count(), 0);
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
@@ -185,9 +185,7 @@ mod tests {
             println!("SKIPPED: a device of another user: only root shares devices");
             return;
         }
-        let folder = std::env::temp_dir().join(format!("offhook-share-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
+        let folder = TestDir::new("share");
         fs::write(folder.join("file"), "x").unwrap();
         fs::set_permissions(folder.join("file"), PermissionsExt::from_mode(0o600)).unwrap();
         std::os::unix::fs::symlink("/dev/null", folder.join("link")).unwrap();
@@ -209,6 +207,5 @@ mod tests {
             let about = fs::metadata(&device).unwrap();
             assert_eq!((about.gid(), about.mode() & 0o777), (61_235, 0o660));
         }
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

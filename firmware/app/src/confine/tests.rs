@@ -7,6 +7,8 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::Command;
 
+use testkit::process::TestDir;
+
 use super::*;
 
 /// Runs on a confined thread of a machine with a card, a state directory and somebody else's key.
@@ -20,9 +22,7 @@ fn confined_as<T: Send>(
     user: Option<User>,
     attempt: impl FnOnce(&Path) -> T + Send,
 ) -> T {
-    let folder =
-        std::env::temp_dir().join(format!("offhook-confine-{}-{name}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
+    let folder = TestDir::new(&format!("confine-{name}"));
     for part in ["card", "state", "run", "tmp", "other"] {
         fs::create_dir_all(folder.join(part)).unwrap();
         fs::write(folder.join(part).join("file"), "secret").unwrap();
@@ -32,15 +32,13 @@ fn confined_as<T: Send>(
         state_dir: folder.join("state"),
         scratch: folder.join("tmp"),
     };
-    let result = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             assert!(enter(&reach, user).unwrap(), "this kernel has no Landlock");
             attempt(&folder)
         });
         thread.join().unwrap()
-    });
-    let _ = fs::remove_dir_all(&folder);
-    result
+    })
 }
 
 fn is_denied<T>(result: io::Result<T>) -> bool {
@@ -185,8 +183,7 @@ fn a_phone_of_its_own_user_reads_no_files_of_root() {
         uid: 61_234,
         gid: 61_235,
     };
-    let folder = std::env::temp_dir().join(format!("offhook-user-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
+    let folder = TestDir::new("user");
     fs::create_dir_all(folder.join("state")).unwrap();
     fs::write(folder.join("state/file"), "own").unwrap();
     fs::write(folder.join("key"), "root's").unwrap();
@@ -210,7 +207,6 @@ fn a_phone_of_its_own_user_reads_no_files_of_root() {
         });
         attempt.join().unwrap();
     });
-    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -141,6 +141,8 @@ fn done_or_error(done: i32) -> io::Result<()> {
 mod tests {
     use std::fs;
 
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
@@ -149,8 +151,7 @@ mod tests {
             println!("SKIPPED: files of another user: only root gives files away");
             return;
         }
-        let folder = std::env::temp_dir().join(format!("offhook-own-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
+        let folder = TestDir::new("own");
         for part in ["state/crash", "state/tls", "elsewhere"] {
             fs::create_dir_all(folder.join(part)).unwrap();
         }
@@ -189,6 +190,5 @@ mod tests {
         for file in others {
             assert_eq!(owner(file).0, 0, "{file}");
         }
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -313,6 +313,8 @@ async fn write_line(stream: &mut UnixStream, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
@@ -354,9 +356,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_socket_is_left_as_it_is() {
-        let folder = std::env::temp_dir().join(format!("offhook-ctl-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = TestDir::new("ctl");
         let path = folder.join("ctl.sock");
         std::fs::write(&path, "somebody's").unwrap();
         let error = bind(&path).unwrap_err().to_string();
@@ -370,6 +370,5 @@ mod tests {
         drop(bind(&path).unwrap());
         assert!(bind(&path).is_ok());
         assert!(bind(&path).is_ok());
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

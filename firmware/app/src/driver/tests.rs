@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use testkit::process::TestDir;
 
 use super::*;
 use crate::ctl::client::Client;
@@ -72,7 +73,6 @@ fn provisioning_server() -> u16 {
 
 /// A card, a state directory and a board with a watchdog.
 fn machine(folder: &Path, registrar: u16) -> ConfigPaths {
-    let _ = fs::remove_dir_all(folder);
     for part in ["card", "state", "run", "profiles/box"] {
         fs::create_dir_all(folder.join(part)).unwrap();
     }
@@ -140,7 +140,7 @@ fn registers(registrar: &UdpSocket, ended: &AtomicBool) -> Vec<Instant> {
 
 #[test]
 fn a_slow_card_delays_no_timer_no_feed_no_reply() {
-    let folder = std::env::temp_dir().join(format!("offhook-slow-card-{}", std::process::id()));
+    let folder = TestDir::new("slow-card");
     let registrar = UdpSocket::bind("127.0.0.1:0").unwrap();
     let paths = machine(&folder, registrar.local_addr().unwrap().port());
     let (writes, ended) = (Arc::new(AtomicUsize::new(0)), AtomicBool::new(false));
@@ -179,7 +179,6 @@ fn a_slow_card_delays_no_timer_no_feed_no_reply() {
         }
         assert!(seen.len() >= 6, "{} REGISTERs", seen.len());
     });
-    let _ = fs::remove_dir_all(&folder);
 }
 
 /// Makes the phone write, then asks it for its status until it ends: how long the slowest reply

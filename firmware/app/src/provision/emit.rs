@@ -77,7 +77,7 @@ fn changed(files: &[SystemFile], folder: &Path) -> String {
             .filter(|name| name != "changed" && files.iter().all(|file| file.name != name));
         names.extend(gone);
     }
-    names.sort();
+    names.sort_unstable();
     names
         .iter()
         .fold(String::new(), |text, name| text + name + "\n")
@@ -298,6 +298,8 @@ fn eap(config: &Config) -> Option<String> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use testkit::process::TestDir;
+
     use super::*;
 
     fn of(toml: &str) -> Vec<SystemFile> {
@@ -449,10 +451,8 @@ url = "https://pbx.example.net/{mac}.toml"
 
     #[test]
     fn the_folder_is_whole_its_secrets_closed_and_its_changes_reported() {
-        let folder = std::env::temp_dir()
-            .join(format!("offhook-emit-{}", std::process::id()))
-            .join("system");
-        let _ = fs::remove_dir_all(&folder);
+        let dir = TestDir::new("emit");
+        let folder = dir.join("system");
         let config = |toml: &str| config::load(toml, "f").unwrap();
         let changed = || fs::read_to_string(folder.join("changed")).unwrap();
         emit(
@@ -486,6 +486,5 @@ url = "https://pbx.example.net/{mac}.toml"
         assert!(
             !folder.join("wpa_supplicant.conf").exists() && !folder.with_extension("new").exists()
         );
-        fs::remove_dir_all(folder.parent().unwrap()).unwrap();
     }
 }

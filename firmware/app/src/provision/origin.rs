@@ -48,11 +48,14 @@ impl Origin {
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
     fn an_etag_belongs_to_one_url() {
-        let path = std::env::temp_dir().join(format!("offhook-origin-{}", std::process::id()));
+        let folder = TestDir::new("origin");
+        let path = folder.join("network.etag");
         std::fs::write(&path, "https://a.example/x\n\"v1\"\n").unwrap();
         let origin = Origin::read(&path).unwrap();
         assert_eq!(origin.text(), std::fs::read_to_string(&path).unwrap());
@@ -64,6 +67,5 @@ mod tests {
         std::fs::write(&path, "https://a.example/x\n\n").unwrap();
         let origin = Origin::read(&path).unwrap();
         assert_eq!(origin.etag_for("https://a.example/x"), None);
-        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -1,5 +1,7 @@
 use std::fs;
 
+use testkit::process::TestDir;
+
 use super::*;
 
 #[test]
@@ -13,13 +15,11 @@ fn the_update_url_has_the_boards_name() {
 }
 
 /// A card, a state directory and a profile directory of one test.
-struct TestDir(PathBuf);
+struct Layers(TestDir);
 
-impl TestDir {
+impl Layers {
     fn new(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("offhook-provision-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
+        let folder = TestDir::new(&format!("provision-{name}"));
         for part in ["card", "state", "profiles/box"] {
             fs::create_dir_all(folder.join(part)).unwrap();
         }
@@ -48,15 +48,9 @@ impl TestDir {
     }
 }
 
-impl Drop for TestDir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn every_layer_is_found() {
-    let paths = TestDir::new("layers");
+    let paths = Layers::new("layers");
     paths.write(
         "profiles/box/offhook.toml",
         "[phone]\nname = \"Board\"\nuser = \"board\"\ncountry = \"fr\"\n",
@@ -84,7 +78,7 @@ fn every_layer_is_found() {
 
 #[test]
 fn a_bad_card_is_named_as_a_person_knows_it() {
-    let paths = TestDir::new("bad");
+    let paths = Layers::new("bad");
     paths.card("[phone]\nuser = \"good\"\n");
     assert_eq!(paths.load().config.phone.user, "good");
     paths.card("[phone]\nusr = \"bad\"\n");
@@ -105,7 +99,7 @@ fn a_bad_card_is_named_as_a_person_knows_it() {
 
 #[test]
 fn the_network_may_not_say_where_files_lie_or_who_logs_in() {
-    let paths = TestDir::new("remote");
+    let paths = Layers::new("remote");
     paths.card("");
     for text in [
         "[control]\nstate_dir = \"/etc\"\n",
@@ -132,7 +126,7 @@ fn the_network_may_not_say_where_files_lie_or_who_logs_in() {
 
 #[test]
 fn a_fetched_text_is_judged_with_what_the_card_says() {
-    let paths = TestDir::new("fits");
+    let paths = Layers::new("fits");
     paths.card("[network]\nsip_port = 5060\n");
     let named = ConfigPaths {
         card: Some(paths.0.join("card")),

@@ -252,18 +252,18 @@ impl Trial {
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
     use crate::storage::Disk;
 
     const OLD: &[u8] = b"[phone]\nname = \"old\"\n";
     const NEW: &[u8] = b"[phone]\nname = \"new\"\n";
 
-    fn store(name: &str) -> Store {
-        let folder =
-            std::env::temp_dir().join(format!("offhook-trial-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        Store(folder)
+    fn store(name: &str) -> (TestDir, Store) {
+        let folder = TestDir::new(&format!("trial-{name}"));
+        let store = Store::new(&folder);
+        (folder, store)
     }
 
     fn accepted(store: &Store, text: &[u8]) {
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_text_that_ends_the_phone_goes_after_two_starts() {
-        let store = store("starts");
+        let (_folder, store) = store("starts");
         accepted(&store, OLD);
         store.put_on_trial(&Disk, NEW, "url\n\"2\"\n").unwrap();
         for _ in 0..2 {
@@ -301,38 +301,34 @@ mod tests {
         assert_eq!(store.refusal(b"another"), None);
         accepted(&store, b"another");
         assert_eq!(store.refusal(NEW), None, "a good one makes a new start");
-        fs::remove_dir_all(&store.0).unwrap();
     }
 
     #[test]
     fn the_first_text_ever_leaves_none_behind() {
-        let store = store("first");
+        let (_folder, store) = store("first");
         store.put_on_trial(&Disk, NEW, "url\n\n").unwrap();
         store.revert(&Disk, "why").unwrap();
         assert_eq!(store.text(), None);
-        fs::remove_dir_all(&store.0).unwrap();
     }
 
     #[test]
     fn an_orderly_end_during_a_trial_is_no_failure() {
-        let store = store("orderly");
+        let (_folder, store) = store("orderly");
         store.put_on_trial(&Disk, NEW, "url\n\n").unwrap();
         for _ in 0..10 {
             assert_eq!(store.begin(&Disk).unwrap(), TrialState::OnTrial);
             store.forgive(&Disk).unwrap();
         }
-        fs::remove_dir_all(&store.0).unwrap();
     }
 
     #[test]
     fn a_newer_text_during_a_trial_keeps_the_good_one() {
-        let store = store("newer");
+        let (_folder, store) = store("newer");
         accepted(&store, OLD);
         store.put_on_trial(&Disk, NEW, "url\n\n").unwrap();
         store.put_on_trial(&Disk, b"newer", "url\n\n").unwrap();
         store.revert(&Disk, "why").unwrap();
         assert_eq!(store.text().as_deref(), Some(OLD));
-        fs::remove_dir_all(&store.0).unwrap();
     }
 
     /// A disk on which the power goes before the write of a number.
@@ -363,7 +359,7 @@ mod tests {
     #[test]
     fn a_power_cut_at_any_write_leaves_a_whole_text_that_is_known() {
         for left in 0..5 {
-            let store = store(&format!("cut-{left}"));
+            let (_folder, store) = store(&format!("cut-{left}"));
             accepted(&store, OLD);
             let disk = PowerCut { left: left.into() };
             let _ = store.put_on_trial(&disk, NEW, "url\n\n");
@@ -385,7 +381,6 @@ mod tests {
                 while store.begin(&Disk).unwrap() == TrialState::OnTrial {}
                 assert_eq!(store.text().as_deref(), Some(OLD), "{left}");
             }
-            fs::remove_dir_all(&store.0).unwrap();
         }
     }
 

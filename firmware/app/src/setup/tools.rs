@@ -173,20 +173,14 @@ fn echo_defaults() -> Config {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use testkit::process::TestDir;
 
-    fn folder(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("offhook-setup-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
+    use super::*;
 
     #[test]
     fn a_good_file_is_kept_and_serves_when_the_next_is_bad() {
         use std::os::unix::fs::PermissionsExt;
-        let folder = folder("keep");
+        let folder = TestDir::new("setup-keep");
         let file = folder.join("offhook.toml");
         let state = folder.join("state");
         let text = |country: &str| {
@@ -210,7 +204,6 @@ mod tests {
         let note = note.unwrap();
         assert!(note.contains("last good") && note.contains(":2:"), "{note}");
         assert_eq!(fs::read_to_string(&kept).unwrap(), text("fr"));
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
@@ -226,14 +219,13 @@ mod tests {
 
     #[test]
     fn the_file_of_a_phone_runs_in_a_folder_of_the_users_own() {
-        let folder = folder("own");
+        let folder = TestDir::new("setup-own");
         let file = folder.join("offhook.toml");
         fs::write(&file, "[phone]\ncountry = \"fr\"\n").unwrap();
         let (config, note) = load(Some(file)).unwrap();
         assert_eq!((config.phone.country.as_str(), note), ("fr", None));
         assert_eq!(config.control.state_dir, own_folder());
         assert!(config.control.socket.starts_with(own_folder()));
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

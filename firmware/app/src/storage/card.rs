@@ -62,18 +62,18 @@ fn with_writable<T>(card: &Path, work: impl FnOnce() -> io::Result<T>) -> io::Re
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
     fn a_file_is_replaced_as_a_whole() {
-        let card = std::env::temp_dir().join(format!("offhook-card-{}", std::process::id()));
-        fs::create_dir_all(&card).unwrap();
+        let card = TestDir::new("card");
         write_card(&card, "status.txt", b"one").unwrap();
         write_card(&card, "status.txt", b"two").unwrap();
         assert_eq!(fs::read(card.join("status.txt")).unwrap(), b"two");
         assert!(!card.join("status.txt.new").exists());
         remove_from_card(&card, "status.txt").unwrap();
         assert!(!card.join("status.txt").exists());
-        fs::remove_dir_all(&card).unwrap();
     }
 }

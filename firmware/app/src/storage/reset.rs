@@ -108,13 +108,14 @@ fn overwrite(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
     fn files_that_come_and_go_meanwhile_do_not_stop_it() {
         use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-        let folder = std::env::temp_dir().join(format!("offhook-busy-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
+        let folder = TestDir::new("busy");
         fs::create_dir_all(folder.join("crash")).unwrap();
         let (done, written) = (AtomicBool::new(false), AtomicU64::new(0));
         std::thread::scope(|scope| {
@@ -148,13 +149,11 @@ mod tests {
         });
         factory_reset(&folder, None).unwrap();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
-        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn nothing_is_left_and_nothing_else_is_touched() {
-        let folder = std::env::temp_dir().join(format!("offhook-reset-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
+        let folder = TestDir::new("reset");
         let (state, card) = (folder.join("state"), folder.join("card"));
         fs::create_dir_all(state.join("crash")).unwrap();
         fs::create_dir_all(&card).unwrap();
@@ -179,6 +178,5 @@ mod tests {
         );
         assert!(!is_asked(&card));
         factory_reset(&folder.join("never-was"), None).unwrap();
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -39,13 +39,13 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
     fn a_fifo_left_beside_or_in_place_holds_no_writer() {
-        let folder = std::env::temp_dir().join(format!("offhook-atomic-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
+        let folder = TestDir::new("atomic");
         for name in ["last-good.new", "last-good.toml"] {
             let mode = nix::sys::stat::Mode::S_IRWXU;
             nix::unistd::mkfifo(&folder.join(name), mode).unwrap();
@@ -55,6 +55,5 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"text");
         super::super::write_card(&folder, "last-good.toml", b"more").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"more");
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -393,6 +393,8 @@ fn say(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use testkit::process::TestDir;
+
     use super::*;
 
     #[test]
@@ -416,8 +418,7 @@ mod tests {
 
     #[test]
     fn a_bundle_is_known_by_all_of_its_bytes() {
-        let folder = std::env::temp_dir().join(format!("offhook-update-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = TestDir::new("update");
         let file = folder.join("bundle");
         let mut bytes = vec![7; 200_000];
         fs::write(&file, &bytes).unwrap();
@@ -428,6 +429,5 @@ mod tests {
         assert_ne!(identify(&file).unwrap(), one);
         assert!(identify(&folder).is_err());
         assert!(identify(&folder.join("none")).is_err());
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -8,6 +8,7 @@
 mod library;
 
 use proptest::prelude::*;
+use testkit::process::TestDir;
 use types::SrtpSuite;
 
 use super::keys::MasterKey;
@@ -253,8 +254,7 @@ fn rubbish_is_refused_as_by_the_library() {
         .map(|(_, bytes)| bytes)
         .collect();
     let archive = directory().join("srtp/libsrtp-fuzz-corpus.tar.xz");
-    let folder = std::env::temp_dir().join(format!("offhook-srtp-corpus-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = TestDir::new("srtp-corpus");
     let unpacked = std::process::Command::new("tar")
         .arg("-xJf")
         .arg(&archive)
@@ -275,7 +275,6 @@ fn rubbish_is_refused_as_by_the_library() {
             &format!("{} cannot be unpacked by tar and xz", archive.display()),
         );
     }
-    std::fs::remove_dir_all(&folder).unwrap();
     if all.is_empty() {
         return;
     }

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use testkit::process::TestDir;
+
 /// A card, a state directory, a run directory and a board of one test.
-pub(crate) struct Machine(pub(crate) PathBuf);
+pub(crate) struct Machine(TestDir);
 
 impl Machine {
     pub(crate) fn new(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("offhook-appliance-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
+        let path = TestDir::new(&format!("appliance-{name}"));
         for part in ["card", "state", "run", "profiles/box"] {
             fs::create_dir_all(path.join(part)).unwrap();
         }
@@ -82,12 +82,6 @@ impl Machine {
 
     pub(crate) fn status_file(&self) -> String {
         fs::read_to_string(self.path("card/status.txt")).unwrap_or_default()
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

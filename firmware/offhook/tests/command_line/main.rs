@@ -13,11 +13,12 @@ mod socket;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use testkit::process::TestDir;
 
 fn offhook(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_offhook"))
@@ -35,15 +36,12 @@ fn said(output: &Output) -> (i32, String, String) {
     )
 }
 
-/// A folder for one test, gone with it.
-struct Folder(PathBuf);
+/// The configuration and the files of one test.
+struct Folder(TestDir);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("offhook-cli-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(TestDir::new(&format!("cli-{name}")))
     }
 
     fn file(&self, name: &str, text: &str) -> String {
@@ -66,12 +64,6 @@ impl Folder {
                  [board.audio]\ncapture = \"silence\"\nplayback = \"null\"\n{extra}"
             ),
         )
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -1,3 +1,5 @@
+use testkit::process::TestDir;
+
 use super::*;
 
 /// Answers in order; keeps what was asked and shown.
@@ -117,8 +119,7 @@ fn without_a_terminal_a_missing_flag_is_named() {
 
 #[test]
 fn a_password_file_is_one_line_and_never_without_end() {
-    let folder = std::env::temp_dir().join(format!("offhook-password-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = TestDir::new("password");
     let file = folder.join("password");
     for (text, password) in [
         ("a b \n", Some("a b ")),
@@ -129,7 +130,6 @@ fn a_password_file_is_one_line_and_never_without_end() {
         assert_eq!(password_of(&file).ok().as_deref(), password, "{text:?}");
     }
     assert!(password_of(Path::new("/dev/zero")).is_err());
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 fn script(answers: &[&'static str]) -> Script {

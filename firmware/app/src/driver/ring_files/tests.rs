@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Instant;
 
 use ogg::writing::{PacketWriteEndInfo, PacketWriter};
+use testkit::process::TestDir;
 
 use super::*;
 
@@ -131,7 +132,7 @@ fn hostile_files_are_refused_at_once() {
 
 #[test]
 fn only_an_ordinary_file_of_a_fair_size_is_opened() {
-    let folder = std::env::temp_dir().join(format!("offhook-rings-{}", std::process::id()));
+    let folder = TestDir::new("rings");
     fs::create_dir_all(folder.join("folder.wav")).unwrap();
     let refused = |name: &str| load(&folder.join(name), 8000).unwrap_err().to_string();
     assert!(refused("missing.wav").contains("put it beside offhook.toml"));
@@ -149,5 +150,4 @@ fn only_an_ordinary_file_of_a_fair_size_is_opened() {
             .len(),
         800
     );
-    fs::remove_dir_all(&folder).unwrap();
 }

@@ -10,6 +10,7 @@ use rcgen::{
 use rustls::{ClientConnection, HandshakeKind, ProtocolVersion, ServerConnection};
 
 use rustls::RootCertStore;
+use testkit::process::TestDir;
 
 use super::clock::Trust;
 use super::*;
@@ -360,8 +361,7 @@ fn a_wrong_clock_is_named_where_a_date_fails() {
 
 #[test]
 fn a_provisioned_certificate_is_shown_to_servers_that_ask() {
-    let folder = std::env::temp_dir().join(format!("offhook-tls-{}-own", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = TestDir::new("tls");
     let key = KeyPair::generate().unwrap();
     let certificate = params(&dns("phone.example"), (2001, 2098))
         .self_signed(&key)
@@ -413,5 +413,4 @@ fn a_provisioned_certificate_is_shown_to_servers_that_ask() {
         text.contains("none") && text.contains("; put the file there"),
         "{text}"
     );
-    std::fs::remove_dir_all(&folder).unwrap();
 }
