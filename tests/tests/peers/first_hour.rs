@@ -57,10 +57,11 @@ pub(crate) fn assert_fault(path: &Path, what: &str, help: &str) {
     assert!(!said.contains("secret101"), "a password shows:\n{said}");
 }
 
-/// What `offhook setup` says, and the account it writes, by a recipe and nothing else.
-pub(crate) fn account_by_setup(dir: &TestDir, provider: &str, server: &str) -> (String, String) {
-    let password = dir.join("password.txt");
-    std::fs::write(&password, "secret101\n").unwrap();
+/// What `offhook setup` says of user 101 whose password is in a file with this text. It writes
+/// `offhook.toml`.
+pub(crate) fn set_up(dir: &TestDir, provider: &str, server: &str, password: &str) -> String {
+    let file = dir.join("password.txt");
+    std::fs::write(&file, password).unwrap();
     let output = dir.join("offhook.toml");
     let (good, said) = offhook(&[
         "setup",
@@ -71,7 +72,7 @@ pub(crate) fn account_by_setup(dir: &TestDir, provider: &str, server: &str) -> (
         "--user",
         "101",
         "--password-file",
-        password.to_str().unwrap(),
+        file.to_str().unwrap(),
         "--board",
         "sim",
         "--country",
@@ -80,7 +81,13 @@ pub(crate) fn account_by_setup(dir: &TestDir, provider: &str, server: &str) -> (
         output.to_str().unwrap(),
     ]);
     assert!(good, "{said}");
-    let written = std::fs::read_to_string(&output).unwrap();
+    said
+}
+
+/// What `offhook setup` says, and the account it writes, by a recipe and nothing else.
+pub(crate) fn account_by_setup(dir: &TestDir, provider: &str, server: &str) -> (String, String) {
+    let said = set_up(dir, provider, server, "secret101\n");
+    let written = std::fs::read_to_string(dir.join("offhook.toml")).unwrap();
     let account = written.split("[[account]]").nth(1).unwrap();
     let account = account.split("\n[").next().unwrap();
     (said, format!("[[account]]{account}\n"))
@@ -263,22 +270,52 @@ fn the_dialogue_leads_to_a_registered_phone() {
     );
 }
 
-/// Runs the program with a `/etc/resolv.conf` of its own; `None` where that is not allowed here.
-pub(crate) fn with_name_server(
-    dir: &TestDir,
-    server: &str,
-    arguments: &[&str],
-) -> Option<(bool, String)> {
-    let file = dir.join("resolv.conf");
+/// A name server at this address that answers every question with this code, and those for an
+/// address with this machine's where it is `known`.
+pub(crate) fn name_server(address: &str, code: u8, known: bool) {
+    let socket = UdpSocket::bind((address, 53)).unwrap();
+    std::thread::spawn(move || {
+        let mut bytes = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut bytes) {
+            bytes[2] |= 0x80;
+            bytes[3] = (bytes[3] & 0xF0) | code;
+            let name = bytes[12..length]
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap();
+            let end = 12 + name + 5;
+            // Other sections than the question are left out.
+            bytes[8..12].fill(0);
+            let mut response = bytes[..end].to_vec();
+            let kind = u16::from_be_bytes([bytes[end - 4], bytes[end - 3]]);
+            if known && kind == 1 {
+                response[7] = 1;
+                response.extend([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
+            }
+            let _ = socket.send_to(&response, from);
+        }
+    });
+}
+
+/// [`tried`] for a domain that only this name server can find: the program has a
+/// `/etc/resolv.conf` of its own. `None` where that is not allowed here.
+pub(crate) fn tried_with_name_server(dir: &TestDir, server: &str) -> Option<(bool, String)> {
+    let path = file(dir, NAMED);
+    let resolv_conf = dir.join("resolv.conf");
     std::fs::write(
-        &file,
+        &resolv_conf,
         format!("nameserver {server}\noptions timeout:1 attempts:1\n"),
     )
     .unwrap();
     let mut unshare = Command::new("unshare");
     unshare.args(["-m", "sh", "-c"]);
     unshare.arg("mount --bind \"$0\" /etc/resolv.conf || exit 77; exec \"$@\"");
-    let done = unshare.arg(&file).arg(binary()).args(arguments).output();
+    let arguments = ["check", path.to_str().unwrap(), "--try"];
+    let done = unshare
+        .arg(&resolv_conf)
+        .arg(binary())
+        .args(arguments)
+        .output();
     let done = done.ok().filter(|done| done.status.code() != Some(77));
     let Some(done) = done else {
         testkit::skip::skipped(
@@ -299,10 +336,8 @@ pub(crate) const NAMED: &str =
 #[test]
 fn a_dead_name_server_leads_to_cable_and_dns() {
     let dir = TestDir::new("first-hour-dns");
-    let path = file(&dir, NAMED);
     // Nothing listens on port 53 of this address.
-    let arguments = ["check", path.to_str().unwrap(), "--try"];
-    let Some((good, said)) = with_name_server(&dir, "127.0.0.99", &arguments) else {
+    let Some((good, said)) = tried_with_name_server(&dir, "127.0.0.99") else {
         return;
     };
     assert!(!good, "{said}");
@@ -316,19 +351,8 @@ fn a_dead_name_server_leads_to_cable_and_dns() {
 #[test]
 fn a_domain_that_does_not_exist_leads_to_the_domain() {
     let dir = TestDir::new("first-hour-nxdomain");
-    let path = file(&dir, NAMED);
-    let socket = UdpSocket::bind("127.0.0.53:53").unwrap();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 512];
-        while let Ok((length, from)) = socket.recv_from(&mut bytes) {
-            // The question given back as a response: there is no such name.
-            bytes[2] |= 0x80;
-            bytes[3] = (bytes[3] & 0xF0) | 3;
-            let _ = socket.send_to(&bytes[..length], from);
-        }
-    });
-    let arguments = ["check", path.to_str().unwrap(), "--try"];
-    let Some((good, said)) = with_name_server(&dir, "127.0.0.53", &arguments) else {
+    name_server("127.0.0.53", 3, false);
+    let Some((good, said)) = tried_with_name_server(&dir, "127.0.0.53") else {
         return;
     };
     assert!(!good, "{said}");

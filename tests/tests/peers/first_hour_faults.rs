@@ -15,7 +15,9 @@ use offhook_tests::desk_phone::binary;
 use offhook_tests::kamailio::Kamailio;
 use testkit::process::TestDir;
 
-use crate::first_hour::{NAMED, assert_fault, file, offhook, tried, with_name_server};
+use crate::first_hour::{
+    NAMED, assert_fault, file, name_server, offhook, tried, tried_with_name_server,
+};
 
 const DOMAIN: &str = "pbx.example.org";
 
@@ -214,40 +216,11 @@ fn a_firewall_that_drops_leads_to_the_firewall() {
     }
 }
 
-/// A name server at this address that answers every question with this code, and those for an
-/// address with this machine's where it is `known`.
-fn name_server(address: &str, code: u8, known: bool) {
-    let socket = UdpSocket::bind((address, 53)).unwrap();
-    std::thread::spawn(move || {
-        let mut bytes = [0; 512];
-        while let Ok((length, from)) = socket.recv_from(&mut bytes) {
-            bytes[2] |= 0x80;
-            bytes[3] = (bytes[3] & 0xF0) | code;
-            let name = bytes[12..length]
-                .iter()
-                .position(|byte| *byte == 0)
-                .unwrap();
-            let end = 12 + name + 5;
-            // Other sections than the question are left out.
-            bytes[8..12].fill(0);
-            let mut response = bytes[..end].to_vec();
-            let kind = u16::from_be_bytes([bytes[end - 4], bytes[end - 3]]);
-            if known && kind == 1 {
-                response[7] = 1;
-                response.extend([0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
-            }
-            let _ = socket.send_to(&response, from);
-        }
-    });
-}
-
 #[test]
 fn a_failing_name_server_leads_to_another_one() {
     let dir = TestDir::new("first-hour-servfail");
-    let path = file(&dir, NAMED);
     name_server("127.0.0.54", 2, false);
-    let arguments = ["check", path.to_str().unwrap(), "--try"];
-    let Some((good, said)) = with_name_server(&dir, "127.0.0.54", &arguments) else {
+    let Some((good, said)) = tried_with_name_server(&dir, "127.0.0.54") else {
         return;
     };
     assert!(!good, "{said}");
@@ -261,10 +234,8 @@ fn a_failing_name_server_leads_to_another_one() {
 #[test]
 fn a_domain_without_srv_is_found_by_its_address() {
     let dir = TestDir::new("first-hour-no-srv");
-    let path = file(&dir, NAMED);
     name_server("127.0.0.55", 0, true);
-    let arguments = ["check", path.to_str().unwrap(), "--try"];
-    let Some((_, said)) = with_name_server(&dir, "127.0.0.55", &arguments) else {
+    let Some((_, said)) = tried_with_name_server(&dir, "127.0.0.55") else {
         return;
     };
     assert!(
