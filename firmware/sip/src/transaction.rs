@@ -7,3 +7,4 @@
 pub(crate) mod client;
 pub(crate) mod server;
 pub(crate) mod table;
+mod timers;

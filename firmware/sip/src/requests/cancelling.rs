@@ -29,7 +29,7 @@ impl Requests {
         let transactions: Vec<_> = unwanted.filter_map(ClientRequest::transaction).collect();
         for transaction in transactions {
             if let Some(entry) = self.clients.get_mut(transaction) {
-                entry.machine.stop_sending();
+                entry.machine.stop_retransmitting();
             }
             self.schedule_client(transaction, shared);
         }

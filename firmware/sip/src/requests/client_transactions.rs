@@ -140,7 +140,7 @@ impl Requests {
         self.schedule_client(id, shared);
     }
 
-    /// The way transactions used is gone: a connection closed, an address unreachable.
+    /// The flow of transactions failed: a connection closed, an address unreachable.
     pub(crate) fn handle_flow_failed(
         &mut self,
         gone: impl Fn(Flow) -> bool,

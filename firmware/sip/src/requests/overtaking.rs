@@ -49,7 +49,7 @@ impl Requests {
             self.abandon_client(transaction);
         } else {
             entry.overtaken = true;
-            entry.machine.stop_repeating();
+            entry.machine.stop_retransmitting();
             request.handle_overtaken();
         }
         self.schedule_client(transaction, shared);
@@ -84,7 +84,7 @@ impl Requests {
         let later = under_way.and_then(|t| self.clients.get_mut(t));
         if let Some(entry) = later {
             entry.overtaken = true;
-            entry.machine.stop_repeating();
+            entry.machine.stop_retransmitting();
         }
         if let Some(entry) = self.clients.get_mut(transaction) {
             entry.overtaken = false;

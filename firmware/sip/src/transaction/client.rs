@@ -9,7 +9,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::timer::{T1, T1_64, T2, T4, TIMER_D, earliest, fire};
+use super::timers::{OnTimeout, Timers};
+use crate::timer::{T1, T1_64, T2, T4, TIMER_D};
 
 /// Where a client transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,28 +36,13 @@ pub(crate) struct OnResponse {
     pub(crate) ack: bool,
 }
 
-/// What to do when time has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct OnTimeout {
-    /// Send the request again.
-    pub(crate) retransmit: bool,
-    /// Inform the transaction user that no answer comes (timers B, F).
-    pub(crate) timed_out: bool,
-}
-
 /// One client transaction.
 #[derive(Debug)]
 pub(crate) struct Client {
     invite: bool,
     reliable: bool,
     state: State,
-    interval: Duration,
-    /// Timers A, E.
-    retransmit: Option<Instant>,
-    /// Timers B, F.
-    give_up: Option<Instant>,
-    /// Timers D, K, M.
-    linger: Option<Instant>,
+    timers: Timers,
     /// Its CANCEL was sent.
     cancelled: bool,
 }
@@ -64,14 +50,14 @@ pub(crate) struct Client {
 impl Client {
     /// A transaction whose request leaves now.
     pub(crate) fn new(invite: bool, reliable: bool, now: Instant) -> Self {
+        let mut timers = Timers::new();
+        timers.retransmit = (!reliable).then(|| now + T1);
+        timers.give_up = Some(now + T1_64);
         Self {
             invite,
             reliable,
             state: State::Calling,
-            interval: T1,
-            retransmit: (!reliable).then(|| now + T1),
-            give_up: Some(now + T1_64),
-            linger: None,
+            timers,
             cancelled: false,
         }
     }
@@ -90,10 +76,8 @@ impl Client {
         match (self.state, code) {
             (State::Calling | State::Proceeding, 100..=199) => {
                 if self.invite {
-                    self.retransmit = None;
-                    self.give_up = self.give_up.filter(|_| self.cancelled);
-                } else if self.state == State::Calling && self.retransmit.is_some() {
-                    self.interval = T2;
+                    self.timers.retransmit = None;
+                    self.timers.give_up = self.timers.give_up.filter(|_| self.cancelled);
                 }
                 self.state = State::Proceeding;
                 deliver
@@ -125,42 +109,36 @@ impl Client {
 
     /// Time has passed.
     pub(crate) fn timeout(&mut self, now: Instant) -> OnTimeout {
-        let mut todo = OnTimeout::default();
-        if fire(&mut self.linger, now) {
-            self.state = State::Done;
-        }
-        if fire(&mut self.give_up, now) {
-            self.state = State::Done;
-            self.retransmit = None;
-            todo.timed_out = true;
-        }
-        if fire(&mut self.retransmit, now) {
-            self.interval = match (self.invite, self.state) {
-                (true, _) => self.interval * 2,
+        let (invite, state) = (self.invite, self.state);
+        let (todo, over) = self.timers.handle_timeout(
+            |interval| match (invite, state) {
+                (true, _) => interval * 2,
                 (false, State::Proceeding) => T2,
-                (false, _) => (self.interval * 2).min(T2),
-            };
-            self.retransmit = Some(now + self.interval);
-            todo.retransmit = true;
+                (false, _) => (interval * 2).min(T2),
+            },
+            now,
+        );
+        if over {
+            self.state = State::Done;
         }
         todo
     }
 
     /// When to call [`Client::timeout`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        earliest([self.retransmit, self.give_up, self.linger])
+        self.timers.deadline()
     }
 
     /// It is not sent again; whoever has it may still answer.
-    pub(crate) fn stop_sending(&mut self) {
-        self.retransmit = None;
+    pub(crate) fn stop_retransmitting(&mut self) {
+        self.timers.retransmit = None;
     }
 
     /// Its CANCEL is being sent: it is over after 64 T1 without a final response (section 9.1).
     /// Whether this is the first one.
     pub(crate) fn cancel(&mut self, now: Instant) -> bool {
         if !self.cancelled && matches!(self.state, State::Calling | State::Proceeding) {
-            self.give_up.get_or_insert(now + T1_64);
+            self.timers.give_up.get_or_insert(now + T1_64);
         }
         !std::mem::replace(&mut self.cancelled, true)
     }
@@ -168,22 +146,16 @@ impl Client {
     /// The user no longer wants it: an INVITE whose CANCEL was not answered (section 9.1).
     pub(crate) fn abandon(&mut self) {
         self.state = State::Done;
-        (self.retransmit, self.give_up, self.linger) = (None, None, None);
-    }
-
-    /// The next address is tried: it is not sent again, though an answer may still come.
-    pub(crate) fn stop_repeating(&mut self) {
-        self.retransmit = None;
+        self.timers.stop_all();
     }
 
     fn finish(&mut self, state: State, linger: Duration, now: Instant) {
-        self.retransmit = None;
-        self.give_up = None;
+        self.timers.stop_all();
         if linger.is_zero() {
             self.state = State::Done;
         } else {
             self.state = state;
-            self.linger = Some(now + linger);
+            self.timers.linger = Some(now + linger);
         }
     }
 }

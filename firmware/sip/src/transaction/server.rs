@@ -7,9 +7,10 @@
 //!                               └─H─▶ Done, no ACK
 //! ```
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::timer::{T1, T1_64, T2, T4, earliest, fire};
+use super::timers::{OnTimeout, Timers};
+use crate::timer::{T1, T1_64, T2, T4};
 
 /// Where a server transaction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,28 +27,13 @@ pub(crate) enum State {
     Done,
 }
 
-/// What to do when time has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct OnTimeout {
-    /// Send the last response again (timer G).
-    pub(crate) retransmit: bool,
-    /// No ACK came for a refusal (timer H).
-    pub(crate) no_ack: bool,
-}
-
 /// One server transaction.
 #[derive(Debug)]
 pub(crate) struct Server {
     invite: bool,
     reliable: bool,
     state: State,
-    interval: Duration,
-    /// Timer G.
-    retransmit: Option<Instant>,
-    /// Timer H.
-    give_up: Option<Instant>,
-    /// Timers I, J, L.
-    linger: Option<Instant>,
+    timers: Timers,
 }
 
 impl Server {
@@ -57,10 +43,7 @@ impl Server {
             invite,
             reliable,
             state: State::Proceeding,
-            interval: T1,
-            retransmit: None,
-            give_up: None,
-            linger: None,
+            timers: Timers::new(),
         }
     }
 
@@ -76,13 +59,13 @@ impl Server {
             (State::Proceeding, 100..=199) | (State::Accepted, 200..=299) => true,
             (State::Proceeding, 200..=299) if self.invite => {
                 self.state = State::Accepted;
-                self.linger = Some(now + T1_64);
+                self.timers.linger = Some(now + T1_64);
                 true
             }
             (State::Proceeding, _) if self.invite => {
                 self.state = State::Completed;
-                self.retransmit = (!self.reliable).then(|| now + T1);
-                self.give_up = Some(now + T1_64);
+                self.timers.retransmit = (!self.reliable).then(|| now + T1);
+                self.timers.give_up = Some(now + T1_64);
                 true
             }
             (State::Proceeding, _) => {
@@ -90,7 +73,7 @@ impl Server {
                     self.state = State::Done;
                 } else {
                     self.state = State::Completed;
-                    self.linger = Some(now + T1_64);
+                    self.timers.linger = Some(now + T1_64);
                 }
                 true
             }
@@ -112,12 +95,12 @@ impl Server {
     pub(crate) fn ack(&mut self, now: Instant) -> bool {
         match self.state {
             State::Completed if self.invite => {
-                (self.retransmit, self.give_up) = (None, None);
+                self.timers.stop_all();
                 if self.reliable {
                     self.state = State::Done;
                 } else {
                     self.state = State::Confirmed;
-                    self.linger = Some(now + T4);
+                    self.timers.linger = Some(now + T4);
                 }
                 true
             }
@@ -131,26 +114,18 @@ impl Server {
 
     /// Time has passed.
     pub(crate) fn timeout(&mut self, now: Instant) -> OnTimeout {
-        let mut todo = OnTimeout::default();
-        if fire(&mut self.linger, now) {
+        let (todo, over) = self
+            .timers
+            .handle_timeout(|interval| (interval * 2).min(T2), now);
+        if over {
             self.state = State::Done;
-        }
-        if fire(&mut self.give_up, now) {
-            self.state = State::Done;
-            self.retransmit = None;
-            todo.no_ack = true;
-        }
-        if fire(&mut self.retransmit, now) {
-            self.interval = (self.interval * 2).min(T2);
-            self.retransmit = Some(now + self.interval);
-            todo.retransmit = true;
         }
         todo
     }
 
     /// When to call [`Server::timeout`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        earliest([self.retransmit, self.give_up, self.linger])
+        self.timers.deadline()
     }
 }
 
@@ -171,7 +146,7 @@ mod tests {
             if todo.retransmit {
                 sent.push((at - start).as_secs_f32());
             }
-            no_ack |= todo.no_ack;
+            no_ack |= todo.timed_out;
         }
         assert_eq!(
             sent,
