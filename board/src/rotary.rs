@@ -478,6 +478,11 @@ impl<L: EdgeLine> RotaryDial<L> {
     }
 }
 
+/// The next edge of a line that not every dial has.
+fn next_edge(line: Option<&mut impl EdgeLine>) -> Result<Option<Edge>, BoardError> {
+    line.map_or(Ok(None), EdgeLine::next_edge)
+}
+
 impl<L: EdgeLine> Input for RotaryDial<L> {
     fn fds(&self) -> Vec<BorrowedFd<'_>> {
         self.pulse
@@ -500,12 +505,7 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
                 pulse = self.pulse.next_edge()?;
             }
             if away.is_none() {
-                away = self
-                    .away
-                    .as_mut()
-                    .map(EdgeLine::next_edge)
-                    .transpose()?
-                    .flatten();
+                away = next_edge(self.away.as_mut())?;
             }
             let pulse_first = match (pulse, away) {
                 (None, None) => {
@@ -517,12 +517,7 @@ impl<L: EdgeLine> Input for RotaryDial<L> {
                     // An edge that came before the levels were read is in the queues now: its time
                     // counts, not the time of the reading, or a pulse would be lost.
                     pulse = self.pulse.next_edge()?;
-                    away = self
-                        .away
-                        .as_mut()
-                        .map(EdgeLine::next_edge)
-                        .transpose()?
-                        .flatten();
+                    away = next_edge(self.away.as_mut())?;
                     if pulse.is_some() || away.is_some() {
                         continue;
                     }

@@ -141,6 +141,26 @@ fn fault(error: alsa::Error, pcm: &PCM) -> PcmFault {
     }
 }
 
+/// A card that starts again after an over- or underrun, and is lost where it cannot.
+trait Recover {
+    fn name_mut(&mut self) -> &mut String;
+
+    fn restart(&mut self) -> Result<Period, AudioError>;
+
+    /// Moves the name out, so that losing a card does not allocate.
+    fn lost(&mut self) -> AudioError {
+        AudioError::Lost(std::mem::take(self.name_mut()))
+    }
+
+    fn recover(&mut self, fault: &PcmFault) -> Result<Period, AudioError> {
+        match fault {
+            PcmFault::Again => Ok(Period::NotYet),
+            PcmFault::Xrun => self.restart(),
+            PcmFault::Lost => Err(self.lost()),
+        }
+    }
+}
+
 /// Opens something; an error has what alsa-lib had to say of it.
 fn collecting_reasons<T>(
     open: impl FnOnce() -> Result<T, (String, OpenProblem)>,
@@ -275,11 +295,7 @@ impl AlsaCard {
         write_silence(&mut self.playback, self.prefill)?;
         self.capture.pcm.start()?;
         if !self.linked {
-            // A plugin may have started by itself when its buffer filled.
-            match self.playback.pcm.start() {
-                Err(e) if e.errno().abs() != libc::EBADFD => return Err(e),
-                Ok(()) | Err(_) => {}
-            }
+            start_playback(&self.playback)?;
         }
         if let Some(pending) = &mut self.pending {
             pending.filled = 0;
@@ -289,27 +305,6 @@ impl AlsaCard {
         self.refused = 0;
         self.queue.restart(self.prefill - self.format.period_frames);
         Ok(())
-    }
-
-    /// After an over- or underrun: both from the beginning, so that the delay is again what it was.
-    fn restart(&mut self) -> Result<Period, AudioError> {
-        let lost =
-            self.last_read.elapsed().as_nanos() * u128::from(self.format.rate_hz) / 1_000_000_000;
-        // A stream that has stopped already refuses to be stopped.
-        let _ = self.capture.pcm.drop();
-        let _ = self.playback.pcm.drop();
-        let prepared = self
-            .capture
-            .pcm
-            .prepare()
-            .and_then(|()| self.playback.pcm.prepare())
-            .and_then(|()| self.start());
-        match prepared {
-            Ok(()) => Ok(Period::Xrun {
-                lost_frames: lost.min(u128::from(u32::MAX)) as usize,
-            }),
-            Err(_) => Err(self.lost()),
-        }
     }
 
     /// Playback had no room again. If that lasts as long as a card may give nothing, it stands
@@ -334,19 +329,6 @@ impl AlsaCard {
         } else {
             Period::Xrun { lost_frames: 0 }
         })
-    }
-
-    /// Moves the name out, so that losing a card does not allocate.
-    fn lost(&mut self) -> AudioError {
-        AudioError::Lost(std::mem::take(&mut self.name))
-    }
-
-    fn recover(&mut self, fault: &PcmFault) -> Result<Period, AudioError> {
-        match fault {
-            PcmFault::Again => Ok(Period::NotYet),
-            PcmFault::Xrun => self.restart(),
-            PcmFault::Lost => Err(self.lost()),
-        }
     }
 
     /// A plugin takes the readiness of its descriptors back here, which costs it calls into the
@@ -393,6 +375,33 @@ impl AlsaCard {
         match self.playback.pcm.avail_update() {
             Ok(avail) => Ok(self.playback.buffer.saturating_sub(avail.max(0) as usize)),
             Err(e) => Err(fault(e, &self.playback.pcm)),
+        }
+    }
+}
+
+impl Recover for AlsaCard {
+    fn name_mut(&mut self) -> &mut String {
+        &mut self.name
+    }
+
+    /// Both from the beginning, so that the delay is again what it was.
+    fn restart(&mut self) -> Result<Period, AudioError> {
+        let lost =
+            self.last_read.elapsed().as_nanos() * u128::from(self.format.rate_hz) / 1_000_000_000;
+        // A stream that has stopped already refuses to be stopped.
+        let _ = self.capture.pcm.drop();
+        let _ = self.playback.pcm.drop();
+        let prepared = self
+            .capture
+            .pcm
+            .prepare()
+            .and_then(|()| self.playback.pcm.prepare())
+            .and_then(|()| self.start());
+        match prepared {
+            Ok(()) => Ok(Period::Xrun {
+                lost_frames: lost.min(u128::from(u32::MAX)) as usize,
+            }),
+            Err(_) => Err(self.lost()),
         }
     }
 }
@@ -533,6 +542,15 @@ impl Side {
         self.layout.write_mono(mono, &mut self.bytes[..bytes]);
         let written = self.pcm.io_bytes().writei(&self.bytes[..bytes]);
         written.map_err(|e| fault(e, &self.pcm))
+    }
+}
+
+/// Starts playback that is prefilled.
+fn start_playback(side: &Side) -> alsa::Result<()> {
+    // A plugin may have started by itself when its buffer filled.
+    match side.pcm.start() {
+        Err(e) if e.errno().abs() != libc::EBADFD => Err(e),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -15,8 +15,8 @@ use types::MicrophoneChannel;
 
 use super::open::{OpenProblem, RATES, configure};
 use super::{
-    AudioDevice, AudioError, AudioFormat, AudioRequest, LONGEST_PERIOD_MS, PcmFault, Period, Side,
-    collecting_reasons, fault, write_silence,
+    AudioDevice, AudioError, AudioFormat, AudioRequest, LONGEST_PERIOD_MS, Period, Recover, Side,
+    collecting_reasons, fault, start_playback, write_silence,
 };
 
 /// Periods kept ahead.
@@ -76,11 +76,13 @@ impl AlsaOutput {
     /// Prefills and starts; it is prepared.
     fn start(&mut self) -> alsa::Result<()> {
         write_silence(&mut self.playback, self.prefill)?;
-        // A plugin may have started by itself when its buffer filled.
-        match self.playback.pcm.start() {
-            Err(e) if e.errno().abs() != libc::EBADFD => Err(e),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        start_playback(&self.playback)
+    }
+}
+
+impl Recover for AlsaOutput {
+    fn name_mut(&mut self) -> &mut String {
+        &mut self.name
     }
 
     fn restart(&mut self) -> Result<Period, AudioError> {
@@ -89,18 +91,6 @@ impl AlsaOutput {
         match prepared {
             Ok(()) => Ok(Period::Xrun { lost_frames: 0 }),
             Err(_) => Err(self.lost()),
-        }
-    }
-
-    fn lost(&mut self) -> AudioError {
-        AudioError::Lost(std::mem::take(&mut self.name))
-    }
-
-    fn recover(&mut self, fault: &PcmFault) -> Result<Period, AudioError> {
-        match fault {
-            PcmFault::Again => Ok(Period::NotYet),
-            PcmFault::Xrun => self.restart(),
-            PcmFault::Lost => Err(self.lost()),
         }
     }
 }
