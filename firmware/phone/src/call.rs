@@ -88,6 +88,28 @@ pub(crate) struct Call {
     pub(crate) returned: bool,
 }
 
+impl Call {
+    /// A call with nothing out of the ordinary about it.
+    pub(crate) fn new(id: CallId, state: CallState, peer: String) -> Self {
+        Self {
+            id,
+            state,
+            peer,
+            account: None,
+            emergency: false,
+            routes: VecDeque::new(),
+            alert: Alert::Normal,
+            encryption: Encryption::default(),
+            warned: false,
+            forward_at: None,
+            instead_of: None,
+            consults: None,
+            joins: false,
+            returned: false,
+        }
+    }
+}
+
 /// Text from the far end as it may stand in log and history: one line, not longer than a name
 /// needs.
 pub(crate) fn one_line(text: &str) -> String {

@@ -10,7 +10,6 @@ use types::Key;
 use super::{KeyDown, Phone, ROTARY_DTMF};
 use crate::call::{Call, CallState};
 use crate::dial_plan::{Decision, Dialled};
-use crate::input::Alert;
 use crate::note::{BarredNumber, DialError, Note, Refusal, RouteError};
 use crate::output::{CallOptions, Destination, Output, Tone};
 use crate::state::{Phase, State};
@@ -274,20 +273,11 @@ impl Phone {
             emergency,
         });
         self.calls.push(Call {
-            id,
-            state: CallState::Calling,
-            peer,
             account: to.account,
             emergency,
             routes,
-            alert: Alert::Normal,
-            encryption: crate::input::Encryption::default(),
-            warned: false,
-            forward_at: None,
-            instead_of: None,
             consults: self.calls.first(CallState::OnHold),
-            joins: false,
-            returned: false,
+            ..Call::new(id, CallState::Calling, peer)
         });
         self.out.push_back(Output::PlaceCall { call: id, to });
         self.enter(State::Calling, self.give_up(emergency, now));

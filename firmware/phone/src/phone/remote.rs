@@ -1,12 +1,11 @@
 //! The account's server uses the phone in place of a hand (`Event: talk` and `hold`), and the phone
 //! takes calls that ring elsewhere, and those that come back.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Phone;
 use crate::call::{Call, CallState, one_line};
-use crate::input::{AccountId, Alert, CallId, Encryption};
+use crate::input::{AccountId, CallId};
 use crate::note::{Note, Refusal};
 use crate::output::{CallOptions, Destination, Output};
 use crate::state::{Phase, State};
@@ -78,20 +77,9 @@ impl Phone {
         };
         self.note(Note::Incoming { from: peer.clone() });
         self.calls.push(Call {
-            id,
-            state,
-            peer,
             account,
-            emergency: false,
-            routes: VecDeque::new(),
-            alert: Alert::Normal,
-            encryption: Encryption::default(),
-            warned: false,
-            forward_at: None,
-            instead_of: None,
-            consults: None,
-            joins: false,
             returned: true,
+            ..Call::new(id, state, peer)
         });
         if to_hand {
             self.release_key();

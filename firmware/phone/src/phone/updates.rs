@@ -10,7 +10,6 @@
 //! The new call is one like any other: what was dialled on this phone and what the far end asked
 //! for sound alike, and missing encryption is reported alike.
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use config::schema::BlockAction;
@@ -89,20 +88,10 @@ impl Phone {
             .as_ref()
             .map(|_| now + after);
         self.calls.push(Call {
-            id,
-            state,
-            peer: name,
             account: caller.account,
-            emergency: false,
-            routes: VecDeque::new(),
             alert,
-            encryption: Encryption::default(),
-            warned: false,
             forward_at,
-            instead_of: None,
-            consults: None,
-            joins: false,
-            returned: false,
+            ..Call::new(id, state, name)
         });
         if self.state != State::Idle {
             self.out.push_back(Output::Ringing(id));
@@ -395,20 +384,9 @@ impl Phone {
         self.calls.set(old, CallState::OnHold);
         let id = self.calls.new_id();
         self.calls.push(Call {
-            id,
-            state: CallState::Calling,
-            peer: to.to_owned(),
-            account: None,
             emergency,
-            routes: VecDeque::new(),
-            alert: Alert::Normal,
-            encryption: Encryption::default(),
-            warned: false,
-            forward_at: None,
             instead_of: Some(old),
-            consults: None,
-            joins: false,
-            returned: false,
+            ..Call::new(id, CallState::Calling, to.to_owned())
         });
         let to = to.to_owned();
         self.out.push_back(Output::Follow { old, call: id, to });
@@ -447,20 +425,9 @@ impl Phone {
             new: from.clone(),
         });
         self.calls.push(Call {
-            id,
-            state,
-            peer: from,
-            account: None,
             emergency,
-            routes: VecDeque::new(),
-            alert: Alert::Normal,
-            encryption: Encryption::default(),
-            warned: false,
-            forward_at: None,
             instead_of: was_established.then_some(old),
-            consults: None,
-            joins: false,
-            returned: false,
+            ..Call::new(id, state, from)
         });
         self.out.push_back(Output::Answer(id));
         if self.active == Some(old) {
