@@ -21,7 +21,7 @@ use crate::schema::Config;
 use crate::settings::{
     SECTIONS, Section, Set, Setting, WhenUnset, new_name, old_name, settings, settings_of,
 };
-use crate::value::{Value, ValueKind};
+use crate::value::{Value, ValueKind, in_order};
 
 /// Largest configuration file in bytes.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -478,18 +478,6 @@ impl Reader {
 /// The zone of a country as a POSIX rule.
 fn country_zone(country: types::Country) -> &'static str {
     crate::time_zone::rule(crate::time_zone::of_country(country)).unwrap_or("UTC0")
-}
-
-/// The entries in the order of the text, so that the first errors are reported in full.
-fn in_order<'d, 'i>(
-    table: &'d DeTable<'i>,
-) -> Vec<(
-    &'d Spanned<toml::de::DeString<'i>>,
-    &'d Spanned<DeValue<'i>>,
-)> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(name, _)| name.span().start);
-    entries
 }
 
 fn table<'d, 'i>(document: &'d DeTable<'i>, name: &str) -> Option<&'d DeTable<'i>> {

@@ -89,7 +89,7 @@ pub fn move_out(text: &str, stored: &StoredSecrets) -> Option<Moved> {
     if found.is_empty() {
         return None;
     }
-    found.sort_by_key(|item| std::cmp::Reverse(item.span.start));
+    found.sort_unstable_by_key(|item| std::cmp::Reverse(item.span.start));
     let mut text = text.to_owned();
     for item in found {
         if stored.0.len() >= MOST && !stored.0.contains_key(&item.name) {
@@ -106,7 +106,7 @@ pub fn move_out(text: &str, stored: &StoredSecrets) -> Option<Moved> {
 pub fn restore(text: &str, stored: &StoredSecrets) -> Secret {
     let mut found = secret_values(text);
     found.retain(|item| item.value.0 == Secret::MOVED);
-    found.sort_by_key(|item| std::cmp::Reverse(item.span.start));
+    found.sort_unstable_by_key(|item| std::cmp::Reverse(item.span.start));
     let mut text = text.to_owned();
     for item in found {
         if let Some(secret) = stored.0.get(&item.name) {

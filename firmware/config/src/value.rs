@@ -19,6 +19,7 @@ mod text_check;
 mod text_format;
 mod wiring;
 
+pub(crate) use list::in_order;
 use list::{formatted_list, numbers, port_range, preference, rings, speed_dial};
 use text_check::{check_device, check_log_filter, check_target};
 pub(crate) use text_format::TextFormat;

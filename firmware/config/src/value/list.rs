@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 
 use super::{
     FEWEST_RTP_PORTS, TextFormat, Value, ValueKind, check_target, integer, is_keyed, shape_of,
@@ -151,6 +151,13 @@ fn not_keyed(text: &str) -> String {
 
 type Entry<'a, 'v> = (&'a Spanned<Cow<'v, str>>, &'a Spanned<DeValue<'v>>);
 
+/// The entries in the order of the text, so that the first errors are reported in full.
+pub(crate) fn in_order<'a, 'v>(table: &'a DeTable<'v>) -> Vec<Entry<'a, 'v>> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| key.span().start);
+    entries
+}
+
 /// The entries of a table in the order they are written, at most so many of these things.
 fn entries<'a, 'v>(
     value: &'a Spanned<DeValue<'v>>,
@@ -166,9 +173,7 @@ fn entries<'a, 'v>(
     if table.len() > most {
         return Err(wrong(format!("there are {} {things}", table.len())));
     }
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    Ok(entries)
+    Ok(in_order(table))
 }
 
 pub(super) fn speed_dial(
