@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_and_nothing_are_the_floor_and_full_scale_square_does_not_overflow() {
+    fn silence_is_the_floor_and_full_scale_does_not_overflow() {
         assert_eq!(dbm0(&[]), FLOOR_DBM0);
         assert_eq!(dbm0(&[0; 160]), FLOOR_DBM0);
         // A square of full scale is 3 dB above the sine.

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_registration_noticed_is_asked_for_at_once_and_not_again_and_again() {
+    fn another_registrations_finding_is_asked_for_at_once_and_once() {
         let now = crate::timer::epoch();
         let mut tokens = Tokens::new([1; 32]);
         let mut keepalive = UdpKeepalive::default();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_that_forgets_sooner_is_reminded_sooner_unless_that_does_not_help() {
+    fn a_router_that_forgets_sooner_gets_keepalives_sooner() {
         let mut now = crate::timer::epoch();
         let mut tokens = Tokens::new([1; 32]);
         let mut keepalive = UdpKeepalive::default();

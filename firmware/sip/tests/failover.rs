@@ -230,7 +230,7 @@ fn a_lost_question_moves_no_registration() {
 }
 
 #[test]
-fn a_server_that_dies_silently_is_left_within_seconds_of_the_next_question() {
+fn a_server_that_dies_silently_is_left_within_seconds() {
     let mut world = with(account("101", "example.com", "secret"));
     let mut servers = Servers::new(&[FIRST, SECOND]);
     servers.run(&mut world, seconds(70));
@@ -434,7 +434,7 @@ fn emergency_call() -> World {
 }
 
 #[test]
-fn an_emergency_call_goes_by_each_server_within_two_seconds_and_waits_for_the_last() {
+fn an_emergency_call_tries_each_server_for_two_seconds() {
     let mut world = emergency_call();
     let mut servers = Servers::new(&[]);
     servers.run(&mut world, seconds(10));

@@ -308,7 +308,7 @@ fn the_registrar_it_was_sent_to_stands_in_for_a_dead_first_one() {
 }
 
 #[test]
-fn a_server_that_never_redirected_has_no_stand_in_and_a_dead_pair_is_a_failure() {
+fn a_dead_server_that_never_redirected_is_a_failure() {
     let other = to(&["sip:101@198.51.100.12"]);
     let mut site = Site::new(&[(OWN, other), (OTHER, Does::Takes)]);
     site.run(2);

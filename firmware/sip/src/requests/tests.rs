@@ -154,7 +154,7 @@ fn a_name_is_looked_up_and_a_forgotten_request_needs_no_answer() {
 }
 
 #[test]
-fn an_answer_from_another_host_of_no_account_counts_and_one_of_another_call_does_not() {
+fn a_response_counts_by_its_call_and_not_by_its_host() {
     let mut desk = Desk::new();
     desk.send(message(1), "192.0.2.9");
     let (flow, sent) = desk.left().unwrap();
@@ -170,7 +170,7 @@ fn an_answer_from_another_host_of_no_account_counts_and_one_of_another_call_does
 }
 
 #[test]
-fn a_way_that_is_gone_fails_what_went_by_it() {
+fn a_failed_flow_fails_the_requests_on_it() {
     let mut desk = Desk::new();
     desk.send(message(1), "192.0.2.9");
     desk.send(message(2), "192.0.2.10");

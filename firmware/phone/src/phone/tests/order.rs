@@ -153,7 +153,7 @@ fn what_may_not_be_ordered_is_refused_with_a_reason() {
 }
 
 #[test]
-fn an_emergency_number_behind_a_digit_for_an_outside_line_is_not_ordered_either() {
+fn an_emergency_number_behind_an_outside_line_digit_is_not_ordered() {
     let mut desk = Desk::ready("[dial]\ndigit_map = \"[2-8]xx|<9:>x.T\"\n");
     for number in ["112", "9112"] {
         let refused = desk.phone.check_ring_order(Some(number));
