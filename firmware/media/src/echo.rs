@@ -32,14 +32,14 @@ const BEFORE_MS: usize = 4;
 const ALIGNED_MS: usize = 12;
 /// Block lengths it can work with, in samples.
 const HOPS: std::ops::RangeInclusive<usize> = 16..=320;
-/// Mean square of a block from which on the far end talks: −60 dB below full scale.
+/// Mean square of a block from which on the far end talks: 60 dB below full scale.
 const ACTIVE: f32 = 1_000.0;
-/// The error's power over the microphone's from which on the weights must be wrong.
-const WRONG: f32 = 1.2;
+/// The error's power over the microphone's from which on the filter has diverged.
+const DIVERGED: f32 = 1.2;
 /// Smoothing of block powers.
 const POWER_STEP: f32 = 0.2;
-/// Between two doubts, in ms.
-const DOUBT_EVERY_MS: usize = 200;
+/// The least time between two divergences that are acted on, in ms.
+const DIVERGENCE_EVERY_MS: usize = 200;
 /// With less than this ratio of microphone to error over so much talk of the far end there is no
 /// echo.
 const NO_ECHO: f32 = 1.12;
@@ -107,7 +107,8 @@ pub struct EchoCanceller {
     microphone: Box<[f32]>,
     converted: Box<[i16]>,
     powers: Powers,
-    doubt_in: usize,
+    /// Samples until a divergence is acted on again.
+    divergence_in: usize,
     /// The microphone was overdriven so many samples ago at most.
     overdriven: usize,
 }
@@ -160,7 +161,7 @@ impl EchoCanceller {
             microphone: vec![0.0; hop].into(),
             converted: vec![0; period_frames + 2].into(),
             powers: Powers::default(),
-            doubt_in: 0,
+            divergence_in: 0,
             overdriven: 0,
         })
     }
@@ -281,14 +282,14 @@ impl EchoCanceller {
         let powers = &mut self.powers;
         powers.short.0 += (microphone - powers.short.0) * POWER_STEP;
         powers.short.1 += (error - powers.short.1) * POWER_STEP;
-        self.doubt_in = self.doubt_in.saturating_sub(self.hop);
-        if powers.short.1 > WRONG * powers.short.0
+        self.divergence_in = self.divergence_in.saturating_sub(self.hop);
+        if powers.short.1 > DIVERGED * powers.short.0
             && microphone > 100.0
-            && self.doubt_in == 0
+            && self.divergence_in == 0
             && self.overdriven == 0
         {
             self.filter.raise_uncertainty();
-            self.doubt_in = ms(DOUBT_EVERY_MS);
+            self.divergence_in = ms(DIVERGENCE_EVERY_MS);
         }
         if !talks {
             return;

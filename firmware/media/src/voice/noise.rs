@@ -26,19 +26,21 @@ const OVERWEIGHT: f32 = 1.6;
 /// The suppressor and its memory.
 pub(super) struct NoiseSuppressor {
     overlapped: OverlapAdd,
-    bands: Box<[Band]>,
-    /// Blocks until the window of the least power begins again.
+    bins: Box<[Bin]>,
+    /// Blocks until the next half of the window of the least power begins.
     renew_in: usize,
+    /// Blocks in half of that window.
     blocks: usize,
+    /// `CLEAN_KEEP` and `POWER_KEEP` for blocks of this length.
     keep: (f32, f32),
 }
 
 /// What is remembered of a bin.
 #[derive(Clone, Copy)]
-struct Band {
+struct Bin {
     /// Smoothed power; negative: nothing was heard yet.
     power: f32,
-    /// Least of it in the last window, and in this one.
+    /// Least of it in the last half of the window, and in this one.
     least: [f32; 2],
     /// Power let through in the last block.
     clean: f32,
@@ -47,7 +49,7 @@ struct Band {
 impl NoiseSuppressor {
     pub(super) fn new(rate_hz: u32, hop: usize) -> Self {
         let ms = hop as f32 * 1000.0 / rate_hz as f32;
-        let band = Band {
+        let bin = Bin {
             power: -1.0,
             least: [f32::MAX; 2],
             clean: 0.0,
@@ -55,7 +57,7 @@ impl NoiseSuppressor {
         let blocks = (WINDOW_MS as f32 / ms) as usize / 2;
         Self {
             overlapped: OverlapAdd::new(hop),
-            bands: vec![band; hop + 1].into(),
+            bins: vec![bin; hop + 1].into(),
             renew_in: blocks,
             blocks,
             keep: (CLEAN_KEEP.powf(ms / 5.0), POWER_KEEP.powf(ms / 5.0)),
@@ -75,8 +77,8 @@ impl NoiseSuppressor {
             self.renew_in = self.blocks;
         }
         let (clean_keep, power_keep) = self.keep;
-        for (bin, band) in self.overlapped.spectrum.iter_mut().zip(&mut self.bands) {
-            *bin *= band.gain(bin.norm_sqr() + 1.0, clean_keep, power_keep, renew);
+        for (value, bin) in self.overlapped.spectrum.iter_mut().zip(&mut self.bins) {
+            *value *= bin.gain(value.norm_sqr() + 1.0, clean_keep, power_keep, renew);
         }
         // `as` saturates.
         self.overlapped
@@ -84,7 +86,7 @@ impl NoiseSuppressor {
     }
 }
 
-impl Band {
+impl Bin {
     fn gain(&mut self, power: f32, clean_keep: f32, power_keep: f32, renew: bool) -> f32 {
         if self.power < 0.0 {
             self.power = power;
