@@ -115,7 +115,7 @@ pub(crate) fn run(
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        runtime.block_on(stun::try_it(server, found));
+        runtime.block_on(stun::check(server, found));
     }
     if config.accounts.is_empty() {
         found(Finding::good(
@@ -187,7 +187,7 @@ async fn try_account(
                 if let Some(finding) = exchange.certificate(about) {
                     found(finding);
                 }
-                match registration::try_it(&mut exchange, account, &server, scope, found).await {
+                match registration::check(&mut exchange, account, &server, scope, found).await {
                     registration::Outcome::Answered => {
                         let others = targets.get(number + 1..).unwrap_or_default();
                         return try_others(about, others, &identities, tls, found).await;

@@ -1,5 +1,5 @@
 //! The phone as an appliance: what it knows of the card it booted from, and what it decides about
-//! itself. Nothing in here does I/O or reads a clock; `driver::appliance` carries it out.
+//! itself. Nothing in here does I/O or reads a clock; `driver::housekeeping` carries it out.
 //!
 //! ```text
 //! heart beats, ticks ─▶ health ──────▶ feed the watchdog? is the slot good?

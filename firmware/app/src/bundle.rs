@@ -3,16 +3,16 @@
 //!
 //! ```text
 //! log ring ─┐
-//! SIP ring ─┼─ (blanked when they go in) ─▶ BundleParts ─▶ tar.gz ─▶ file (0600), or the card
+//! SIP ring ─┼─ (redacted when they go in) ─▶ BundleParts ─▶ tar.gz ─▶ file (0600), or the card
 //! status, stats, settings ─┘
 //! ```
 //!
-//! Secrets never enter: SIP messages are blanked before they are kept, settings are printed by
+//! Secrets never enter: SIP messages are redacted before they are kept, settings are printed by
 //! types that print no secret, and the log never had one.
 
-pub(crate) mod blank;
 mod kernel_log;
 pub(crate) mod log;
+pub(crate) mod redact;
 pub(crate) mod trace;
 
 use std::io::{self, Write};
@@ -51,7 +51,7 @@ impl BundleParts {
              sip.pcap: the last SIP messages, for Wireshark (those over TCP and TLS as if they \
              were UDP). system.txt: the machine. kernel.txt: the\n\
              kernel's log. crash/: what was kept of crashes. Passwords, keys and the answers to \
-             challenges are blanked.\n"
+             challenges are redacted.\n"
         );
         Self(vec![("README.txt".to_owned(), readme.as_bytes().to_vec())])
     }
@@ -113,7 +113,7 @@ fn crash_logs(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut names: Vec<_> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
-    names.sort();
+    names.sort_unstable();
     let newest = names.iter().rev().take(MOST_CRASH.1);
     let log = |name: &String| {
         let text = files::read_start(&folder.join(name), MOST_CRASH.0).unwrap_or_default();

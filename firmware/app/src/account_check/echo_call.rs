@@ -45,7 +45,7 @@ enum CallError {
 }
 
 /// Calls, compares, hangs up.
-pub(super) async fn try_it(
+pub(super) async fn check(
     exchange: &mut Exchange,
     requests: &mut Requests<'_>,
     number: &str,

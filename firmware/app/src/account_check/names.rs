@@ -277,7 +277,7 @@ impl<'a> Resolver<'a> {
                 Record::Srv(_) | Record::Naptr(_) | Record::Address(_) => None,
             })
             .collect();
-        records.sort();
+        records.sort_unstable();
         let in_order = records.into_iter().map(|(_, host, port)| (host, port));
         in_order.collect()
     }

@@ -192,7 +192,7 @@ impl<'a> Requests<'a> {
 }
 
 /// Registers, removes that again, and reports.
-pub(super) async fn try_it(
+pub(super) async fn check(
     exchange: &mut Exchange,
     account: &Account,
     server: &ServerName,
@@ -232,7 +232,7 @@ pub(super) async fn try_it(
         found(finding);
     }
     if let Some(number) = scope.echo_test {
-        echo_call::try_it(exchange, &mut requests, number, found).await;
+        echo_call::check(exchange, &mut requests, number, found).await;
     }
     // Not a failure of the account: the binding ends by itself.
     let remove = requests.build(&Method::Register, exchange, Some(0));

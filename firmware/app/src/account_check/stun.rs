@@ -33,7 +33,7 @@ const WAITS: [Duration; 4] = [
 const MAX_ADDRESSES: usize = 2;
 
 /// Asks the server; what it says is a finding.
-pub(super) async fn try_it(server: &str, found: &mut dyn FnMut(Finding)) {
+pub(super) async fn check(server: &str, found: &mut dyn FnMut(Finding)) {
     let Some((host, port)) = host_and_port(server) else {
         return found(Finding::fault(
             "stun",

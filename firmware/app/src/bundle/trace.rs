@@ -1,14 +1,14 @@
 //! The last SIP messages, as a capture file: a bounded ring, and a small pcap writer.
 //!
 //! ```text
-//! message, addresses, time ─▶ blank ─▶ ring (128 messages, 4 KiB each) ─▶ pcap (raw IP, each message one UDP datagram)
+//! message, addresses, time ─▶ redact ─▶ ring (128 messages, 4 KiB each) ─▶ pcap (raw IP, each message one UDP datagram)
 //! ```
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::blank::{Blanker, blank};
+use super::redact::{Redactor, redact};
 use crate::pcap::Pcap;
 
 /// Messages message.
@@ -32,22 +32,22 @@ struct Message {
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     messages: VecDeque<Message>,
-    streams: HashMap<sip::ConnectionId, (SocketAddr, Blanker)>,
+    streams: HashMap<sip::ConnectionId, (SocketAddr, Redactor)>,
 }
 
 impl Trace {
     /// Keeps a message without its secrets. `at`: since 1970.
     pub(crate) fn keep(&mut self, from: SocketAddr, to: SocketAddr, message: &[u8], at: Duration) {
         let mut bytes = message.to_vec();
-        // Blanked whole before it is cut, so that no cut can hide where a secret begins.
-        blank(&mut bytes);
+        // Redacted whole before it is cut, so that no cut can hide where a secret begins.
+        redact(&mut bytes);
         self.push(from, to, bytes, at);
     }
 
     /// A connection is established.
     pub(crate) fn opened(&mut self, connection: sip::ConnectionId, remote: SocketAddr) {
         self.streams
-            .insert(connection, (remote, Blanker::default()));
+            .insert(connection, (remote, Redactor::default()));
     }
 
     /// A connection is over.
@@ -63,10 +63,10 @@ impl Trace {
         piece: &[u8],
         at: Duration,
     ) {
-        let Some((from, blanker)) = self.streams.get_mut(&connection) else {
+        let Some((from, redactor)) = self.streams.get_mut(&connection) else {
             return;
         };
-        let (from, lines) = (*from, blanker.feed(piece));
+        let (from, lines) = (*from, redactor.feed(piece));
         if !lines.is_empty() {
             self.push(from, to, lines, at);
         }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_blank() {
+    fn it_is_bounded_and_redacted() {
         let mut trace = Trace::default();
         let long = format!(
             "SIP/2.0 200 OK\r\nX: {}\r\nAuthorization: Digest response=\"5ec4e7\"\r\n",

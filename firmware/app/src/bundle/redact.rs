@@ -1,4 +1,5 @@
-//! Secrets of a SIP message, blanked in place: the length stays, so that Content-Length stays true.
+//! Secrets of a SIP message, redacted in place: the length stays, so that Content-Length stays
+//! true.
 //!
 //! ```text
 //! Authorization: Digest username="101", realm="pbx", response="6629…"  ─▶  …, response="xxxx…"
@@ -6,7 +7,7 @@
 //! ```
 //!
 //! Of a challenge or its answer only what is known to be harmless stays; whatever a server invents
-//! is blanked.
+//! is redacted.
 
 /// Headers about credentials (RFC 3261 section 22, RFC 8760).
 const HEADERS: [&str; 5] = [
@@ -47,14 +48,14 @@ enum Credentials {
     Opaque,
 }
 
-/// Blanks every secret of a whole message.
-pub(crate) fn blank(message: &mut [u8]) {
-    blank_lines(message, &mut Credentials::No);
+/// Redacts every secret of a whole message.
+pub(crate) fn redact(message: &mut [u8]) {
+    redact_lines(message, &mut Credentials::No);
 }
 
 /// The same for a stream, whose pieces begin and end anywhere: only whole lines come out.
 #[derive(Debug, Default)]
-pub(crate) struct Blanker {
+pub(crate) struct Redactor {
     /// The header under way is about credentials; the next line may go on with it.
     credentials: Credentials,
     rest: Vec<u8>,
@@ -62,8 +63,8 @@ pub(crate) struct Blanker {
     endless: bool,
 }
 
-impl Blanker {
-    /// The lines that are whole now, blanked.
+impl Redactor {
+    /// The lines that are whole now, redacted.
     pub(crate) fn feed(&mut self, piece: &[u8]) -> Vec<u8> {
         self.rest.extend_from_slice(piece);
         let whole = self
@@ -80,7 +81,7 @@ impl Blanker {
             fill(&mut lines[..first]);
             self.endless = false;
         }
-        blank_lines(&mut lines, &mut self.credentials);
+        redact_lines(&mut lines, &mut self.credentials);
         if self.rest.len() > MOST_LINE {
             self.endless = true;
             self.rest.clear();
@@ -89,7 +90,7 @@ impl Blanker {
     }
 }
 
-fn blank_lines(message: &mut [u8], credentials: &mut Credentials) {
+fn redact_lines(message: &mut [u8], credentials: &mut Credentials) {
     let mut at = 0;
     while at < message.len() {
         let end = message[at..]
@@ -103,10 +104,10 @@ fn blank_lines(message: &mut [u8], credentials: &mut Credentials) {
             (*credentials, start) = credentials_of(line);
         }
         match credentials {
-            Credentials::No => blank_keys(line),
+            Credentials::No => redact_keys(line),
             Credentials::Parameters => {
-                blank_parameters(line);
-                blank_stray_words(&mut line[start..]);
+                redact_parameters(line);
+                redact_stray_words(&mut line[start..]);
             }
             Credentials::Opaque => fill(&mut line[start..]),
         }
@@ -145,7 +146,7 @@ fn credentials_of(line: &[u8]) -> (Credentials, usize) {
 }
 
 /// Whatever stands between commas and is no `name=value`: another scheme's secret.
-fn blank_stray_words(line: &mut [u8]) {
+fn redact_stray_words(line: &mut [u8]) {
     let (mut start, mut quoted) = (0, false);
     for at in 0..=line.len() {
         match line.get(at) {
@@ -170,7 +171,7 @@ fn blank_stray_words(line: &mut [u8]) {
 }
 
 /// `name=value` and `name="value"`, wherever they stand in the line.
-fn blank_parameters(line: &mut [u8]) {
+fn redact_parameters(line: &mut [u8]) {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"-._!%*+`'~".contains(&byte);
     let mut at = 0;
     while let Some(equals) = line[at..]
@@ -212,7 +213,7 @@ fn blank_parameters(line: &mut [u8]) {
     }
 }
 
-fn blank_keys(line: &mut [u8]) {
+fn redact_keys(line: &mut [u8]) {
     let lower = String::from_utf8_lossy(line).to_ascii_lowercase();
     for (begin, secret) in KEY_LINES {
         if lower.starts_with(begin)
@@ -236,16 +237,16 @@ fn fill(bytes: &mut [u8]) {
 mod tests {
     use super::*;
 
-    fn blanked(text: &str) -> String {
+    fn redacted(text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
-        blank(&mut bytes);
+        redact(&mut bytes);
         assert_eq!(bytes.len(), text.len());
         String::from_utf8(bytes).unwrap()
     }
 
     #[test]
     fn credentials_lose_what_could_be_used() {
-        let text = blanked(
+        let text = redacted(
             "REGISTER sip:pbx SIP/2.0\r\nAuthorization: Digest username=\"101\", realm=\"pbx\", \
              nonce=\"abc\\\"def\", uri=\"sip:pbx\",\r\n response=\"6629fae4\", cnonce = \
              \"0a4f113b\", nc=00000001, qop=auth, opaque=5ccc\r\n\
@@ -269,7 +270,7 @@ mod tests {
 
     #[test]
     fn other_schemes_lose_all_they_have() {
-        let text = blanked(
+        let text = redacted(
             "Authorization: Basic MTAxOmh1bnRlcjI=\r\n\
              Proxy-Authorization:  bearer eyJ0.eyJz.c2ln\r\n \
              more-of-it\r\nauthorization : Token\tabc=def, realm=\"pbx\"\r\n\
@@ -288,7 +289,7 @@ mod tests {
 
     #[test]
     fn keys_of_a_session_description_are_gone() {
-        let text = blanked(
+        let text = redacted(
             "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 \
              inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20\r\n\
              A=CRYPTO:2 F8 INLINE:aaaa;inline:bbbb\r\nk=base64:c2VjcmV0\r\n\
@@ -309,10 +310,10 @@ mod tests {
         let text = b"SIP/2.0 401 No\r\nWWW-Authenticate: Digest realm=\"pbx\",\r\n \
                      nonce=\"5ec4e7\"\r\n\r\na=crypto:1 X inline:5ec4e7\r\n";
         for size in 1..40 {
-            let mut blanker = Blanker::default();
+            let mut redactor = Redactor::default();
             let seen: Vec<u8> = text
                 .chunks(size)
-                .flat_map(|piece| blanker.feed(piece))
+                .flat_map(|piece| redactor.feed(piece))
                 .collect();
             assert_eq!(seen.len(), text.len());
             let seen = String::from_utf8(seen).unwrap();
@@ -321,9 +322,9 @@ mod tests {
                 "{size}: {seen}"
             );
         }
-        let mut blanker = Blanker::default();
-        assert!(blanker.feed(&vec![b'a'; 3 * MOST_LINE]).is_empty());
-        assert_eq!(blanker.feed(b"5ec4e7\nnext\n"), b"xxxxxx\nnext\n");
+        let mut redactor = Redactor::default();
+        assert!(redactor.feed(&vec![b'a'; 3 * MOST_LINE]).is_empty());
+        assert_eq!(redactor.feed(b"5ec4e7\nnext\n"), b"xxxxxx\nnext\n");
     }
 
     #[test]
@@ -338,7 +339,7 @@ mod tests {
             b"",
         ] {
             let mut bytes = bytes.to_vec();
-            blank(&mut bytes);
+            redact(&mut bytes);
         }
     }
 }
