@@ -96,7 +96,7 @@ impl Profile {
             .filter_map(|entry| entry.file_name().into_string().ok())
             .chain(BUILT_IN.map(|(name, _)| name.to_owned()))
             .collect();
-        known.sort();
+        known.sort_unstable();
         known.dedup();
         known
     }

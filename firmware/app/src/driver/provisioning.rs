@@ -502,7 +502,7 @@ fn mac(interface: &str) -> String {
                 .collect()
         })
         .unwrap_or_default();
-    names.sort();
+    names.sort_unstable();
     names
         .iter()
         .find_map(|name| address(name))

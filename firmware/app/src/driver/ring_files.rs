@@ -54,7 +54,7 @@ pub(crate) fn names(config: &config::Config) -> Vec<String> {
         .chain(each)
         .filter_map(|sound| sound.file().map(str::to_owned))
         .collect();
-    names.sort();
+    names.sort_unstable();
     names.dedup();
     names
 }

@@ -341,7 +341,7 @@ pub(crate) fn all() -> Vec<String> {
             Some(format!("{} {source}", interface.interface_name))
         })
         .collect();
-    found.sort();
+    found.sort_unstable();
     found.dedup();
     found.truncate(16);
     found

@@ -433,7 +433,7 @@ impl SipUri {
                 .map(|(n, v)| (percent_normal(n).to_ascii_lowercase(), percent_normal(v)))
                 .collect();
             // Sorted, so that many headers cost no more than sorting them.
-            all.sort();
+            all.sort_unstable();
             all
         };
         self.headers.len() == other.headers.len() && normal(self) == normal(other)
@@ -453,7 +453,7 @@ fn params_match(a: &Params, b: &Params) -> bool {
                 )
             })
             .collect();
-        all.sort();
+        all.sort_unstable();
         all.dedup();
         all
     };
@@ -516,7 +516,7 @@ impl TelUri {
                     )
                 })
                 .collect();
-            all.sort();
+            all.sort_unstable();
             all
         };
         self.digits().eq_ignore_ascii_case(&other.digits())

@@ -424,7 +424,7 @@ fn order(record: &Record) -> (u16, Vec<u8>) {
 fn loses_tie(theirs: &[Record], name: &Name, ours: &[IpAddr]) -> bool {
     let in_order = |records: &mut dyn Iterator<Item = (u16, Vec<u8>)>| {
         let mut all: Vec<_> = records.collect();
-        all.sort();
+        all.sort_unstable();
         all
     };
     let named = |record: &&Record| same(&record.name, name) && record.dns_class == DNSClass::IN;
