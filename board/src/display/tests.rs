@@ -1,5 +1,6 @@
 //! The bytes a display gets, against models of the two controllers made from their data sheets.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};

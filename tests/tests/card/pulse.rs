@@ -63,8 +63,8 @@ pub(crate) fn test() {
             "-F",
         ])
         .arg(dir.join("bench.pa"))
-        .env("HOME", &dir)
-        .env("XDG_RUNTIME_DIR", &dir)
+        .env("HOME", dir.path())
+        .env("XDG_RUNTIME_DIR", dir.path())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
@@ -83,7 +83,7 @@ pub(crate) fn test() {
             NAME,
             Command::new(std::env::current_exe().unwrap())
                 .env("ALSA_CONFIG_PATH", dir.join("asound.conf"))
-                .env("HOME", &dir)
+                .env("HOME", dir.path())
                 .env(CHILD, "1"),
         );
     });

@@ -259,10 +259,10 @@ fn rubbish_is_refused_as_by_the_library() {
         .arg("-xJf")
         .arg(&archive)
         .arg("-C")
-        .arg(&folder)
+        .arg(folder.path())
         .status();
     if unpacked.is_ok_and(|status| status.success()) {
-        let mut open = vec![folder.clone()];
+        let mut open = vec![folder.to_path_buf()];
         while let Some(path) = open.pop() {
             match std::fs::read_dir(&path) {
                 Ok(entries) => open.extend(entries.flatten().map(|entry| entry.path())),
