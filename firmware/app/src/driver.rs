@@ -62,6 +62,8 @@ use wait::{ready, signals, sleep_until, watch};
 const TICK: Duration = Duration::from_millis(250);
 /// Ticks between two looks at what changes seldom: own address, DHCP, what the image says.
 const LOOK_EVERY: u32 = 20;
+/// The tick at which the start is over, and its stack given back.
+const STARTED: u32 = 24;
 /// An orderly shutdown takes no longer; SIP's own timers would take 32 s with a dead peer.
 const SHUTDOWN: Duration = Duration::from_millis(1800);
 /// Replies on their way to `ctl` have so long when all else is done.
@@ -426,6 +428,9 @@ impl Driver {
     fn handle_tick(&mut self) -> Result<(), DriverError> {
         let now = Instant::now();
         self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks == STARTED {
+            crate::resident::release_stack();
+        }
         let (heartbeat, has_card) = (self.sound.heartbeat(), self.sound.has_card());
         if self
             .housekeeping

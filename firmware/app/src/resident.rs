@@ -5,6 +5,7 @@
 //! start ─▶ every page touched is locked (`realtime::lock_memory`) ─▶ once it rests:
 //!   code and constants, but the cards' library's ── MADV_DONTNEED_LOCKED ─▶ not mapped
 //!   what runs from then on comes back from the page cache, locked again page by page
+//!   the heap between allocations, the first thread's stack below what it uses ─▶ not mapped
 //! ```
 #![expect(
     unsafe_code,
@@ -12,6 +13,7 @@
 )]
 
 use std::ffi::{CStr, c_int, c_void};
+use std::ops::Range;
 
 /// Keeps all threads' allocations in one heap. Each heap of its own would keep what it once had,
 /// and the one thread that must not wait allocates nothing. To be called before any other thread
@@ -28,16 +30,83 @@ pub fn keep_one_heap() {
 /// The library whose code runs at a lift, in the thread that must not wait.
 const CARDS: &str = "libasound";
 
-/// Gives back the code and constants of the program and its libraries: clean pages of files, which
-/// are read again when they are next used. Also what the heap has no use for. The cards' library
-/// keeps its code. Returns how many bytes were mapped; 0 where the kernel cannot (before Linux
-/// 5.18).
-pub(crate) fn release_code() -> usize {
+/// Gives back the pages of the heap that no allocation is in.
+pub(crate) fn release_heap() {
+    // Other C libraries keep none that are to be asked for.
     #[cfg(target_env = "gnu")]
-    // SAFETY: gives back what no allocation is in.
-    unsafe {
-        libc::malloc_trim(0);
+    {
+        // The allocator cannot give back what is locked: the heap is unlocked meanwhile, and
+        // nothing else changes about its pages.
+        let locked = heap().filter(|heap| {
+            // SAFETY: changes how pages are kept, not what is in them.
+            unsafe { libc::munlock(heap.start as *const c_void, heap.len()) == 0 }
+        });
+        // SAFETY: gives back what no allocation is in.
+        unsafe { libc::malloc_trim(0) };
+        // It may end earlier now.
+        if let Some(heap) = heap().filter(|_| locked.is_some()) {
+            // SAFETY: as above.
+            unsafe {
+                libc::mlock2(
+                    heap.start as *const c_void,
+                    heap.len(),
+                    libc::MLOCK_ONFAULT as libc::c_uint,
+                );
+            }
+        }
     }
+}
+
+/// What a function and the system calls it makes may use of the stack.
+const STACK_KEPT: usize = 64 * 1024;
+
+/// Gives back the stack that the calling thread used before and does not use now: what the start
+/// put there is far more than the loop needs.
+#[inline(never)]
+pub(crate) fn release_stack() {
+    let here = 0_u8;
+    let used_from = (&raw const here) as usize;
+    let Some(stack) = mapping(|range, _| range.contains(&used_from)) else {
+        return;
+    };
+    let page = page_size();
+    let end = (used_from & !(page - 1)).saturating_sub(STACK_KEPT);
+    if end > stack.start {
+        // SAFETY: a stack grows down, and below it is a mapping of its own that guards it: nothing
+        // that is used lies below this function's frame.
+        unsafe {
+            libc::madvise(
+                stack.start as *mut c_void,
+                end - stack.start,
+                libc::MADV_DONTNEED_LOCKED,
+            )
+        };
+    }
+}
+
+/// The first mapping of this process that is wanted, by its range and its line of
+/// `/proc/self/maps`.
+fn mapping(wanted: impl Fn(&Range<usize>, &str) -> bool) -> Option<Range<usize>> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    let range = |line: &str| {
+        let (begin, end) = line.split_once(' ')?.0.split_once('-')?;
+        let address = |hex: &str| usize::from_str_radix(hex, 16).ok();
+        Some(address(begin)?..address(end)?)
+    };
+    maps.lines()
+        .find_map(|line| range(line).filter(|range| wanted(range, line)))
+}
+
+/// Where the heap is.
+#[cfg(target_env = "gnu")]
+fn heap() -> Option<Range<usize>> {
+    mapping(|_, line| line.ends_with("[heap]"))
+}
+
+/// Gives back the code and constants of the program and its libraries: clean pages of files, which
+/// are read again when they are next used. The cards' library keeps its code. Returns how many
+/// bytes were mapped; 0 where the kernel cannot (before Linux 5.18).
+pub(crate) fn release_code() -> usize {
     let mut released = 0_usize;
     // SAFETY: `release` keeps to what it may do; the pointer is to a number that outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(release), (&raw mut released).cast()) };
@@ -98,13 +167,15 @@ mod tests {
     use super::*;
 
     /// The program's own code: where it is mapped, and how many kB of it are in memory.
-    fn code() -> (std::ops::Range<usize>, u64) {
+    fn code() -> (Range<usize>, u64) {
         let program = std::env::current_exe().unwrap();
+        resident(|line| line.contains(" r-xp ") && line.ends_with(program.to_str().unwrap()))
+    }
+
+    /// The first such mapping, and how many kB of it are in memory.
+    fn resident(wanted: impl Fn(&str) -> bool) -> (Range<usize>, u64) {
         let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-        let head = smaps
-            .lines()
-            .find(|line| line.contains(" r-xp ") && line.ends_with(program.to_str().unwrap()));
-        let head = head.unwrap();
+        let head = smaps.lines().find(|line| wanted(line)).unwrap();
         let rest = &smaps[smaps.find(head).unwrap()..];
         let (begin, end) = head.split_once(' ').unwrap().0.split_once('-').unwrap();
         let address = |hex: &str| usize::from_str_radix(hex, 16).unwrap();
@@ -141,5 +212,85 @@ mod tests {
         );
         // What was given back runs as before.
         assert_eq!(format!("{:.3}", 1.0_f64.exp()), "2.718");
+    }
+
+    /// Whether this process may lock what it touches, as a phone does.
+    fn lock(range: &Range<usize>) -> bool {
+        // SAFETY: changes how pages are kept, not what is in them.
+        unsafe {
+            libc::mlock2(
+                range.start as *const c_void,
+                range.len(),
+                libc::MLOCK_ONFAULT as libc::c_uint,
+            ) == 0
+        }
+    }
+
+    /// Shows a process that it is the child of such a test.
+    const CHILD: &str = "OFFHOOK_RESIDENT_CHILD";
+
+    /// Runs a test's body in a process of its own, with one heap for all threads from its beginning
+    /// on, as a phone has. `name` is the test's own.
+    fn in_process(name: &str, body: impl FnOnce()) {
+        if std::env::var_os(CHILD).is_some() {
+            return body();
+        }
+        let done = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                &format!("resident::tests::{name}"),
+                "--nocapture",
+            ])
+            .env("MALLOC_ARENA_MAX", "1")
+            .env(CHILD, "")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        print!("{said}");
+        assert!(done.status.success() && said.contains("1 passed"));
+    }
+
+    #[test]
+    fn a_locked_heap_is_given_back_between_allocations() {
+        in_process("a_locked_heap_is_given_back_between_allocations", || {
+            let heap = || resident(|line| line.ends_with("[heap]"));
+            // Each between two that stay, so that the heap cannot become shorter.
+            let blocks: Vec<Vec<u8>> = (0..64).map(|_| vec![1; 64 * 1024]).collect();
+            if !lock(&heap().0) {
+                return testkit::skip::skipped("resident", "no four megabytes can be locked");
+            }
+            let before = heap().1;
+            let blocks: Vec<Vec<u8>> = blocks.into_iter().step_by(2).collect();
+            release_heap();
+            let after = heap().1;
+            assert!(
+                after + 1_500 < before,
+                "{before} kB before, {after} kB after"
+            );
+            assert!(blocks.iter().flatten().all(|byte| *byte == 1));
+        });
+    }
+
+    /// Uses so many kB of the stack, as the start of a phone does.
+    #[inline(never)]
+    fn use_stack(kb: usize) -> u8 {
+        let here = std::hint::black_box([1_u8; 1024]);
+        let deeper = if kb == 0 { 0 } else { use_stack(kb - 1) };
+        here[kb % 1024].wrapping_add(deeper)
+    }
+
+    #[test]
+    fn the_stack_that_the_start_used_is_given_back() {
+        let here = 0_u8;
+        let own = mapping(|range, _| range.contains(&((&raw const here) as usize))).unwrap();
+        let begin = format!("{:x}-", own.start);
+        let stack = || resident(|line| line.starts_with(&begin)).1;
+        std::hint::black_box(use_stack(1024));
+        let before = stack();
+        release_stack();
+        let after = stack();
+        assert!(after + 900 < before, "{before} kB before, {after} kB after");
+        // It can be used again.
+        assert_eq!(use_stack(1024), 1);
     }
 }
