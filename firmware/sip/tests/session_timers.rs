@@ -243,6 +243,70 @@ fn interval_too_small_for_the_far_end_is_raised() {
     let _ = call;
 }
 
+/// Alice calls, and gets 422 with each of these; how many INVITEs she sends in all.
+fn invites_for(answers: &[Option<&str>]) -> usize {
+    let mut world = alice(Some(90));
+    let (_, mut invite) = world::called(&mut world);
+    for (n, min) in answers.iter().enumerate() {
+        let headers: Vec<(&str, &str)> = min.iter().map(|min| ("Min-SE", *min)).collect();
+        world.answer(&invite, 422, Some("p"), PEER, &headers, None);
+        world.run_ms(50);
+        let sent = world.sent("INVITE");
+        if sent == n + 1 {
+            assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, Some(422))]);
+            world.run_ms(70_000);
+            world.assert_empty();
+            return sent;
+        }
+        assert_eq!(sent, n + 2, "one at a time");
+        invite = world.request(&Method::Invite);
+    }
+    panic!("asked for ever");
+}
+
+#[test]
+fn far_end_whom_no_interval_suits_is_not_asked_for_ever() {
+    let rising: Vec<String> = (1..30).map(|n| (100 * n).to_string()).collect();
+    let rising: Vec<Option<&str>> = rising.iter().map(|min| Some(min.as_str())).collect();
+    assert_eq!(invites_for(&rising), 4);
+    // What was asked for already, or less, is not asked for again.
+    assert_eq!(invites_for(&[Some("300"); 30]), 2);
+    assert_eq!(invites_for(&[Some("300"), Some("200"), Some("200")]), 2);
+    assert_eq!(invites_for(&[Some("90"); 30]), 1);
+    // Without a number, with none that can be kept to, or with none at all.
+    for min in [None, Some("soon"), Some("4294967296"), Some("99999999")] {
+        assert_eq!(invites_for(&[min; 30]), 1, "{min:?}");
+    }
+}
+
+#[test]
+fn refresh_that_no_interval_suits_is_not_sent_for_ever() {
+    let refresher = ("Session-Expires", "90;refresher=uac");
+    for (allow, method) in [
+        ("INVITE", Method::Invite),
+        ("INVITE, UPDATE", Method::Update),
+    ] {
+        for more in [&[][..], &[refresher, ("Require", "timer")]] {
+            let mut world = alice(Some(90));
+            let headers = [&[("Allow", allow)][..], more].concat();
+            calling(&mut world, &headers);
+            let name = method.as_str();
+            let before = world.sent(name);
+            world.run_ms(45_200);
+            let mut sent = 0;
+            while world.sent(name) > before + sent {
+                sent += 1;
+                assert!(sent < 12, "{name} without end");
+                let refresh = world.request(&method);
+                world.answer(&refresh, 422, None, PEER, &[("Min-SE", "600")], None);
+                world.run_ms(100);
+            }
+            assert_eq!(sent, 2, "{name} {more:?}: once as agreed, once for longer");
+            assert!(ends(&world.events(0)).is_empty());
+        }
+    }
+}
+
 #[test]
 fn far_end_may_take_the_refreshing_over() {
     let mut world = alice(Some(90));

@@ -493,7 +493,9 @@ impl Established {
             return;
         }
         let code = response.code();
-        if code != 422 || self.timer.handle_too_small(&response.headers) {
+        if code == 422 && self.timer.handle_too_small(&response.headers) {
+            self.timer.refresh_again(turn.now);
+        } else {
             self.timer.handle_refused(code, turn.now);
         }
     }

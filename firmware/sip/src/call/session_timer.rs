@@ -180,15 +180,34 @@ impl SessionTimer {
         Answer(Some((interval, refresher, knows)))
     }
 
-    /// A 422 (section 7.3): whether to ask again, for longer.
+    /// A 422 (section 7.3): whether to ask again, for longer. Not where we asked for as much: the
+    /// same request would get the same answer.
     pub(super) fn handle_too_small(&mut self, response: &Headers) -> bool {
-        let asked = response.number("Min-SE").filter(|min| *min <= MAX_SE_S);
-        let Some(min) = asked.filter(|_| self.raises < MAX_RAISES) else {
+        let least = response.number("Min-SE").filter(|min| *min <= MAX_SE_S);
+        let longer = least.filter(|least| self.asked_s().is_none_or(|asked| *least > asked));
+        let Some(min) = longer.filter(|_| self.raises < MAX_RAISES) else {
             return false;
         };
         self.raises += 1;
         self.min_s = self.min_s.max(min);
+        // Something on the way asked for an interval in our name.
+        self.wanted_s = self.wanted_s.or(Some(min));
         true
+    }
+
+    /// The interval in our requests, in seconds; `None`: they say nothing of one.
+    fn asked_s(&self) -> Option<u32> {
+        let interval = self.running.map(|running| running.interval_s);
+        interval
+            .or(self.wanted_s)
+            .map(|asked| asked.max(self.min_s))
+    }
+
+    /// Our refresh was refused as too short, and a longer one follows at once.
+    pub(super) fn refresh_again(&mut self, now: Instant) {
+        if let Some(running) = &mut self.running {
+            running.refresh_at = running.refresh_at.map(|_| now);
+        }
     }
 
     /// A refresh is due while a change is under way, which may be one.
@@ -199,17 +218,13 @@ impl SessionTimer {
     /// Our refresh was refused, or did not get through: the next one may work otherwise or later.
     pub(super) fn handle_refused(&mut self, code: u16, now: Instant) {
         let no_update = matches!(code, 405 | 501) && std::mem::take(&mut self.updates);
-        let wait = if no_update || code == 422 {
-            Duration::ZERO
-        } else {
-            RETRY
-        };
+        let wait = if no_update { Duration::ZERO } else { RETRY };
         let Some(running) = &mut self.running else {
             return;
         };
         match running.refresher {
             // A change of theirs that crosses ours says nothing yet.
-            Refresher::Alone if !no_update && !matches!(code, 422 | 491) => self.restart(now),
+            Refresher::Alone if !no_update && code != 491 => self.restart(now),
             Refresher::Alone | Refresher::Ours => running.refresh_at = Some(now + wait),
             Refresher::Theirs => {}
         }
