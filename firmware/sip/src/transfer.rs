@@ -268,13 +268,15 @@ pub(crate) fn refer(
     let mut request = dialog.request(&Method::Refer);
     let headers = &mut request.headers;
     headers.push("Refer-To", NameAddr::new(target.clone()));
+    let mut own = dialog.local.clone();
+    own.params.remove("tag");
+    // Who called without a name does not say it now (RFC 3323 section 4.1).
+    let host = own.uri.as_sip().map(|uri| uri.host().to_string());
+    let is_withheld = host.is_some_and(|host| host.ends_with("anonymous.invalid"));
     let by = account
+        .filter(|_| !is_withheld)
         .and_then(|account| env.address_of_record(account))
-        .unwrap_or_else(|| {
-            let mut own = dialog.local.clone();
-            own.params.remove("tag");
-            own
-        });
+        .unwrap_or(own);
     headers.push("Referred-By", NameAddr::new(by.uri));
     headers.push("User-Agent", &env.config.user_agent);
     request

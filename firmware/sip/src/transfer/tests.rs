@@ -309,3 +309,27 @@ fn refer_says_who_asks() {
     assert_eq!(headers.get("Refer-To"), Some("<sip:carol@192.0.2.20>"));
     assert_eq!(headers.get("Referred-By"), Some("<sip:a@192.0.2.1>"));
 }
+
+#[test]
+fn who_called_without_a_name_has_none_in_a_refer() {
+    let mut env = env();
+    env.config.accounts = vec![crate::AccountConfig {
+        user: "101".into(),
+        domain: "example.org".into(),
+        ..crate::AccountConfig::default()
+    }];
+    let target = Uri::parse("sip:carol@192.0.2.20").unwrap();
+    let by = |local: &str| {
+        let mut dialog = dialog();
+        dialog.local = NameAddr::parse(local).unwrap();
+        let request = refer(&mut dialog, &target, Some(0), &env);
+        request.headers.get("Referred-By").map(str::to_owned)
+    };
+    let named = by("<sip:101@example.org>;tag=1");
+    assert_eq!(named.as_deref(), Some("<sip:101@example.org>"));
+    let withheld = by("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=1");
+    assert_eq!(
+        withheld.as_deref(),
+        Some("<sip:anonymous@anonymous.invalid>")
+    );
+}

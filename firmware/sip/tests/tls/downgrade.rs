@@ -9,7 +9,7 @@ use crate::world::{self, media, sdp};
 use crate::{Phone, ok_with_sdp};
 
 /// Alice's sips call to a phone at 192.0.2.9 is established; its connection and her INVITE.
-fn call_that_stands(alice: &mut Phone) -> (CallHandle, ConnectionId, Request) {
+pub(crate) fn call_that_stands(alice: &mut Phone) -> (CallHandle, ConnectionId, Request) {
     let call = alice
         .act(|agent, now| agent.invite(None, "sips:bob@192.0.2.9", media(20_000), now))
         .unwrap();

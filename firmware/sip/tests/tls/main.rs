@@ -9,6 +9,7 @@
 
 mod downgrade;
 mod registration;
+mod transfer;
 #[path = "../world/mod.rs"]
 mod world;
 
