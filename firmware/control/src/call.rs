@@ -5,13 +5,14 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use media::{SignallingHosts, StreamId, StreamStats};
+use media::{OtherSources, SignallingHosts, StreamId, StreamStats};
 use phone::{CallId, Encryption};
 use sip::media_security::Protection;
 use sip::offer_answer::{LocalMedia, Negotiated};
 use sip::sdes::SdesKey;
 
 use crate::dtls::Sas;
+use crate::early_branches::EarlyBranches;
 use crate::event::CallDirection;
 use crate::history::{CallOutcome, HistoryEntry};
 use crate::known_peers::Trust;
@@ -125,6 +126,11 @@ impl EarlySound {
     /// Figures after which silence is silence: they come about once a second.
     const MOST_QUIET: u8 = 2;
 
+    /// Whether it is heard now.
+    pub(crate) fn is_heard(self) -> bool {
+        self.heard
+    }
+
     /// Its first sound came. Returns what changed.
     pub(crate) fn on_first(&mut self) -> Option<bool> {
         self.quiet = 0;
@@ -167,8 +173,11 @@ pub(crate) struct CallRecord {
     pub(crate) offers_ice: bool,
     /// Checks found no way: its packets go where its description says.
     pub(crate) ice_failed: bool,
-    /// What is heard before it is answered.
+    /// What is heard before it is answered, and of which branch.
     pub(crate) early_sound: EarlySound,
+    pub(crate) early_branches: EarlyBranches,
+    /// The other branches as the engine knows them.
+    pub(crate) watched: OtherSources,
     /// The far end has refused a digit by INFO: they go as tones.
     pub(crate) refuses_info: bool,
     /// What a ringing call's early media was offered with.
@@ -233,6 +242,8 @@ impl CallRecord {
             offers_ice: false,
             ice_failed: false,
             early_sound: EarlySound::default(),
+            early_branches: EarlyBranches::default(),
+            watched: OtherSources::default(),
             refuses_info: false,
             early_media: None,
             media: None,

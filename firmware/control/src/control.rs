@@ -44,6 +44,7 @@ use contacts::Contacts;
 mod automation;
 mod contacts;
 mod dtls_event;
+mod early_media;
 mod event_packages;
 mod handset;
 mod ice_event;

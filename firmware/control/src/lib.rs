@@ -66,6 +66,7 @@ mod control;
 pub mod credentials;
 mod display;
 pub mod dtls;
+mod early_branches;
 mod event;
 pub mod features;
 pub mod history;

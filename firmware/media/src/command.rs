@@ -8,6 +8,7 @@ use types::Direction;
 
 use crate::echo::EchoStats;
 use crate::latch::SignallingHosts;
+use crate::other_sources::OtherSources;
 use crate::packet::{Relays, StreamId};
 use crate::speech::Clip;
 use crate::stats::StreamStats;
@@ -101,6 +102,14 @@ pub enum Command {
         /// Which way sound goes.
         direction: Direction,
     },
+    /// Other addresses that the far end of a stream may send from, as other branches of a forked
+    /// call do: they are not heard, but [`Event::OtherSource`] says that they send.
+    WatchSources {
+        /// Which stream.
+        id: StreamId,
+        /// The addresses; those of before are forgotten.
+        sources: OtherSources,
+    },
     /// Whether the handset is connected to this stream. Two connected streams are mixed
     /// (conference). Repeated for a connected one (the call was answered), the media timeout
     /// starts again.
@@ -173,6 +182,14 @@ pub enum Event {
     Echo(EchoStats),
     /// First packet of a stream was played.
     FirstSound(StreamId),
+    /// One of the addresses of [`Command::WatchSources`] sends sound: its first packet, and about
+    /// twice a second as long as it goes on.
+    OtherSource {
+        /// Which stream.
+        id: StreamId,
+        /// The address.
+        from: SocketAddr,
+    },
     /// The far end ended the stream by RTCP BYE.
     Bye(StreamId),
     /// Nothing came from the far end for [`crate::StreamConfig::media_timeout`]: nothing is sent
@@ -190,6 +207,7 @@ impl Event {
             | Self::Levels { .. }
             | Self::Echo(_)
             | Self::FirstSound(_)
+            | Self::OtherSource { .. }
             | Self::Bye(_)
             | Self::MediaTimeout(_) => false,
         }

@@ -202,6 +202,11 @@ impl Engine {
                     stream.redirect(remote_rtp, remote_rtcp, relays, signalling, direction);
                 }
             }
+            Command::WatchSources { id, sources } => {
+                if let Some(stream) = self.find(id) {
+                    stream.watch_sources(sources);
+                }
+            }
             Command::Connect { id, connected } => {
                 if let Some(stream) = self.find(id) {
                     stream.connect(connected);
@@ -325,6 +330,7 @@ impl Engine {
                 inband: false,
             }),
             FarEvent::Bye => self.emit(Event::Bye(id)),
+            FarEvent::OtherSource(from) => self.emit(Event::OtherSource { id, from }),
         }
     }
 

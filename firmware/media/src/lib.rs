@@ -79,6 +79,7 @@ mod latch;
 pub mod level;
 mod microphone;
 mod mixer;
+mod other_sources;
 mod outbox;
 mod overlap_add;
 mod packet;
@@ -113,6 +114,7 @@ pub use engine::{
     Command, Engine, EngineConfig, Event, Gains, MAX_STREAMS, RingClip, RingSound, RingTone,
 };
 pub use latch::SignallingHosts;
+pub use other_sources::OtherSources;
 pub use packet::{MAX_PACKET, NonMedia, PacketKind, Protocol, Relay, Relays, StreamId, Transmit};
 pub use srtp::{Encryption, KeyError, MasterKey, Protection, SrtpStats};
 pub use stats::StreamStats;

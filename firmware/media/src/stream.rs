@@ -23,6 +23,7 @@ use types::Direction;
 use crate::inactivity::Inactivity;
 use crate::latch::{Latch, SignallingHosts};
 use crate::level::FLOOR_DBM0;
+use crate::other_sources::{OtherSources, SourceWatch, Watched};
 use crate::outbox::Outbox;
 use crate::packet::{PacketKind, Relays};
 use crate::receive::{Outcome, Receive};
@@ -47,6 +48,7 @@ pub struct Stream {
     /// Begins with the stream.
     rtcp: Option<RtcpSession>,
     latch: Latch,
+    others: SourceWatch,
     guard: Guard,
     inactivity: Inactivity,
     /// How long a period of the card is.
@@ -131,6 +133,7 @@ impl Stream {
             receive,
             rtcp: None,
             latch,
+            others: SourceWatch::default(),
             connected: false,
             first_sound_reported: false,
             rejected: 0,
@@ -193,6 +196,7 @@ impl Stream {
             self.receive.continue_from(&old.receive);
         }
         self.latch.continue_from(&old.latch);
+        self.others = old.others;
         self.guard.continue_from(
             &self.config.protection,
             &mut old.guard,
@@ -215,6 +219,11 @@ impl Stream {
         self.config.relays = relays;
         self.config.signalling = signalling;
         self.latch.redirect(remote_rtp, remote_rtcp, signalling);
+    }
+
+    /// Addresses whose packets are reported, though not heard.
+    pub(crate) fn watch_sources(&mut self, sources: OtherSources) {
+        self.others = SourceWatch::new(sources);
     }
 
     /// The far end that a TURN channel stands for, where it is this stream's.
@@ -278,6 +287,15 @@ impl Stream {
             self.rejected += 1;
             return FarEvent::Nothing;
         };
+        if kind == PacketKind::Rtp
+            && let Some(watched) = self.others.handle(from, arrival)
+        {
+            self.rejected += 1;
+            return match watched {
+                Watched::Due(from) => FarEvent::OtherSource(from),
+                Watched::Known => FarEvent::Nothing,
+            };
+        }
         let length = match self.guard.open(kind, packet) {
             Ok(length) => length,
             Err(refusal) => {
@@ -524,6 +542,8 @@ pub(crate) enum FarEvent {
     Digit(u8),
     /// RTCP BYE.
     Bye,
+    /// A watched address sends.
+    OtherSource(SocketAddr),
 }
 
 #[cfg(test)]

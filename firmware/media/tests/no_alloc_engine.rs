@@ -215,6 +215,15 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
                 now,
             ),
             230 => command(&mut engine, "ring", Command::Ring(None), now),
+            235 => command(
+                &mut engine,
+                "watch other sources",
+                Command::WatchSources {
+                    id: StreamId(0),
+                    sources: [SERVER].into_iter().collect(),
+                },
+                now,
+            ),
             220 => command(
                 &mut engine,
                 "hold",
@@ -322,6 +331,7 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
                 | Event::Levels { .. }
                 | Event::Echo(_)
                 | Event::FirstSound(_)
+                | Event::OtherSource { .. }
                 | Event::Bye(_)
                 | Event::MediaTimeout(_) => {}
             }

@@ -311,6 +311,9 @@ pub enum Event {
         call: CallHandle,
         /// Status code.
         code: u16,
+        /// Which early dialog of a call we placed it came in: later ones have higher numbers; 0
+        /// where it is in none.
+        branch: u32,
         /// Early media, if any.
         media: Option<Negotiated>,
     },

@@ -269,7 +269,7 @@ impl Call {
             return;
         };
         match ringing.send_early_media(media, turn) {
-            Ok(Some(media)) => self.report_progress(183, media, turn),
+            Ok(Some(media)) => self.report_progress(183, 0, media, turn),
             // There is no offer, or one that is refused when the call is answered.
             Ok(None) | Err(_) => ringing.ring(turn),
         }
@@ -529,10 +529,11 @@ impl Call {
         }
     }
 
-    fn report_progress(&self, code: u16, media: Negotiated, turn: &mut Turn<'_>) {
+    fn report_progress(&self, code: u16, branch: u32, media: Negotiated, turn: &mut Turn<'_>) {
         turn.event(Event::Progress {
             call: self.handle,
             code,
+            branch,
             media: Some(media),
         });
     }

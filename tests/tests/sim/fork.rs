@@ -1,5 +1,8 @@
 //! One INVITE, several answers: early dialogs side by side, early media, two 200s.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use offhook_tests::world::{PeerId, Setup, World, ms, number_of_peer, phone_ip, secs};
 use phone::{State, Tone};
 use testkit::peer::{Message, sdp};
@@ -12,18 +15,56 @@ fn answer(invite: &Message, code: u16, tag: &str, port: u16) -> Message {
         .sdp(&sdp(at, 1, "sendrecv"))
 }
 
-/// Packets of 20 ms PCMU from the peer's port, loud.
-fn sound(world: &mut World, from_port: u16, to: std::net::SocketAddr, packets: u16, ssrc: u32) {
-    for n in 0..packets {
+/// One that sends sound: a square wave of 500 Hz.
+struct Source {
+    at: SocketAddr,
+    ssrc: u32,
+    /// A sample in µ-law; the other half of the wave is its negative.
+    sample: u8,
+    sequence: u16,
+}
+
+/// About −12 dBFS, and 18 dB less.
+const LOUD: u8 = 0x1e;
+const SOFT: u8 = 0x4e;
+
+impl Source {
+    fn new(at: &str, ssrc: u32, sample: u8) -> Self {
+        Self {
+            at: at.parse().unwrap(),
+            ssrc,
+            sample,
+            sequence: 0,
+        }
+    }
+
+    /// The next 20 ms of PCMU.
+    fn send(&mut self, world: &mut World, to: SocketAddr) {
+        let n = self.sequence;
         let mut rtp = vec![0x80, if n == 0 { 0x80 } else { 0 }];
         rtp.extend(n.to_be_bytes());
         rtp.extend((u32::from(n) * 160).to_be_bytes());
-        rtp.extend(ssrc.to_be_bytes());
-        // A 500 Hz square wave, about −12 dBFS.
-        rtp.extend((0..160).map(|i| if (i / 8) % 2 == 0 { 0x9e_u8 } else { 0x1e }));
-        world.send_from(format!("10.0.0.9:{from_port}").parse().unwrap(), to, rtp);
+        rtp.extend(self.ssrc.to_be_bytes());
+        rtp.extend((0..160).map(|i| self.sample | if (i / 8) % 2 == 0 { 0x80 } else { 0 }));
+        world.send_from(self.at, to, rtp);
+        self.sequence += 1;
+    }
+}
+
+/// These send for so long.
+fn talk(world: &mut World, sources: &mut [&mut Source], to: SocketAddr, time: Duration) {
+    for _ in 0..time.as_millis() / 20 {
+        for source in &mut *sources {
+            source.send(world, to);
+        }
         world.run(ms(20));
     }
+}
+
+/// Packets from the peer's port, loud.
+fn sound(world: &mut World, from_port: u16, to: SocketAddr, packets: u16, ssrc: u32) {
+    let mut source = Source::new(&format!("10.0.0.9:{from_port}"), ssrc, LOUD);
+    talk(world, &mut [&mut source], to, ms(20) * u32::from(packets));
 }
 
 #[test]
@@ -85,9 +126,16 @@ fn newest_early_dialog_that_sends_is_heard() {
             world[l].control.tone() == Some(Tone::Ringback)
         });
     }
-    // The newest one was heard: in clear no packet from elsewhere is believed any more, and the
-    // ringing tone goes on.
-    sound(&mut world, 4_000, to, 20, 11);
+    // The older one sends again, and no other one does.
+    sound(&mut world, 4_000, to, 100, 11);
+    let level = world.heard(l, secs(1)).level_dbfs();
+    assert!(level > -30.0, "the older one again at {level:.1} dBFS");
+    assert_eq!(world[l].control.tone(), None);
+    // No one else is heard, whatever comes from the same host.
+    world.until("ringback", secs(4), |world| {
+        world[l].control.tone() == Some(Tone::Ringback)
+    });
+    sound(&mut world, 4_004, to, 20, 13);
     assert_eq!(world[l].control.tone(), Some(Tone::Ringback));
     world.say(far, &answer(&invite, 200, "two", 4_002));
     let ack = world.expect(far, "ACK");
@@ -95,6 +143,64 @@ fn newest_early_dialog_that_sends_is_heard() {
     world.expect_state(l, State::Talking, secs(1));
     end(&mut world, l, far);
     world.report("of two early dialogs the one that sends is heard");
+}
+
+#[test]
+fn older_early_dialog_is_heard_again_when_the_newest_stops() {
+    for second in ["10.0.0.9:4002", "10.0.0.77:4002"] {
+        let mut world = World::new(&format!("early media changes {second}"), 5);
+        let l = world.phone(Setup::default());
+        let far = world.peer();
+        world.call(l, &number_of_peer(far));
+        let invite = world.expect(far, "INVITE");
+        let to = invite.media().unwrap();
+        let (mut one, mut two) = (
+            Source::new("10.0.0.9:4000", 7, SOFT),
+            Source::new(second, 9, LOUD),
+        );
+        world.say(far, &answer(&invite, 183, "one", 4_000));
+        world.expect_state(l, State::EarlyMedia, secs(1));
+        let describe = |code| {
+            let contact = "<sip:two@10.0.0.9>";
+            let body = sdp(second.parse().unwrap(), 1, "sendrecv");
+            let reply = invite.reply(code, "two");
+            reply.with("Contact", contact).sdp(&body)
+        };
+        let is_soft = |level: f64| (-42.0..-24.0).contains(&level);
+        let mut levels = Vec::new();
+        let mut hear = |world: &World, wanted: &str, fits: &dyn Fn(f64) -> bool| {
+            let level = world.heard(l, ms(600)).level_dbfs();
+            levels.push(level);
+            assert!(fits(level), "{second}: {wanted}, {levels:.1?} dBFS");
+            assert_eq!(world[l].control.tone(), None, "{second}: {wanted}");
+        };
+        talk(&mut world, &mut [&mut one], to, secs(2));
+        hear(&world, "the first", &is_soft);
+        world.say(far, &describe(183));
+        talk(&mut world, &mut [&mut one], to, secs(2));
+        hear(&world, "the first while the second is silent", &is_soft);
+        talk(&mut world, &mut [&mut one, &mut two], to, secs(2));
+        hear(&world, "the second, which is newer", &|level| level > -24.0);
+        talk(&mut world, &mut [&mut one], to, secs(5));
+        hear(&world, "the first again", &is_soft);
+        talk(&mut world, &mut [&mut one, &mut two], to, secs(2));
+        hear(&world, "the second again", &|level| level > -24.0);
+        world.until("ringback", secs(4), |world| {
+            world[l].control.tone() == Some(Tone::Ringback)
+        });
+        world.say(far, &describe(200));
+        let ack = world.expect(far, "ACK");
+        assert_eq!(ack.tag("to"), Some("two"));
+        world.expect_state(l, State::Talking, secs(1));
+        // Whoever was not taken is heard no more.
+        talk(&mut world, &mut [&mut one], to, secs(2));
+        let level = world.heard(l, secs(1)).level_dbfs();
+        assert!(level < -50.0, "{second}: {level:.1} dBFS after the answer");
+        end(&mut world, l, far);
+        world.report(&format!(
+            "first, first, second, first, second at {levels:.1?} dBFS"
+        ));
+    }
 }
 
 fn end(world: &mut World, l: offhook_tests::world::PhoneId, far: PeerId) {

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use media::{Command, SignallingHosts, Stream, StreamId};
-use phone::{CallId, CallUpdate, Input};
+use phone::CallId;
 use sip::offer_answer::Negotiated;
 use types::Key;
 
@@ -184,10 +184,7 @@ impl Control {
                     record.quality.add(&stats);
                     let call = record.id;
                     let _span = call_span(call);
-                    let early = record.has_early_media();
-                    let received = record.stats.received;
-                    let heard = early.then(|| record.early_sound.on_figures(received));
-                    self.on_early_sound(call, heard.flatten(), now);
+                    self.on_early_figures(call, now);
                     self.report_encryption(call, now);
                     self.renew_sdes_key(call, now);
                     self.report_interval(call, now);
@@ -209,17 +206,10 @@ impl Control {
                     self.on_early_sound(call, heard.flatten(), now);
                 }
             }
+            media::Event::OtherSource { id, from } => self.on_other_source(id, from, now),
             // RTCP BYE ends no call: signalling does. It is worth a line when a call goes silent.
             media::Event::Bye(id) => tracing::debug!("stream {}: RTCP BYE", id.0),
             media::Event::MediaTimeout(id) => self.on_media_timeout(id, now),
-        }
-    }
-
-    /// The far end is heard before it answers, or is heard no more.
-    fn on_early_sound(&mut self, call: CallId, heard: Option<bool>, now: Instant) {
-        if let Some(heard) = heard {
-            let update = CallUpdate::EarlySound(heard);
-            self.phone.handle(Input::Call(call, update), now);
         }
     }
 

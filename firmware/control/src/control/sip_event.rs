@@ -140,8 +140,9 @@ impl Control {
             sip::Event::Progress {
                 call,
                 code: _,
+                branch,
                 media,
-            } => self.progress(call, media, now),
+            } => self.progress(call, branch, media, now),
             sip::Event::Established { call, media, peer } => {
                 self.established(call, media, &peer, now);
             }
@@ -267,7 +268,13 @@ impl Control {
         self.phone.handle(Input::Call(call, update), now);
     }
 
-    fn progress(&mut self, call: sip::CallHandle, media: Option<Negotiated>, now: Instant) {
+    fn progress(
+        &mut self,
+        call: sip::CallHandle,
+        branch: u32,
+        media: Option<Negotiated>,
+        now: Instant,
+    ) {
         let Some(record) = self.calls.by_sip(call) else {
             return;
         };
@@ -276,7 +283,7 @@ impl Control {
             // Our own early media: the phone goes on ringing.
             Some(media) if incoming => return self.agree(id, media, now),
             Some(media) => {
-                self.agree(id, media, now);
+                self.describe_branch(id, branch, media, now);
                 CallUpdate::EarlyMedia
             }
             // A 180 without sound after another leg's early media does not silence what is heard
@@ -294,6 +301,7 @@ impl Control {
         };
         let id = record.id;
         let _span = call_span(id);
+        self.forget_branches(id);
         self.agree(id, media, now);
         let dialog = self.agent.dialog_identity(call);
         if let Some(record) = self.calls.get(id) {

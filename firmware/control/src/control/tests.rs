@@ -173,6 +173,7 @@ impl Desk {
             Command::Tone(_)
             | Command::KeyTone(_)
             | Command::StopSpeaking
+            | Command::WatchSources { .. }
             | Command::Mute(_)
             | Command::Gains(_)
             | Command::Ring(_) => None,

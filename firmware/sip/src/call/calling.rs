@@ -46,6 +46,8 @@ pub(super) struct Leg {
     order: ReceivedOrder,
     /// Its answer came in a reliable response: what comes later is no answer (RFC 3262 section 5).
     answered: bool,
+    /// Its number among all branches of the call, counted from 1.
+    number: u32,
 }
 
 /// Our INVITE is under way.
@@ -54,6 +56,8 @@ pub(super) struct Calling {
     /// The INVITE sent last.
     pub(super) request: RequestId,
     pub(super) legs: Vec<Leg>,
+    /// How many branches there were, those of earlier INVITEs counted.
+    branches: u32,
     /// More than 100 came since: someone may have been rung.
     progressed: bool,
     pub(super) session: Session,
@@ -112,6 +116,7 @@ impl Calling {
         Ok(Self {
             request,
             legs: Vec::new(),
+            branches: 0,
             progressed: false,
             session,
             timer,
@@ -184,6 +189,7 @@ impl Calling {
                 prack,
             ));
         }
+        let branch = leg.as_ref().map_or(0, |leg| leg.number);
         if let Some(leg) = leg.filter(|leg| !leg.answered)
             && let Some(body) = session_body_of(response)
         {
@@ -200,6 +206,7 @@ impl Calling {
         turn.event(Event::Progress {
             call,
             code: response.code(),
+            branch,
             media,
         });
     }
@@ -224,6 +231,13 @@ impl Calling {
         Some((answered, leg.dialog.contact.clone()))
     }
 
+    /// The number of the branch whose early dialog a request is for; 0: none.
+    pub(super) fn branch_of(&self, request: &Request) -> u32 {
+        let mut legs = self.legs.iter();
+        legs.find(|leg| leg.dialog.owns(request))
+            .map_or(0, |leg| leg.number)
+    }
+
     fn leg(&mut self, dialog: Dialog) -> Option<&mut Leg> {
         let known = self
             .legs
@@ -237,12 +251,14 @@ impl Calling {
         }
         let mut session = self.session.clone();
         session.set_far_host(dialog.far_host());
+        self.branches = self.branches.saturating_add(1);
         self.legs.push(Leg {
             dialog,
             session,
             media: None,
             order: ReceivedOrder::default(),
             answered: false,
+            number: self.branches,
         });
         self.legs.last_mut()
     }

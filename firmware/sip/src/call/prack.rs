@@ -63,7 +63,16 @@ impl Call {
                     .with("Contact", NameAddr::new(contact))
                     .with_capabilities();
                 turn.respond(asked.transaction, reply);
-                self.report_progress(183, media, turn);
+                let branch = match &self.state {
+                    State::Calling(calling) => calling.branch_of(asked.request),
+                    State::Ringing(_)
+                    | State::Answered(..)
+                    | State::Up(_)
+                    | State::Leaving(..)
+                    | State::Transferring(..)
+                    | State::Over(_) => 0,
+                };
+                self.report_progress(183, branch, media, turn);
             }
             // RFC 3262 section 3: a PRACK that acknowledges a response gets a 2xx, whatever it
             // carries. The offer in it cannot be refused alone, so the INVITE is.
