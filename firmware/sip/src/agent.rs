@@ -479,8 +479,7 @@ impl UserAgent {
         self.follow_requests(now);
         self.publish_calls(now);
         while let Some(failure) = self.requests.poll_failure() {
-            let outcome = Outcome::Failed(failure.code, &failure.reason);
-            self.on_outcome(failure.purpose, 0, outcome, now);
+            self.on_outcome(failure.purpose, 0, Outcome::Failed(&failure), now);
         }
         while let Some(displaced) = self.shared.transport.displaced.pop() {
             self.close_connection(displaced, TOO_MANY, now);

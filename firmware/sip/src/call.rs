@@ -48,6 +48,7 @@ use crate::initial_route::InitialRoute;
 use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
 use crate::offer_answer::{LocalMedia, Negotiated, Session};
 use crate::reason::is_answered_elsewhere;
+use crate::requests::Failure;
 use crate::sdp::SdpError;
 use crate::transfer::{ReferOrder, ReferRequest};
 
@@ -489,13 +490,14 @@ impl Call {
         }
     }
 
-    /// Our INVITE failed without a response.
-    pub(crate) fn handle_invite_failure(&mut self, code: u16, reason: &str, turn: &mut Turn<'_>) {
+    /// Our INVITE was taken by no server.
+    pub(crate) fn handle_invite_failure(&mut self, failure: &Failure, turn: &mut Turn<'_>) {
         let State::Calling(calling) = &mut self.state else {
             return;
         };
-        if !calling.handle_failure(self.handle, code, turn) {
-            self.finish(EndedBy::Failure, Some(code), reason, turn);
+        if !calling.handle_failure(self.handle, failure, turn) {
+            let code = Some(failure.code);
+            self.finish(EndedBy::Failure, code, &failure.reason, turn);
         }
     }
 

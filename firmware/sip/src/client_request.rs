@@ -145,6 +145,8 @@ pub(crate) struct ClientRequest {
     /// ACKs sent, by To tag.
     acks: Vec<(String, Flow, Vec<u8>)>,
     authentication: Authentication,
+    /// A server refused it, and the next address was tried.
+    refused: bool,
 }
 
 impl ClientRequest {
@@ -172,6 +174,7 @@ impl ClientRequest {
             deadline: None,
             acks: Vec::new(),
             authentication: Authentication::default(),
+            refused: false,
         }
     }
 
@@ -205,6 +208,11 @@ impl ClientRequest {
     /// The way it went last.
     pub(crate) fn flow(&self) -> Option<Flow> {
         self.flow
+    }
+
+    /// Whether a server refused it before others were tried.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.refused
     }
 
     /// Its transaction now.
@@ -427,6 +435,7 @@ impl ClientRequest {
         match (response.code(), account) {
             (401 | 407, Some(account)) if !asks => self.authenticate(response, account, env_tokens),
             (code, _) if self.destinations.leads_on(code) || self.may_fall_back(code) => {
+                self.refused = true;
                 Step::TryNext(code, "no server available".to_owned())
             }
             _ => Step::Finish,

@@ -268,9 +268,7 @@ impl Session {
             SdpError::NotAcceptable("the answer has fewer m= lines than the offer".into())
         })?;
         if !line.is_live_audio() {
-            return Err(SdpError::NotAcceptable(
-                "the answer refuses the audio line".into(),
-            ));
+            return Err(SdpError::LineRefused);
         }
         let offered = |codec: Codec| {
             self.codecs

@@ -166,14 +166,15 @@ impl Requests {
         if purpose.begins()
             && let Some(reason) = shared.env.offline.clone()
         {
-            return self.fail(purpose, 503, reason);
+            return self.fail(purpose, 503, reason, false);
         }
         let hop = match &outgoing.hop {
             _ if self.by_id.len() >= MAX_CLIENTS => {
-                return self.fail(purpose, 503, "too many requests under way".to_owned());
+                let reason = "too many requests under way".to_owned();
+                return self.fail(purpose, 503, reason, false);
             }
             Ok(hop) => hop.clone(),
-            Err(error) => return self.fail(purpose, 503, error.to_string()),
+            Err(error) => return self.fail(purpose, 503, error.to_string(), false),
         };
         let config = &shared.env.config;
         let mut delivery = shared.registrations.delivery(&outgoing, &hop, config);
@@ -192,11 +193,12 @@ impl Requests {
         self.on_step(id, Step::TryNext(503, nothing), shared, now);
     }
 
-    fn fail(&mut self, purpose: Purpose, code: u16, reason: String) {
+    fn fail(&mut self, purpose: Purpose, code: u16, reason: String, refused: bool) {
         self.failures.push_back(Failure {
             purpose,
             code,
             reason,
+            refused,
         });
     }
 
@@ -253,6 +255,7 @@ impl Requests {
                     purpose,
                     code,
                     reason,
+                    refused: false,
                 };
                 self.notices.push_back(Notice::Failed(failure));
             }
@@ -345,10 +348,10 @@ impl Requests {
         now: Instant,
     ) {
         if let Some(request) = self.by_id.get(&id) {
-            let purpose = request.purpose();
+            let (purpose, refused) = (request.purpose(), request.was_refused());
             self.cancel_overtaken(id, shared, now);
             self.forget(id, shared);
-            self.fail(purpose, code, reason);
+            self.fail(purpose, code, reason, refused);
         }
     }
 

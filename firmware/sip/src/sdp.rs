@@ -37,6 +37,9 @@ pub(crate) enum SdpError {
     /// No audio line is left that this phone could use.
     #[error("no common codec: {0}")]
     NotAcceptable(String),
+    /// The audio line of an answer has port 0: the far end wants none of what was offered.
+    #[error("the answer refuses the audio line")]
+    LineRefused,
     /// An address that is none, or of a kind that cannot be reached from here.
     #[error(
         "bad connection address {0:?}: IN IP4 or IN IP6 with a numeric unicast address is needed"
@@ -60,7 +63,7 @@ impl SdpError {
     /// Whether it refuses what was offered, so that another offer may be taken.
     pub(crate) fn is_refusal(&self) -> bool {
         match self {
-            Self::NotAcceptable(_) | Self::MediaSecurity(_) => true,
+            Self::NotAcceptable(_) | Self::LineRefused | Self::MediaSecurity(_) => true,
             Self::Syntax(_)
             | Self::NoMedia
             | Self::Address(_)
@@ -77,6 +80,7 @@ impl SdpError {
             Self::Syntax(_) | Self::NoMedia | Self::AddressType(_) => 400,
             Self::MediaSecurity(Refusal::Unreadable(_)) => 406,
             Self::NotAcceptable(_)
+            | Self::LineRefused
             | Self::Address(_)
             | Self::HostName(_)
             | Self::Family(_)
@@ -88,7 +92,7 @@ impl SdpError {
     pub(crate) fn warning(&self) -> u16 {
         match self {
             Self::Syntax(_) | Self::NoMedia => 399,
-            Self::NotAcceptable(_) => 305,
+            Self::NotAcceptable(_) | Self::LineRefused => 305,
             Self::Address(_) | Self::AddressType(_) | Self::HostName(_) | Self::Family(_) => 301,
             Self::MediaSecurity(refusal) => refusal.warning(),
         }

@@ -26,16 +26,18 @@ impl UserAgent {
             (Purpose::Invite(call), Outcome::Response(response)) => {
                 self.on_invite_response(call, id, response, now);
             }
-            (Purpose::Invite(call), Outcome::Failed(code, reason)) => {
+            (Purpose::Invite(call), Outcome::Failed(failure)) => {
                 self.on_call(call, now, |call, turn| {
-                    call.handle_invite_failure(code, reason, turn);
+                    call.handle_invite_failure(failure, turn);
                 });
             }
             (_, _) if provisional => {}
             (Purpose::Register(account), _) => {
                 let outcome = match outcome {
                     Outcome::Response(response) => RegisterOutcome::Response(response),
-                    Outcome::Failed(code, reason) => RegisterOutcome::Failed(code, reason),
+                    Outcome::Failed(failure) => {
+                        RegisterOutcome::Failed(failure.code, &failure.reason)
+                    }
                 };
                 self.on_registration(account, now, |registration, env| {
                     registration.handle_outcome(outcome, env, now)
@@ -47,7 +49,7 @@ impl UserAgent {
             (Purpose::Reinvite(call), _) => {
                 let refusal = match outcome {
                     Outcome::Response(response) => ChangeRefused::of(response),
-                    Outcome::Failed(code, _) => ChangeRefused::failed(code),
+                    Outcome::Failed(failure) => ChangeRefused::failed(failure.code),
                 };
                 self.on_call(call, now, |call, turn| {
                     call.handle_change_refused(&refusal, turn);
@@ -117,8 +119,7 @@ impl UserAgent {
         while let Some(notice) = self.requests.poll_notice() {
             match notice {
                 Notice::Failed(failure) => {
-                    let outcome = Outcome::Failed(failure.code, &failure.reason);
-                    self.on_outcome(failure.purpose, 0, outcome, now);
+                    self.on_outcome(failure.purpose, 0, Outcome::Failed(&failure), now);
                 }
                 Notice::Renumbered(purpose, cseq) => self.on_renumbered(purpose, cseq),
                 Notice::ServerSilent => {

@@ -55,7 +55,7 @@ pub(super) fn sent(message: MessageId, outcome: Outcome<'_>) -> Event {
     let reason = match outcome {
         Outcome::Response(response) if !response.reason().is_empty() => response.reason(),
         Outcome::Response(_) => reason_phrase(code),
-        Outcome::Failed(_, reason) => reason,
+        Outcome::Failed(failure) => &failure.reason,
     };
     let reason = reason.to_owned();
     let result = if code < 300 {

@@ -50,7 +50,7 @@ impl Call {
             Err(error) => {
                 let reason = format!("the far end's answer cannot be used: {error}");
                 // An answer that refuses the line, or its encryption, is a refusal like 488.
-                if error.is_refusal() && calling.ask_again(turn) {
+                if calling.ask_again(&error, turn) {
                     tracing::info!("{}: {reason}; asking again with another offer", self.peer);
                     turn.send_bye(&mut dialog, self.account, Some(UNUSABLE_ANSWER));
                     let ids = Box::new(calling.ids.clone());

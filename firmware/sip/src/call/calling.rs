@@ -20,6 +20,7 @@ use crate::initial_route::InitialRoute;
 use crate::media_security::offer_memory::OfferMemory;
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
 use crate::offer_answer::{Negotiated, Session};
+use crate::requests::Failure;
 use crate::sdp::SdpError;
 use crate::session_body::session_body_of;
 use crate::transfer::ReferOrder;
@@ -305,8 +306,8 @@ impl Calling {
 
     /// An answer cannot be used: whether there is another offer to make. The next INVITE begins
     /// again, since the dialog of the one before ends.
-    pub(super) fn ask_again(&mut self, turn: &mut Turn<'_>) -> bool {
-        let next = self.session.next_attempt();
+    pub(super) fn ask_again(&mut self, error: &SdpError, turn: &mut Turn<'_>) -> bool {
+        let next = self.session.next_attempt_after(error);
         if next {
             self.legs.clear();
             self.progressed = false;
@@ -385,14 +386,15 @@ impl Calling {
     }
 
     /// No server takes it: whether it goes on. 503 of the last server comes here, too (RFC 3263
-    /// section 4.3), and may mean the offer that was guessed; else another address is tried.
+    /// section 4.3), and may mean the offer that was guessed; a server that was not reached means
+    /// nothing of it. Else another address is tried.
     pub(super) fn handle_failure(
         &mut self,
         call: CallHandle,
-        code: u16,
+        failure: &Failure,
         turn: &mut Turn<'_>,
     ) -> bool {
-        if code == 503 && self.session.give_up_guess() {
+        if failure.refused && self.session.give_up_guess() {
             self.ids.cseq = self.ids.cseq.saturating_add(1);
             self.send_again(call, self.redirected > 0, turn);
             return true;

@@ -1,6 +1,6 @@
-//! Which encrypted offer each far end took the last time, so that the next call begins with it.
-//! Only encrypted ones are remembered: a far end that answered in clear is asked for encryption
-//! again.
+//! Which offer each far end took the last time, so that the next call begins with it. One in clear
+//! is begun with only where no other is made: elsewhere a far end that answered in clear is asked
+//! for encryption again.
 //!
 //! A far end that was never called begins with what the account's last call agreed on: behind an
 //! exchange that stands between all calls they are alike, and some of those refuse an offer only

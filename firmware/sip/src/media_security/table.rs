@@ -161,6 +161,15 @@ impl OfferShape {
         }
     }
 
+    /// The offers without encryption: a far end that insists on the F of RFC 4585 refuses the
+    /// first one.
+    fn each_plain(missing: Option<WhyClear>) -> [Self; 2] {
+        [false, true].map(|feedback| Self {
+            feedback,
+            ..Self::plain(missing)
+        })
+    }
+
     /// An offer of one keying, and nothing but encrypted.
     pub(crate) fn secure(keying: Keying) -> Self {
         let (profile, sdes) = match keying {
@@ -174,6 +183,23 @@ impl OfferShape {
             dtls: !sdes,
             missing: None,
         }
+    }
+
+    /// Whether it offers the same, whatever is reported of it.
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        let Self {
+            profile,
+            feedback,
+            sdes,
+            dtls,
+            missing: _,
+        } = self;
+        (profile, feedback, sdes, dtls) == (other.profile, other.feedback, other.sdes, other.dtls)
+    }
+
+    /// Whether it offers no encryption.
+    pub(crate) fn is_clear(self) -> bool {
+        !self.sdes && !self.dtls
     }
 
     /// The protocol of its m-line.
@@ -219,9 +245,9 @@ impl EncryptionRules {
     /// cannot be made at all.
     pub(crate) fn offers(&self) -> Vec<OfferShape> {
         match (self.policy, self.keying.first()) {
-            (EncryptionPolicy::Off, _) => vec![OfferShape::plain(None)],
+            (EncryptionPolicy::Off, _) => OfferShape::each_plain(None).into(),
             (EncryptionPolicy::Preferred, None) => {
-                vec![OfferShape::plain(Some(WhyClear::NoKeying))]
+                OfferShape::each_plain(Some(WhyClear::NoKeying)).into()
             }
             // RFC 8643: everything at once in RTP/AVP. Who insists on encryption refuses that, who
             // knows none of it may, too.
@@ -233,12 +259,12 @@ impl EncryptionRules {
                     dtls: self.keying.contains(&Keying::Dtls),
                     missing: Some(WhyClear::NotTaken),
                 };
-                let clear = OfferShape::plain(Some(WhyClear::Refused));
+                let clear = OfferShape::each_plain(Some(WhyClear::Refused));
                 let secure = self.secure_offers();
                 [everything]
                     .into_iter()
                     .chain(secure)
-                    .chain([clear])
+                    .chain(clear)
                     .collect()
             }
             (EncryptionPolicy::Required, _) => self.secure_offers().collect(),

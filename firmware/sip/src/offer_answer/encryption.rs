@@ -19,7 +19,7 @@ use crate::media_security::table::{
 };
 use crate::media_security::{Protection, WhyClear};
 use crate::sdes::{Exchange, Reading};
-use crate::sdp::SdpLine;
+use crate::sdp::{SdpError, SdpLine};
 use crate::token::Tokens;
 
 /// Whether anything was agreed on yet.
@@ -85,13 +85,26 @@ impl Session {
         more
     }
 
+    /// The same where an answer cannot be used for this reason: the variant with the F of RFC 4585
+    /// of an offer in clear changes nothing about formats or keys.
+    pub(crate) fn next_attempt_after(&mut self, error: &SdpError) -> bool {
+        let offers = self.planned_offers();
+        let next = offers.get(self.encryption.attempt + 1);
+        let is_variant = next.is_some_and(|next| next.is_clear() && next.feedback);
+        let helps = match error {
+            SdpError::LineRefused => true,
+            error => error.is_refusal() && !is_variant,
+        };
+        helps && self.next_attempt()
+    }
+
     /// The far end refused what was guessed that it takes, and the guess may be why: goes on with
     /// the usual order, without what it refused. Not where the usual order begins like the guess.
     pub(crate) fn give_up_guess(&mut self) -> bool {
         let guessed = match self.encryption.first {
             Some(FirstOffer::Guessed(shape)) => {
                 let usual = self.encryption_rules().offers();
-                usual.iter().position(|offer| *offer == shape) > Some(0)
+                usual.iter().position(|offer| offer.is_like(shape)) > Some(0)
             }
             Some(FirstOffer::Known(_)) | None => false,
         };
@@ -105,38 +118,48 @@ impl Session {
         self.encryption.attempt = 0;
     }
 
-    /// The encrypted offer that was answered, to begin with the next time; `None`: the usual order
-    /// found its way by itself.
+    /// The offer that was answered, to begin with the next time; `None`: the usual order found its
+    /// way by itself, or that offer may not come first.
     pub(crate) fn offer_that_worked(&self) -> Option<OfferShape> {
         let shape = self.encryption.shape;
-        let encrypted = self.encryption.protection != Protection::Clear;
-        (encrypted && shape.is_secure()).then_some(shape)
+        let found = match self.encryption.protection {
+            Protection::Clear => shape.feedback,
+            Protection::Sdes { .. } | Protection::Dtls { .. } => shape.is_secure(),
+        };
+        (found && self.may_begin_with(shape)).then_some(shape)
+    }
+
+    /// Whether a call may begin with this offer. One in clear may where every offer is: a far end
+    /// that once refused encryption is asked for it again.
+    fn may_begin_with(&self, shape: OfferShape) -> bool {
+        let offers = self.encryption_rules().offers();
+        !shape.is_clear() || offers.into_iter().all(OfferShape::is_clear)
     }
 
     /// The offer of ours that is like the one of theirs that was answered; `None`: the usual order
     /// begins like it, or there is none like it.
     pub(crate) fn offer_like_theirs(&self) -> Option<OfferShape> {
-        let keying = match self.encryption.protection {
-            Protection::Sdes { .. } => Keying::Sdes,
-            Protection::Dtls { .. } => Keying::Dtls,
-            Protection::Clear => return None,
-        };
         let proto = self.slots.iter().find_map(|slot| match slot {
             Slot::Ours { proto } => Some(proto),
             Slot::Refused { .. } => None,
         })?;
-        let shape = OfferShape {
-            feedback: proto.ends_with(['F', 'f']),
-            ..OfferShape::secure(keying)
+        let feedback = proto.ends_with(['F', 'f']);
+        let like = match (&self.encryption.protection, self.encryption.agreed) {
+            (Protection::Sdes { .. }, _) => OfferShape::secure(Keying::Sdes),
+            (Protection::Dtls { .. }, _) => OfferShape::secure(Keying::Dtls),
+            (Protection::Clear, Agreed::Yes(missing)) if feedback => OfferShape::plain(missing),
+            (Protection::Clear, Agreed::Yes(_) | Agreed::NotYet) => return None,
         };
-        (Profile::of(proto) == shape.profile).then_some(shape)
+        let shape = OfferShape { feedback, ..like };
+        (Profile::of(proto) == shape.profile && self.may_begin_with(shape)).then_some(shape)
     }
 
     /// The offers of a new call, in their order.
     fn planned_offers(&self) -> Vec<OfferShape> {
         let mut offers = self.encryption_rules().offers();
         if let Some(first) = self.encryption.first
-            && let Some(at) = offers.iter().position(|offer| *offer == first.shape())
+            && self.may_begin_with(first.shape())
+            && let Some(at) = offers.iter().position(|offer| offer.is_like(first.shape()))
         {
             offers[..=at].rotate_right(1);
         }

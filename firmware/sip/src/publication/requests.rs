@@ -64,7 +64,7 @@ impl Publications {
                 (Some(&response.headers), reason_phrase(code))
             }
             requests::Outcome::Response(response) => (Some(&response.headers), response.reason()),
-            requests::Outcome::Failed(_, reason) => (None, reason),
+            requests::Outcome::Failed(failure) => (None, &*failure.reason),
         };
         let tokens = &mut shared.env.tokens;
         let result = match self.handle_outcome(publication, code, headers, tokens, now) {

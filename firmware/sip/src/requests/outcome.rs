@@ -11,8 +11,9 @@ use crate::message::Response;
 pub(crate) enum Outcome<'a> {
     /// A response, provisional or final.
     Response(&'a Response),
-    /// No response: the status that stands for it (RFC 3261 section 8.1.3.1) and why.
-    Failed(u16, &'a str),
+    /// No response that is the last word: the status that stands for it (RFC 3261 section 8.1.3.1)
+    /// and why.
+    Failed(&'a Failure),
 }
 
 impl<'a> Outcome<'a> {
@@ -20,7 +21,7 @@ impl<'a> Outcome<'a> {
     pub(crate) fn code(self) -> u16 {
         match self {
             Self::Response(response) => response.code(),
-            Self::Failed(code, _) => code,
+            Self::Failed(failure) => failure.code,
         }
     }
 
@@ -39,6 +40,8 @@ pub(crate) struct Failure {
     pub(crate) purpose: Purpose,
     pub(crate) code: u16,
     pub(crate) reason: String,
+    /// A server was reached, and refused it with 503: no other one was left.
+    pub(crate) refused: bool,
 }
 
 /// A response that is for whoever sent the request.

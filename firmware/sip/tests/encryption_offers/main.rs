@@ -1,6 +1,10 @@
 //! Encryption that finds the way of the far end: the offers of one call, and what is remembered for
 //! the next one.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod feedback;
+#[path = "../world/mod.rs"]
 mod world;
 
 use sip::EndedBy;
@@ -468,6 +472,34 @@ fn call_that_came_in_says_how_its_account_is_called() {
     assert_eq!(profile(&dial(&mut world, "205")), "RTP/AVP");
     world.with(0, |alice, now| alice.answer(ringing, by_account(), now));
     assert_eq!(profile(&dial(&mut world, "205")), "RTP/SAVPF");
+}
+
+#[test]
+fn server_that_is_not_reached_says_nothing_of_a_guess() {
+    // The INVITEs of one transaction, where they leave at all.
+    for (gone, sent) in [("no cable", 0), ("no one listens", 1), ("no answer", 4)] {
+        let mut world = at_an_exchange_of_dtls(EncryptionPolicy::Preferred);
+        let before = world.sent("INVITE");
+        world.loses = Box::new(|_| true);
+        if gone == "no cable" {
+            world.with(0, |alice, now| alice.handle_network_lost(gone, now));
+        }
+        let (by, options) = (Some(sip::AccountId(0)), sip::InviteOptions::default());
+        let media = by_account();
+        let placed = world.with(0, |alice, now| {
+            alice.invite_with(by, "206", options, media, now)
+        });
+        assert!(placed.is_ok(), "{placed:?}");
+        world.run_ms(10);
+        if gone == "no one listens" {
+            let there = PEER.parse().unwrap();
+            world.with(0, |alice, now| alice.handle_unreachable(there, now));
+        }
+        world.run_ms(70_000);
+        assert_eq!(world.sent("INVITE") - before, sent, "{gone}");
+        let ended = ends(&world.events(0));
+        assert_eq!(ended.len(), 1, "{gone}: {ended:?}");
+    }
 }
 
 #[test]

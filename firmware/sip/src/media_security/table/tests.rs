@@ -281,10 +281,11 @@ fn every_plan_of_offers() {
     const DTLSF: (&str, bool, bool, Option<WhyClear>) = ("UDP/TLS/RTP/SAVPF", false, true, None);
     let plan = |policy, keying: &[Keying], secure| planned(&media_security(policy, keying), secure);
     let avp = |sdes, dtls, missing| ("RTP/AVP", sdes, dtls, missing);
+    let avpf = |missing| ("RTP/AVPF", false, false, missing);
     for secure in [true, false] {
         assert_eq!(
             plan(EncryptionPolicy::Off, &BOTH, secure),
-            [avp(false, false, None)]
+            [avp(false, false, None), avpf(None)]
         );
     }
     // Each kind of keying alone, in each variant of its profile, before anything in clear.
@@ -296,7 +297,8 @@ fn every_plan_of_offers() {
             DTLS,
             SAVPF,
             DTLSF,
-            avp(false, false, Some(Refused))
+            avp(false, false, Some(Refused)),
+            avpf(Some(Refused))
         ]
     );
     assert_eq!(
@@ -305,7 +307,8 @@ fn every_plan_of_offers() {
             avp(true, false, Some(NotTaken)),
             SAVP,
             SAVPF,
-            avp(false, false, Some(Refused))
+            avp(false, false, Some(Refused)),
+            avpf(Some(Refused))
         ]
     );
     // Keys never stand in an offer that goes in clear.
@@ -315,12 +318,13 @@ fn every_plan_of_offers() {
             avp(false, true, Some(NotTaken)),
             DTLS,
             DTLSF,
-            avp(false, false, Some(Refused))
+            avp(false, false, Some(Refused)),
+            avpf(Some(Refused))
         ]
     );
     assert_eq!(
         plan(EncryptionPolicy::Preferred, &[Keying::Sdes], false),
-        [avp(false, false, Some(NoKeying))]
+        [avp(false, false, Some(NoKeying)), avpf(Some(NoKeying))]
     );
     // What is required is never asked for in a profile that could be answered in clear, and there
     // is no last resort.
@@ -355,6 +359,10 @@ fn every_cell_of_an_answer() {
         missing: Some(WhyClear::NotTaken),
     };
     let plain = OfferShape::plain(Some(WhyClear::Refused));
+    let plain_f = OfferShape {
+        feedback: true,
+        ..plain
+    };
     let (sdes, dtls) = (
         OfferShape::secure(Keying::Sdes),
         OfferShape::secure(Keying::Dtls),
@@ -371,6 +379,10 @@ fn every_cell_of_an_answer() {
         (both, "RTP/AVP", '?', '-', ["rB", "rB", "rB"]),
         (both, "RTP/SAVP", '+', '-', ["rP", "rP", "rP"]),
         (plain, "RTP/AVP", '-', '-', ["cR", "rD", "rR"]),
+        (plain, "RTP/AVPF", '-', '-', ["cR", "rD", "rR"]),
+        (plain_f, "RTP/AVPF", '-', '-', ["cR", "rD", "rR"]),
+        (plain_f, "RTP/AVP", '-', '-', ["cR", "rD", "rR"]),
+        (plain_f, "RTP/SAVPF", '+', '-', ["rP", "rP", "rP"]),
         // Nothing was offered: what the answer says of keys is noise.
         (plain, "RTP/AVP", '+', '+', ["cR", "rD", "rR"]),
         (sdes, "RTP/SAVP", '+', '-', ["S", "S", "S"]),
