@@ -38,7 +38,7 @@ const ENDPOINTS: [(&str, &str, Far); 7] = [
 #[derive(Debug, Clone, Copy)]
 enum Far {
     Clear,
-    /// In clear, and by RTP/AVPF only, which this phone offers no one; it takes it.
+    /// In clear, and by RTP/AVPF only, which this phone offers last.
     ClearFeedback,
     /// Keys in RTP/AVP, or in clear.
     Optimistic,
@@ -57,10 +57,8 @@ const REFUSED: &str = "no call";
 fn expected(policy: EncryptionPolicy, far: Far) -> [&'static str; 2] {
     use EncryptionPolicy::{Off, Preferred, Required};
     match (policy, far) {
-        (Off, Far::Clear | Far::Optimistic) => [CLEAR; 2],
-        (Off, Far::ClearFeedback) => [REFUSED, CLEAR],
-        (Preferred, Far::Clear) => [SAID; 2],
-        (Preferred, Far::ClearFeedback) => [REFUSED, SAID],
+        (Off, Far::Clear | Far::ClearFeedback | Far::Optimistic) => [CLEAR; 2],
+        (Preferred, Far::Clear | Far::ClearFeedback) => [SAID; 2],
         (Off, Far::Sdes | Far::Dtls) | (Required, Far::Clear | Far::ClearFeedback) => [REFUSED; 2],
         // RTP/AVP with keys is not what is required: it may go in clear.
         (Required, Far::Optimistic) => [BY_SDES, REFUSED],
