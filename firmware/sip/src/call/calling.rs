@@ -36,7 +36,7 @@ const MAX_LEGS: usize = 16;
 /// Most addresses kept for later.
 const MAX_ALTERNATIVES: usize = 8;
 /// Most redirections followed in one call.
-const MAX_REDIRECTS: u8 = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// One branch of a call we placed: an early dialog by To tag.
 #[derive(Debug)]
@@ -65,7 +65,8 @@ pub(super) struct Calling {
     timer: SessionTimer,
     /// Who is called: the Request-URI of the INVITE.
     pub(super) target: Uri,
-    redirected: u8,
+    /// The addresses that redirections led to, one after the other.
+    redirected: Vec<SipUri>,
     /// Further addresses a redirection named, the best one last.
     alternatives: Vec<SipUri>,
     /// The INVITE to the next address, as soon as the owner allows it.
@@ -123,7 +124,7 @@ impl Calling {
             timer,
             sips: target.as_sip().is_some_and(SipUri::is_secure),
             target,
-            redirected: 0,
+            redirected: Vec::new(),
             alternatives: Vec::new(),
             redirection: None,
             ids,
@@ -321,7 +322,7 @@ impl Calling {
 
     /// Whether a redirection led to the address that is called now.
     pub(super) fn is_redirected(&self) -> bool {
-        self.redirected > 0
+        !self.redirected.is_empty()
     }
 
     /// Any other final response: the call is tried again, or over.
@@ -336,7 +337,7 @@ impl Calling {
         if let Some(ids) = original(response) {
             self.ids = ids;
         }
-        let redirected = match code {
+        match code {
             300..400 => {
                 self.redirect(response)?;
                 self.ask_for_redirection(call, turn);
@@ -350,16 +351,14 @@ impl Calling {
                      encryption, or none where none is required",
                     refusal(response)
                 );
-                self.redirected > 0
             }
             _ if may_mean_the_offer(code, self.progressed) && self.session.give_up_guess() => {
                 tracing::info!(
                     "{peer}: {} ({code}); asking again in the usual order of offers",
                     refusal(response)
                 );
-                self.redirected > 0
             }
-            422 if self.timer.handle_too_small(&response.headers) => self.redirected > 0,
+            422 if self.timer.handle_too_small(&response.headers) => {}
             // Section 8.1.3.4: the next address; a 6xx speaks for all of them.
             400..600 if self.next_alternative() => {
                 tracing::info!(
@@ -370,18 +369,18 @@ impl Calling {
                 return Ok(());
             }
             _ => return Err(Refused(refusal(response))),
-        };
-        self.send_again(call, redirected, turn);
+        }
+        self.send_again(call, turn);
         Ok(())
     }
 
-    fn send_again(&mut self, call: CallHandle, redirected: bool, turn: &mut Turn<'_>) {
+    fn send_again(&mut self, call: CallHandle, turn: &mut Turn<'_>) {
         self.legs.clear();
         self.progressed = false;
         turn.push(Action::SendInvite {
             call,
             ids: Box::new(self.ids.clone()),
-            redirected,
+            redirected: self.is_redirected(),
         });
     }
 
@@ -396,7 +395,7 @@ impl Calling {
     ) -> bool {
         if failure.refused && self.session.give_up_guess() {
             self.ids.cseq = self.ids.cseq.saturating_add(1);
-            self.send_again(call, self.redirected > 0, turn);
+            self.send_again(call, turn);
             return true;
         }
         let next = self.next_alternative();
@@ -446,16 +445,19 @@ impl Calling {
     }
 
     fn next_alternative(&mut self) -> bool {
-        if self.redirected >= MAX_REDIRECTS {
-            return false;
+        while self.redirected.len() < MAX_REDIRECTS {
+            let Some(next) = self.alternatives.pop().map(|next| next.for_request()) else {
+                return false;
+            };
+            // Section 8.1.3.4: none is tried twice.
+            if !self.redirected.contains(&next) {
+                self.sips |= next.is_secure();
+                self.redirected.push(next.clone());
+                self.target = next.into();
+                return true;
+            }
         }
-        let Some(next) = self.alternatives.pop() else {
-            return false;
-        };
-        self.redirected += 1;
-        self.sips |= next.is_secure();
-        self.target = next.for_request().into();
-        true
+        false
     }
 
     /// A 3xx: its contacts are tried, the best first, with the same Call-ID and a higher number
