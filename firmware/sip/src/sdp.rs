@@ -203,7 +203,7 @@ impl Description {
 }
 
 /// A body in the form the grammar has, where it is plain what is meant: NULs behind the end, tabs
-/// for spaces, an unused line (port 0) without formats, and whatever stands in `o=`, which this
+/// for spaces, an unused line (port 0) without formats, and whatever stands in lines that this
 /// phone does not look at.
 fn readable(text: &str) -> String {
     let text = text.trim_start().trim_end_matches(['\0', ' ', '\t']);
@@ -211,7 +211,10 @@ fn readable(text: &str) -> String {
     for line in text.split_inclusive('\n') {
         let bare = line.trim_end_matches(['\r', '\n']);
         match bare.get(..2) {
-            Some("o=") if bare.len() > 2 => out.push_str("o=- 0 0 IN IP4 0.0.0.0"),
+            Some("o=") => out.push_str("o=- 0 0 IN IP4 0.0.0.0"),
+            Some("t=") => out.push_str("t=0 0"),
+            Some("i=" | "u=" | "e=" | "p=" | "b=" | "r=" | "z=" | "k=") => continue,
+            Some("v=") => out.push_str(bare.trim_end()),
             Some("m=" | "c=") => {
                 let mut words = bare.split([' ', '\t']).filter(|word| !word.is_empty());
                 let words: Vec<&str> = words.by_ref().take(MAX_FORMATS + 3).collect();

@@ -200,8 +200,9 @@ impl ServerTransactions {
         let call_id = salvage.headers.get("Call-ID").unwrap_or_default();
         let tag = self.stateless_tag(call_id, salvage.via.branch());
         // Section 8.2.1 looks at the method first: what would be refused whole is refused for that,
-        // not for its other faults.
-        let refusal = method_refusal(&salvage.method).filter(|_| error.fault.code() == 400);
+        // not for faults of its headers. What stands beside the method is read with it.
+        let reads = !error.fault.is_of_request_line() && error.fault.code() == 400;
+        let refusal = method_refusal(&salvage.method).filter(|_| reads);
         if let Some(mut response) = error.answer(flow.remote(), &tag, refusal)
             && let Ok(via) = response.headers.top_via()
         {

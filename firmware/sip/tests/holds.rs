@@ -62,6 +62,40 @@ fn refused_hold_is_reported_and_may_be_asked_for_again() {
     }
 }
 
+/// Whatever the status, and however an answer refuses it: the owner is not left to believe that the
+/// far end is held.
+#[test]
+fn no_refusal_of_a_hold_goes_unreported() {
+    let codes = (300..=305).chain([380]).chain(400..=424).chain(428..=439);
+    let codes = codes.chain([469, 470]).chain(480..=494).chain(500..=505);
+    let codes = codes.chain([513, 580, 600, 603, 604, 606, 607, 608, 699]);
+    for code in codes.filter(|code| !matches!(code, 408 | 481 | 491)) {
+        let (mut world, _, hold) = holding();
+        world.answer(&hold, code, None, PEER, &[], None);
+        world.request(&Method::Ack);
+        world.run_ms(5_000);
+        assert_eq!(failed(&mut world), Some(code));
+        assert_eq!((world.sent("BYE"), world.sent("INVITE")), (0, 2), "{code}");
+    }
+    let refuses = sdp("192.0.2.9", "").replace("m=audio 4000", "m=audio 0");
+    let two_lines = format!("{}m=audio 4002 RTP/AVP 0\r\n", sdp("192.0.2.9", ""));
+    let unknown = sdp("192.0.2.9", "").replace("RTP/AVP 0", "RTP/AVP 18");
+    for body in [refuses, two_lines, unknown, "v=0\r\n".to_owned()] {
+        let (mut world, _, hold) = holding();
+        world.accept(&hold, None, PEER, &body);
+        world.request(&Method::Ack);
+        world.run_ms(100);
+        let events = world.events(0);
+        let said = events.iter().any(|event| {
+            matches!(
+                event,
+                Event::HoldFailed { code: 488, .. } | Event::Ended { .. }
+            )
+        });
+        assert!(said, "{body}: {events:?}");
+    }
+}
+
 #[test]
 fn hold_that_may_pass_later_is_asked_for_again_by_itself() {
     for (code, extra, within_s) in [

@@ -116,6 +116,25 @@ pub struct Salvage {
 }
 
 impl Fault {
+    /// Whether it is one of the request line, and not of what follows it.
+    pub(crate) fn is_of_request_line(&self) -> bool {
+        match self {
+            Self::StartLine | Self::RequestUri(_) | Self::RequestUriHeaders => true,
+            Self::Empty
+            | Self::TooLong
+            | Self::NotSip
+            | Self::Version
+            | Self::NoEnd
+            | Self::TooManyHeaders
+            | Self::LineTooLong { .. }
+            | Self::HeaderLine { .. }
+            | Self::Control { .. }
+            | Self::Header(_)
+            | Self::CSeqMethod
+            | Self::Truncated { .. } => false,
+        }
+    }
+
     /// The status code this fault is answered with.
     pub fn code(&self) -> u16 {
         match self {

@@ -209,3 +209,62 @@ fn bye_may_carry_the_number_of_the_prack_before_it() {
     assert_eq!(ends(&world.events(0)), [(EndedBy::Remote, None)]);
     world.assert_empty();
 }
+
+/// RFC 5407 section 3.1.5, RFC 3261 section 14.2: the first offer and answer end with the ACK.
+#[test]
+fn reinvite_before_the_ack_is_put_off_whatever_it_says() {
+    let session = sdp("192.0.2.9", "");
+    for late in [false, true] {
+        for offers in [false, true] {
+            let mut world = World::alone();
+            let (kind, body) = if late {
+                ("", "")
+            } else {
+                (SDP, session.as_str())
+            };
+            let invite = Ask {
+                extra: kind.into(),
+                body: body.into(),
+                ..Ask::invite()
+            };
+            world.send(PEER, 0, invite.text());
+            world.response(100);
+            let call = world.incoming(0);
+            world.with(0, |alice, now| alice.answer(call, media(20_000), now));
+            let ok = world.response(200);
+            let again = |cseq| {
+                let (kind, body) = if offers {
+                    (SDP, session.as_str())
+                } else {
+                    ("", "")
+                };
+                let again = Ask {
+                    extra: kind.into(),
+                    body: body.into(),
+                    ..inside(&ok, "INVITE", cseq)
+                };
+                again.text()
+            };
+            for cseq in [2, 3] {
+                world.send(PEER, 0, again(cseq));
+                world.response(491);
+            }
+            let answer = Ask {
+                extra: if late { SDP.into() } else { String::new() },
+                body: if late { session.clone() } else { String::new() },
+                ..inside(&ok, "ACK", 1)
+            };
+            world.send(PEER, 0, answer.text());
+            world.run_ms(50);
+            let events = world.events(0);
+            assert!(
+                is_established(&events),
+                "late {late}, offers {offers}: {events:?}"
+            );
+            // The call is whole: the same is taken now.
+            world.send(PEER, 0, again(4));
+            let taken = world.response(200);
+            assert!(!taken.body.is_empty());
+        }
+    }
+}

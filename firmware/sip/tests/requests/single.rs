@@ -443,6 +443,103 @@ fn body_that_is_announced_and_missing_is_none_where_none_is_needed() {
     }
 }
 
+/// What is plainly meant is taken, and what is not gets 400, or 488 where only this phone cannot.
+#[test]
+fn odd_lines_of_a_description() {
+    let good = offer(&["m=audio 4000 RTP/AVP 0", "a=rtpmap:0 PCMU/8000"]).body;
+    for (from, to, code) in [
+        ("v=0", "v=0 ", 200),
+        ("o=- 1 1 IN IP4 192.0.2.9", "o=", 200),
+        ("o=- 1 1 IN IP4 192.0.2.9\r\n", "", 200),
+        ("o=- 1 1 IN IP4", "o=- - - IN IP4", 200),
+        ("o=- 1 1", "o=a b c 99999999999999999999 1", 200),
+        ("s=-", "s=", 200),
+        ("s=-\r\n", "", 200),
+        ("t=0 0", "t=", 200),
+        ("t=0 0\r\n", "", 200),
+        (
+            "t=0 0",
+            "t=0 0\r\nr=7d 1h 0 25h\r\nz=0 0\r\nk=clear:x\r\nq=odd",
+            200,
+        ),
+        ("c=IN IP4", "b=AS:x\r\nc=IN IP4", 200),
+        ("c=IN IP4 192.0.2.9", "c=IN IP4 192.0.2.9/127", 200),
+        ("c=IN IP4 192.0.2.9", "c=IN IP4  192.0.2.9 ", 200),
+        ("c=IN IP4", "c=in ip4", 200),
+        ("c=IN IP4 192.0.2.9", "c=IN IP4 far.example", 200),
+        ("RTP/AVP 0", "RTP/AVP\t0", 200),
+        ("RTP/AVP 0", "RTP/AVP 0 ", 200),
+        ("RTP/AVP 0", "rtp/avp 0", 200),
+        ("RTP/AVP 0", "RTP/AVP 0 0 0", 200),
+        ("RTP/AVP 0", "RTP/AVP 0 128 x 999", 200),
+        ("m=audio 4000 ", "m=audio 4000/1 ", 200),
+        ("m=audio 4000", "m=AUDIO 4000", 200),
+        ("a=rtpmap:0 PCMU/8000", "a=rtpmap:0 pcmu/8000/1", 200),
+        ("a=rtpmap:0 PCMU/8000", "a=rtpmap: 0 PCMU/8000", 200),
+        ("a=rtpmap:0 PCMU/8000", "a=rtpmap:x", 200),
+        ("a=rtpmap:0 PCMU/8000", "a=", 200),
+        (
+            "a=rtpmap:0 PCMU/8000",
+            "a=ptime:x\r\na=maxptime:-1\r\na=fmtp:0",
+            200,
+        ),
+        ("a=rtpmap:0 PCMU/8000\r\n", "a=rtpmap:0 PCMU/8000", 200),
+        (
+            "a=rtpmap:0 PCMU/8000\r\n",
+            "a=rtpmap:0 PCMU/8000\r\n\r\n\0",
+            200,
+        ),
+        ("a=rtpmap:0 PCMU/8000\r\n", "m=audio 0 RTP/AVP\r\n", 200),
+        ("\r\n", "\n", 200),
+        ("m=audio 4000 RTP/AVP 0", "m=audio 4000 RTP/AVP", 400),
+        ("m=audio 4000 RTP/AVP 0", "m=audio", 400),
+        ("m=audio 4000", "m=audio -1", 400),
+        ("m=audio 4000", "m=audio 65536", 400),
+        // Neither a line nor an answer to one can be made of these.
+        ("a=rtpmap:0 PCMU/8000", "a", 400),
+        ("a=rtpmap:0 PCMU/8000\r\n", "m=video 0\r\n", 400),
+        ("c=IN IP4 192.0.2.9\r\n", "", 488),
+        ("c=IN IP4 192.0.2.9", "c=IN IP4", 400),
+        ("c=IN IP4 192.0.2.9", "c=IN IP4 192.0.2.999", 488),
+        ("c=IN IP4 192.0.2.9", "c=IN IP4 224.2.1.1/127", 488),
+        ("c=IN IP4 192.0.2.9", "c=IN IP6 192.0.2.9", 488),
+    ] {
+        let body = good.replace(from, to);
+        assert_ne!(body, good, "{from:?}");
+        let invite = Ask {
+            body,
+            ..Ask::invite()
+        };
+        let (response, rang) = judge(&security(OFF), SessionIntervals::default(), &invite.text());
+        assert_eq!((response.code(), rang), (code, code == 200), "{to:?}");
+    }
+}
+
+/// RFC 5118 section 4.2: an address without its brackets makes a request line no one can read.
+#[test]
+fn request_line_that_cannot_be_read_is_refused_for_that() {
+    let timers = SessionIntervals::default();
+    for uri in [
+        "sip:2001:db8::10",
+        "sip:2001:db8::9:1",
+        "sip:",
+        "sip:a b@x",
+        "sip:[::1",
+    ] {
+        for method in ["REGISTER", "OPTIONS", "PUBLISH", "NEWFANGLED"] {
+            let request = Ask {
+                method,
+                extra: String::new(),
+                body: String::new(),
+                ..Ask::invite()
+            };
+            let text = request.text().replacen("sip:alice@192.0.2.1", uri, 1);
+            let (response, _) = judge(&security(OFF), timers, &text);
+            assert_eq!(response.code(), 400, "{method} {uri}");
+        }
+    }
+}
+
 #[test]
 fn lines_that_lost_their_carriage_returns_are_read() {
     // Something on the way turned CRLF into LF: the body is shorter than it was counted.
