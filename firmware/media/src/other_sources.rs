@@ -1,5 +1,5 @@
-//! Addresses that a stream does not listen to, and whether they send: the other branches of a forked
-//! call, of which only one is heard at a time.
+//! Addresses that a stream does not listen to, and whether they send: the other branches of a
+//! forked call, of which only one is heard at a time.
 //!
 //! ```text
 //! datagram ─▶ from a watched address? ─▶ Event::OtherSource (twice a second at most) ─▶ owner redirects the stream

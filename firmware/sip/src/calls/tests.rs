@@ -96,7 +96,13 @@ fn a_call_that_is_over_leaves_the_table_and_its_deadline() {
     assert_eq!(nothing.map(|actions| actions.len()), Some(0));
     assert_eq!(calls.after_turn(call, &mut shared), AfterTurn::GoesOn);
     let failed = calls.turn(call, &mut shared.env, now, |call, turn| {
-        call.handle_invite_failure(486, "busy", turn);
+        let failure = crate::requests::Failure {
+            purpose: crate::action::Purpose::None,
+            code: 486,
+            reason: "busy".into(),
+            refused: false,
+        };
+        call.handle_invite_failure(&failure, turn);
     });
     assert!(failed.is_some());
     let over = AfterTurn::Over { last: None };

@@ -313,11 +313,7 @@ fn refer_says_who_asks() {
 #[test]
 fn who_called_without_a_name_has_none_in_a_refer() {
     let mut env = env();
-    env.config.accounts = vec![crate::AccountConfig {
-        user: "101".into(),
-        domain: "example.org".into(),
-        ..crate::AccountConfig::default()
-    }];
+    env.config.accounts = vec![crate::AccountConfig::new("101", "example.org", "secret")];
     let target = Uri::parse("sip:carol@192.0.2.20").unwrap();
     let by = |local: &str| {
         let mut dialog = dialog();
