@@ -97,7 +97,7 @@ fn a_call_that_is_over_leaves_the_table_and_its_deadline() {
     assert_eq!(calls.after_turn(call, &mut shared), AfterTurn::GoesOn);
     let failed = calls.turn(call, &mut shared.env, now, |call, turn| {
         let failure = crate::requests::Failure {
-            purpose: crate::action::Purpose::None,
+            purpose: Purpose::None,
             code: 486,
             reason: "busy".into(),
             refused: false,
