@@ -12,12 +12,15 @@
 
 mod delay;
 mod filter;
+mod skew;
 mod suppressor;
 
 use delay::DelaySearch;
 use filter::Filter;
+use skew::Skew;
 use suppressor::Suppressor;
 
+use crate::interpolate::{BEFORE, Interpolator, TAPS};
 use crate::resample::Push;
 
 /// Highest rate it works at, in Hz.
@@ -30,6 +33,8 @@ const LONGEST_DELAY_MS: usize = 260;
 const BEFORE_MS: usize = 4;
 /// It is moved only where the direct sound would lie outside of these first ms.
 const ALIGNED_MS: usize = 12;
+/// So much of the filter, from its begin on, shows how the echo wanders, in ms.
+const WANDERS_MS: usize = 40;
 /// Block lengths it can work with, in samples.
 const HOPS: std::ops::RangeInclusive<usize> = 16..=320;
 /// Mean square of a block from which on the far end talks: 60 dB below full scale.
@@ -100,9 +105,14 @@ pub struct EchoCanceller {
     filter: Filter,
     suppressor: Suppressor,
     search: DelaySearch,
+    skew: Skew,
+    between: Interpolator,
     /// What was written to the card, newest last.
     written: Box<[f32]>,
-    delay: usize,
+    /// How long after it was written sound comes back, in samples.
+    delay: f64,
+    /// Parts of the filter that show how the echo wanders.
+    first_parts: usize,
     reference: Box<[f32]>,
     microphone: Box<[f32]>,
     converted: Box<[i16]>,
@@ -145,6 +155,7 @@ impl EchoCanceller {
         let ms = |ms: usize| ms * rate_hz as usize / 1000;
         let down = || Push::new(card_rate_hz, rate_hz, period_frames).ok();
         let parts = ms(LENGTH_MS).div_ceil(hop);
+        let first_parts = ms(WANDERS_MS).div_ceil(hop).min(parts);
         Some(Self {
             mode,
             state: State::Cancelling,
@@ -155,8 +166,11 @@ impl EchoCanceller {
             filter: Filter::new(hop, parts, rate_hz),
             suppressor: Suppressor::new(hop),
             search: DelaySearch::new(rate_hz),
-            written: vec![0.0; ms(LONGEST_DELAY_MS) + hop].into(),
-            delay: 0,
+            skew: Skew::new(rate_hz, hop, first_parts * (hop + 1)),
+            between: Interpolator::new(),
+            written: vec![0.0; ms(LONGEST_DELAY_MS) + hop + TAPS].into(),
+            delay: 0.0,
+            first_parts,
             reference: vec![0.0; hop].into(),
             microphone: vec![0.0; hop].into(),
             converted: vec![0; period_frames + 2].into(),
@@ -197,6 +211,7 @@ impl EchoCanceller {
     /// Sound was lost or repeated: what was learnt of the delay is no longer true.
     pub fn handle_discontinuity(&mut self) {
         self.search.reset();
+        self.skew.restart();
         self.filter.raise_uncertainty();
     }
 
@@ -264,16 +279,43 @@ impl EchoCanceller {
         let end = self.written.len();
         let newest = &self.written[end - self.hop..];
         if let Some(found) = self.search.push(newest, &self.microphone) {
-            let aligned = self.delay..self.delay + ms(ALIGNED_MS);
-            if !aligned.contains(&found) {
-                self.delay = found.saturating_sub(ms(BEFORE_MS)).min(end - self.hop);
+            let now = self.delay as usize;
+            if !(now..now + ms(ALIGNED_MS)).contains(&found) {
+                let longest = ms(LONGEST_DELAY_MS);
+                let delay = found.saturating_sub(ms(BEFORE_MS)).min(longest);
+                self.delay = delay as f64;
                 self.filter.reset();
+                self.skew.restart();
                 self.suppressor.renew();
             }
         }
-        let from = end - self.hop - self.delay;
-        self.reference
-            .copy_from_slice(&self.written[from..from + self.hop]);
+        self.take_reference();
+    }
+
+    /// Takes the reference out of what was written, at the pace of the microphone's clock.
+    fn take_reference(&mut self) {
+        let end = self.written.len();
+        let faster = self.skew.ppm() * 1e-6;
+        let (shortest, longest) = (TAPS as f64, (end - 2 * self.hop - TAPS) as f64);
+        let has_room = (shortest..longest).contains(&self.delay);
+        if !has_room {
+            self.delay = self.delay.trunc();
+        }
+        let steady = faster == 0.0 || !has_room;
+        if steady && self.delay.fract() == 0.0 {
+            let from = end - self.hop - self.delay as usize;
+            let part = &self.written[from..from + self.hop];
+            return self.reference.copy_from_slice(part);
+        }
+        let faster = if steady { 0.0 } else { faster };
+        let from = (end - self.hop) as f64 - self.delay;
+        for (n, sample) in self.reference.iter_mut().enumerate() {
+            let at = from + n as f64 * (1.0 + faster);
+            let whole = at as usize;
+            let around = &self.written[whole - BEFORE..whole - BEFORE + TAPS];
+            *sample = self.between.between(around, at.fract());
+        }
+        self.delay -= self.hop as f64 * faster;
     }
 
     /// Judges the filter by what it does while the far end talks.
@@ -290,6 +332,10 @@ impl EchoCanceller {
         {
             self.filter.raise_uncertainty();
             self.divergence_in = ms(DIVERGENCE_EVERY_MS);
+        }
+        if self.overdriven == 0 {
+            let weights = self.filter.first_weights(self.first_parts);
+            self.skew.watch(talks, weights);
         }
         if !talks {
             return;

@@ -51,6 +51,11 @@ impl Interpolator {
 
     /// The value `fraction` (0 to 1) after `sound[BEFORE]`; `sound` is [`TAPS`] long.
     pub(crate) fn value(&self, sound: &[i16], fraction: f64) -> i16 {
+        whole(self.between(sound, fraction))
+    }
+
+    /// The same, not rounded.
+    pub(crate) fn between<S: Copy + Into<f32>>(&self, sound: &[S], fraction: f64) -> f32 {
         let phase = fraction * PHASES as f64;
         let index = (phase as usize).min(PHASES - 1);
         let part = (phase - index as f64) as f32;
@@ -59,9 +64,8 @@ impl Interpolator {
         let (low, high) = (low.as_chunks::<LANES>().0, high.as_chunks::<LANES>().0);
         let mut sums = [0.0; LANES];
         for (x, (a, b)) in sound.iter().zip(low.iter().zip(high)) {
-            sums =
-                std::array::from_fn(|n| sums[n] + f32::from(x[n]) * (a[n] + (b[n] - a[n]) * part));
+            sums = std::array::from_fn(|n| sums[n] + x[n].into() * (a[n] + (b[n] - a[n]) * part));
         }
-        whole((sums[0] + sums[1]) + (sums[2] + sums[3]))
+        (sums[0] + sums[1]) + (sums[2] + sums[3])
     }
 }

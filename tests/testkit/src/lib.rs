@@ -9,6 +9,7 @@
 //! measure, signal   comparison of recordings, and sound to make them from
 //! http              a small server that answers well, or badly
 //! heap              allocations of a thread, counted
+//! speexdsp          libspeexdsp's echo canceller, where it is installed
 //! pcap              payloads of a capture file
 //! namespace         network namespaces with cables that a test pulls
 //! process           temporary directories, free ports, child processes that end with their owner
@@ -46,6 +47,7 @@ pub mod registrar;
 pub mod rng;
 pub mod signal;
 pub mod skip;
+pub mod speexdsp;
 pub mod stun;
 
 pub use rng::Rng;

@@ -1,7 +1,7 @@
 //! Finds how long after it was written the loudspeaker's sound comes back to the microphone.
 //!
 //! ```text
-//! both at 4 kHz ─▶ windows of 512 ms, twice a second ─▶ cross spectrum, whitened (PHAT), smoothed ─▶ IFFT ─▶ peak
+//! both at 4 kHz ─▶ windows of 512 ms, each 64 ms ─▶ cross spectrum, whitened (PHAT), smoothed ─▶ IFFT ─▶ peak
 //! ```
 
 use crate::spectrum::{Bin, Transform, ZERO};
@@ -12,10 +12,12 @@ const RATE_HZ: u32 = 4_000;
 /// exact.
 const WINDOW: usize = 2048;
 const HALF: usize = WINDOW / 2;
+/// From one window to the next: the sooner the delay is known, the sooner the filter can learn.
+const STEP: usize = 256;
 /// Largest delay sought: 250 ms.
 const MOST: usize = HALF * 250 / 256;
-/// How much of the past windows counts.
-const KEEP: f32 = 0.7;
+/// How much of the past windows counts: of one that has nothing in common with this one 0.7.
+const KEEP: f32 = 0.915;
 /// A peak is this much above the mean square of all lags, or it is none.
 const CLEAR: f32 = 60.0;
 /// Least mean square of either sound to say anything: −55 dB below full scale.
@@ -57,6 +59,7 @@ impl DelaySearch {
     pub(super) fn reset(&mut self) {
         self.cross.fill(ZERO);
         self.reference.fill(0.0);
+        self.microphone.fill(0.0);
         self.filled = 0;
     }
 
@@ -70,14 +73,15 @@ impl DelaySearch {
             self.summed += 1;
             if self.summed == self.factor {
                 let scale = 1.0 / self.factor as f32;
-                self.reference[HALF + self.filled] = self.sums.0 * scale;
-                self.microphone[self.filled] = self.sums.1 * scale;
+                self.reference[WINDOW - STEP + self.filled] = self.sums.0 * scale;
+                self.microphone[HALF - STEP + self.filled] = self.sums.1 * scale;
                 (self.sums, self.summed) = ((0.0, 0.0), 0);
                 self.filled += 1;
-                if self.filled == HALF {
+                if self.filled == STEP {
                     self.filled = 0;
                     found = self.compare();
-                    self.reference.copy_within(HALF.., 0);
+                    self.reference.copy_within(STEP.., 0);
+                    self.microphone.copy_within(STEP.., 0);
                 }
             }
         }

@@ -15,11 +15,15 @@ use crate::spectrum::{Bin, Transform, ZERO};
 /// How much of a weight is believed to stay what it was over 4 ms.
 const STAYS: f32 = 0.999_7;
 /// Uncertainty of the first weight before anything is known; of later ones it falls as the sound in
-/// a room does, by 30 dB in 100 ms.
+/// a room does, by 20 dB in 100 ms.
 const UNKNOWN: f32 = 1.0;
-const FALL_PER_100_MS: f32 = 1e-3;
+const FALL_PER_100_MS: f32 = 1e-2;
 /// Uncertainty after the way of the echo has changed.
 const DOUBTFUL: f32 = 0.3;
+/// Weights of neighbouring blocks and bins do not err independently, as the model has it: each
+/// step is smaller than it says, and makes less certain.
+const CAUTION: f32 = 1.5;
+const LEARNT: f32 = 0.25;
 /// Least uncertainty.
 const CERTAIN: f32 = 1e-9;
 /// Smoothing of the error's spectrum from block to block.
@@ -84,6 +88,11 @@ impl Filter {
         };
         filter.reset();
         filter
+    }
+
+    /// The weights of the first parts, in which the direct sound lies, `hop + 1` bins each.
+    pub(super) fn first_weights(&self, parts: usize) -> &[Bin] {
+        &self.weights[..parts.min(self.parts) * self.bins]
     }
 
     /// Nothing is known of the way of the echo.
@@ -169,8 +178,8 @@ impl Filter {
             let uncertainty = &mut self.uncertainty[own];
             for k in 0..bins {
                 let (x, u) = (spectrum[k], uncertainty[k]);
-                let step = u / (self.residual[k] + self.error_power[k]);
-                uncertainty[k] = stays * u * (1.0 - 0.5 * step * x.norm_sqr()).max(0.0)
+                let step = u / (CAUTION * self.residual[k] + self.error_power[k]);
+                uncertainty[k] = stays * u * (1.0 - LEARNT * step * x.norm_sqr()).max(0.0)
                     + (1.0 - stays) * weights[k].norm_sqr()
                     + CERTAIN;
                 weights[k] += x.conj() * self.error[k] * step;

@@ -15,10 +15,12 @@ const LEAST_GAIN: f32 = 0.04;
 /// much more than what is there is taken for it.
 const LEAST_GAIN_DISTORTED: f32 = 0.01;
 const DISTORTED_WEIGHT: f32 = 8.0;
+/// The error is then below this share of the echo.
+const DISTORTS: f32 = 0.1;
 /// Weights of the two estimates of the residual: an echo taken for speech is heard less than speech
 /// taken for an echo.
-const UNCERTAINTY_WEIGHT: f32 = 0.4;
-const LEAKAGE_WEIGHT: f32 = 0.2;
+const UNCERTAINTY_WEIGHT: f32 = 0.2;
+const LEAKAGE_WEIGHT: f32 = 0.05;
 /// While the filter is young both weigh more, by up to so much, and for so many blocks with echo:
 /// what is then left of the echo is more than it believes.
 const YOUNG_WEIGHT: f32 = 4.0;
@@ -118,8 +120,8 @@ impl Suppressor {
         let old = self.heard.min(YOUNG_BLOCKS) as f32 / YOUNG_BLOCKS as f32;
         let weight = (1.0 + YOUNG_WEIGHT * (1.0 - old))
             * (1.0 + ALONE_WEIGHT * self.alone(power, overdriven));
-        // By what the loudspeaker played, not by someone who shouts into it.
-        let distorted = overdriven && 0.5 * power > self.error();
+        // By what the loudspeaker played, not by someone who talks into it as well.
+        let distorted = overdriven && DISTORTS * power > self.error();
         let least = if distorted {
             LEAST_GAIN_DISTORTED
         } else {

@@ -2,9 +2,9 @@
 //! what happens to a near end without echo, to a way that changes, and to a handset.
 
 use testkit::data::read_wav;
+use testkit::speexdsp::Canceller;
 
 use super::*;
-use crate::test_data::speexdsp::Canceller;
 use crate::test_data::{Rng, read};
 use crate::test_stoi::stoi;
 
