@@ -1,5 +1,6 @@
 //! `type pulse`: a PulseAudio daemon of the test's own, one null sink, the phone plays into it and
-//! hears its monitor.
+//! hears its monitor, while another program plays silence into it with little latency: then the
+//! server gives fragments much shorter than a period, and its plugin calls each of them ready.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use board::audio::{Period, open};
 use testkit::measure::{Clip, align_parts, median};
-use testkit::process::TestDir;
+use testkit::process::{ChildProcess, TestDir};
 
 use crate::bench::{chirps, hurry, request, run_again, wait};
 
 const NAME: &str = "pulseaudio_carries_sound_both_ways";
 const CHILD: &str = "OFFHOOK_CARD_PULSE";
+/// Waits that may end for each period, on average, and without it.
+const WAKE_UPS_A_PERIOD: u32 = 4;
 
 pub(crate) fn test() {
     if std::env::var_os(CHILD).is_some() {
@@ -79,6 +82,14 @@ pub(crate) fn test() {
             "pulseaudio does not start: {}",
             std::fs::read_to_string(dir.join("log")).unwrap_or_default()
         );
+        let mut other = Command::new("pacat");
+        other
+            .args(["--playback", "--raw", "--device=ear", "--latency-msec=2"])
+            .arg("/dev/zero")
+            .env("PULSE_SERVER", &server)
+            .env("HOME", dir.path())
+            .env("XDG_RUNTIME_DIR", dir.path());
+        let _other = ChildProcess::start(&mut other, &dir.join("other"));
         run_again(
             NAME,
             Command::new(std::env::current_exe().unwrap())
@@ -101,7 +112,7 @@ fn body() {
     println!("{format:?}");
     let said = chirps(48_000, 6.0);
     let mut heard = Vec::new();
-    let (mut spoken, mut xruns) = (0, 0);
+    let (mut spoken, mut xruns, mut waits) = (0, 0, 0);
     let mut period = vec![0; format.period_frames];
     let end = Instant::now() + Duration::from_secs(20);
     while heard.len() < 48_000 * 8 && Instant::now() < end {
@@ -117,12 +128,19 @@ fn body() {
             }
             Period::NotYet => {
                 wait(&*card);
+                waits += 1;
                 continue;
             }
             xrun @ Period::Xrun { .. } => xrun,
         };
         xruns += u32::from(matches!(done, Period::Xrun { .. }));
     }
+    let periods = (heard.len() / format.period_frames) as u32;
+    println!("{waits} waits ended in {periods} periods");
+    assert!(
+        waits <= WAKE_UPS_A_PERIOD * periods,
+        "woken {waits} times for {periods} periods: it spins"
+    );
     // A server that the machine leaves waiting loses sound, and its delay moves: each part of what
     // was said is looked for by itself, and most must have come through whole.
     let parts = align_parts(
