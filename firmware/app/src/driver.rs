@@ -58,12 +58,15 @@ pub use service::SocketError;
 use sound::Sound;
 use wait::{ready, signals, sleep_until, watch};
 
-/// How often the phone looks after itself: watchdog, counters, lost card, own address.
-const TICK: Duration = Duration::from_millis(250);
+/// How often the phone looks after itself: watchdog, counters, lost card, own address. Nothing else
+/// wakes a phone on hook so often; the timer's wheel adds two wake-ups to each.
+const TICK: Duration = Duration::from_millis(500);
 /// Ticks between two looks at what changes seldom: own address, DHCP, what the image says.
-const LOOK_EVERY: u32 = 20;
+const LOOK_EVERY: u32 = 10;
+/// Ticks between two looks at the ports and the status on the card.
+const STATUS_EVERY: u32 = 2;
 /// The tick at which the start is over, and its stack given back.
-const STARTED: u32 = 24;
+const STARTED: u32 = 12;
 /// An orderly shutdown takes no longer; SIP's own timers would take 32 s with a dead peer.
 const SHUTDOWN: Duration = Duration::from_millis(1800);
 /// Replies on their way to `ctl` have so long when all else is done.
@@ -471,7 +474,7 @@ impl Driver {
                 HeldKey::FactoryReset => self.housekeeping.factory_reset(),
             }
         }
-        if self.ticks.is_multiple_of(4) {
+        if self.ticks.is_multiple_of(STATUS_EVERY) {
             self.bind()?;
             if self.housekeeping.has_card() {
                 let status = self.status(now);

@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    const TICK: Duration = Duration::from_millis(250);
+    const TICK: Duration = Duration::from_millis(500);
 
     /// A phone in virtual time: its health, its watchdog, and how long each of its threads runs.
     struct Scenario {
