@@ -1,7 +1,7 @@
 //! Finds how long after it was written the loudspeaker's sound comes back to the microphone.
 //!
 //! ```text
-//! both at 4 kHz ─▶ windows of 512 ms, each 64 ms ─▶ cross spectrum, whitened (PHAT), smoothed ─▶ IFFT ─▶ peak
+//! both at 4 kHz ─▶ windows of 512 ms, each 64 ms at first ─▶ cross spectrum, whitened (PHAT), smoothed ─▶ IFFT ─▶ peak
 //! ```
 
 use crate::spectrum::{Bin, Transform, ZERO};
@@ -14,6 +14,8 @@ const WINDOW: usize = 2048;
 const HALF: usize = WINDOW / 2;
 /// From one window to the next: the sooner the delay is known, the sooner the filter can learn.
 const STEP: usize = 256;
+/// Once it is known, one window in so many is looked at.
+const KNOWN_STEPS: i32 = 4;
 /// Largest delay sought: 250 ms.
 const MOST: usize = HALF * 250 / 256;
 /// How much of the past windows counts: of one that has nothing in common with this one 0.7.
@@ -32,6 +34,9 @@ pub(super) struct DelaySearch {
     reference: Box<[f32]>,
     microphone: Box<[f32]>,
     filled: usize,
+    /// Steps since the last look, and whether a delay was found since the way was new.
+    steps: i32,
+    known: bool,
     transform: Transform,
     time: Box<[f32]>,
     spectra: [Box<[Bin]>; 2],
@@ -48,6 +53,8 @@ impl DelaySearch {
             reference: vec![0.0; WINDOW].into(),
             microphone: vec![0.0; HALF].into(),
             filled: 0,
+            steps: 0,
+            known: false,
             transform: Transform::new(WINDOW),
             time: vec![0.0; WINDOW].into(),
             spectra: [bins(), bins()],
@@ -61,6 +68,7 @@ impl DelaySearch {
         self.reference.fill(0.0);
         self.microphone.fill(0.0);
         self.filled = 0;
+        self.known = false;
     }
 
     /// Takes both sounds of the same time, undelayed; `Some(samples)` of the given rate: the delay,
@@ -79,7 +87,12 @@ impl DelaySearch {
                 self.filled += 1;
                 if self.filled == STEP {
                     self.filled = 0;
-                    found = self.compare();
+                    self.steps += 1;
+                    if !self.known || self.steps >= KNOWN_STEPS {
+                        found = self.compare(KEEP.powi(self.steps));
+                        self.steps = 0;
+                        self.known |= found.is_some();
+                    }
                     self.reference.copy_within(STEP.., 0);
                     self.microphone.copy_within(STEP.., 0);
                 }
@@ -88,7 +101,8 @@ impl DelaySearch {
         found.map(|lag| lag * self.factor)
     }
 
-    fn compare(&mut self) -> Option<usize> {
+    /// Looks at the newest window; `keep`: how much of the past ones counts.
+    fn compare(&mut self, keep: f32) -> Option<usize> {
         let power = |sound: &[f32]| sound.iter().map(|x| x * x).sum::<f32>() / sound.len() as f32;
         if power(&self.reference) < LEAST_POWER || power(&self.microphone) < LEAST_POWER / 1000.0 {
             return None;
@@ -102,7 +116,7 @@ impl DelaySearch {
         for ((cross, x), d) in self.cross.iter_mut().zip(x.iter()).zip(d.iter()) {
             let product = x.conj() * d;
             let white = product / (product.norm_sqr().sqrt() + 1e-3);
-            *cross = *cross * KEEP + white * (1.0 - KEEP);
+            *cross = *cross * keep + white * (1.0 - keep);
         }
         x.copy_from_slice(&self.cross);
         self.transform.inverse(x, &mut self.time);

@@ -31,7 +31,7 @@ const ERROR_KEEP: f32 = 0.5;
 /// Least power of the near end in a bin, for each sample of a block: rounding to 16 bits.
 const LEAST_NEAR: f32 = 4.0;
 /// Each block, one in so many parts is held to its length.
-const HELD: usize = 4;
+const HELD: usize = 8;
 
 /// The filter and its memory.
 pub(super) struct Filter {
