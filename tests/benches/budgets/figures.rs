@@ -12,6 +12,7 @@ use testkit::measure::median;
 use testkit::process::TestDir;
 
 use crate::caller::Caller;
+use crate::echo;
 use crate::encrypted;
 use crate::far::{Far, chirps, mouth_to_ear_ms};
 use crate::idle;
@@ -45,12 +46,14 @@ pub(crate) enum Group {
     Thread,
     /// Speech under loss.
     Quality,
+    /// Echo cancellers on recordings.
+    Echo,
     /// Many phones at one registrar.
     Fleet,
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 9] = [
+    pub(crate) const ALL: [Group; 10] = [
         Group::Calls,
         Group::Private,
         Group::Work,
@@ -59,6 +62,7 @@ impl Group {
         Group::Reactions,
         Group::Thread,
         Group::Quality,
+        Group::Echo,
         Group::Fleet,
     ];
 
@@ -73,6 +77,7 @@ impl Group {
             Group::Reactions => "reactions",
             Group::Thread => "thread",
             Group::Quality => "quality",
+            Group::Echo => "echo",
             Group::Fleet => "fleet",
         }
     }
@@ -88,9 +93,10 @@ impl Group {
 pub(crate) fn measure(folder: &Path, groups: &[Group]) {
     crate::process::hurry();
     let began = Instant::now();
-    let mut page = Page::default();
-    // The fleet has no peers.
-    for kind in Kind::ALL.into_iter().filter(|_| groups != [Group::Fleet]) {
+    let mut page = Page::new();
+    // Fleet and echo cancellers are measured without peers.
+    let alone = |groups: &[Group]| matches!(groups, [Group::Fleet | Group::Echo]);
+    for kind in Kind::ALL.into_iter().filter(|_| !alone(groups)) {
         if let Some(why) = kind.missing() {
             page.skip(&format!("{kind:?}"), &why);
         }
@@ -115,6 +121,7 @@ pub(crate) fn measure(folder: &Path, groups: &[Group]) {
                 );
             }
             Group::Quality => quality::rows(folder, &mut Far::open(), &mut page),
+            Group::Echo => echo::rows(folder, &mut page),
             Group::Fleet => fleet(&mut page),
         }
         println!(

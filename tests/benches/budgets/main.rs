@@ -29,6 +29,7 @@
 )]
 
 mod caller;
+mod echo;
 mod encrypted;
 mod far;
 mod figures;
@@ -49,7 +50,15 @@ use figures::Group;
 /// Shows the process that measures where its card and files are.
 const PLACE: &str = "OFFHOOK_BENCH_PLACE";
 
+/// Counts what an echo canceller asks of it.
+#[global_allocator]
+static HEAP: testkit::heap::CountingAllocator = testkit::heap::CountingAllocator;
+
 fn main() -> ExitCode {
+    if let Ok(what) = std::env::var(echo::COUNTED) {
+        echo::counted(&what);
+        return ExitCode::SUCCESS;
+    }
     // cargo adds options of its own.
     let named: Vec<String> = std::env::args()
         .skip(1)

@@ -128,7 +128,7 @@ fn listen(
             }
             Kind::Offhook | Kind::Baresip => far
                 .talk(&[], seconds + 0.5)
-                .is_some_and(|talk| write(&heard, &talk.heard)),
+                .is_some_and(|talk| write_wav(&heard, RATE, &talk.heard)),
         };
         played.finish();
         drop(deaf);
@@ -144,10 +144,11 @@ fn listen(
     None
 }
 
-fn write(path: &Path, samples: &[i16]) -> bool {
+/// Writes a mono WAV file.
+pub(crate) fn write_wav(path: &Path, rate_hz: u32, samples: &[i16]) -> bool {
     let spec = hound::WavSpec {
         channels: 1,
-        sample_rate: RATE,
+        sample_rate: rate_hz,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };

@@ -5,35 +5,90 @@ use std::fmt::Write;
 /// The phones that are measured, in the order of the columns.
 pub(crate) const PHONES: [&str; 3] = ["Offhook", "baresip", "pjsua"];
 
-/// One figure.
-pub(crate) struct Row {
+/// One figure, ours first.
+struct Row {
     what: String,
     budget: &'static str,
-    cells: [Option<String>; PHONES.len()],
+    cells: Vec<Option<String>>,
+}
+
+/// Figures of the same subjects.
+pub(crate) struct Table {
+    columns: &'static [&'static str],
+    rows: Vec<Row>,
 }
 
 /// The page.
-#[derive(Default)]
 pub(crate) struct Page {
-    rows: Vec<Row>,
+    phones: Table,
+    /// What is not measured on phones: a heading, how it was measured, and the figures.
+    others: Vec<(&'static str, &'static str, Table)>,
     notes: Vec<String>,
 }
 
-impl Page {
+impl Table {
+    pub(crate) fn new(columns: &'static [&'static str]) -> Self {
+        Self {
+            columns,
+            rows: Vec::new(),
+        }
+    }
+
     /// Adds a figure; `None` where there is none.
+    pub(crate) fn row<const COLUMNS: usize>(
+        &mut self,
+        what: impl Into<String>,
+        budget: &'static str,
+        cells: [Option<String>; COLUMNS],
+    ) {
+        let row = Row {
+            what: what.into(),
+            budget,
+            cells: cells.into(),
+        };
+        println!("{}", row.line());
+        self.rows.push(row);
+    }
+
+    fn write(&self, out: &mut String) {
+        let _ = writeln!(
+            out,
+            "| figure | budget | {} |\n|---|---|{}",
+            self.columns.join(" | "),
+            "---|".repeat(self.columns.len())
+        );
+        for row in &self.rows {
+            let _ = writeln!(out, "{}", row.line());
+        }
+        let missed: Vec<String> = self.rows.iter().filter_map(Row::missed).collect();
+        if !missed.is_empty() {
+            let _ = writeln!(out, "\nMissed: {}.", missed.join("; "));
+        }
+    }
+}
+
+impl Page {
+    pub(crate) fn new() -> Self {
+        Self {
+            phones: Table::new(&PHONES),
+            others: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Adds a figure of the phones; `None` where there is none.
     pub(crate) fn row(
         &mut self,
         what: impl Into<String>,
         budget: &'static str,
         cells: [Option<String>; PHONES.len()],
     ) {
-        let row = Row {
-            what: what.into(),
-            budget,
-            cells,
-        };
-        println!("{}", row.line());
-        self.rows.push(row);
+        self.phones.row(what, budget, cells);
+    }
+
+    /// Adds a table of its own.
+    pub(crate) fn add(&mut self, heading: &'static str, how: &'static str, table: Table) {
+        self.others.push((heading, how, table));
     }
 
     /// What could not be measured, and why: on the terminal now, on the page below the table.
@@ -64,18 +119,12 @@ impl Page {
     }
 
     fn table(&self, out: &mut String) {
-        let _ = writeln!(
-            out,
-            "| figure | budget | {} |\n|---|---|{}",
-            PHONES.join(" | "),
-            "---|".repeat(PHONES.len())
-        );
-        for row in &self.rows {
-            let _ = writeln!(out, "{}", row.line());
+        if !self.phones.rows.is_empty() {
+            self.phones.write(out);
         }
-        let missed: Vec<String> = self.rows.iter().filter_map(Row::missed).collect();
-        if !missed.is_empty() {
-            let _ = writeln!(out, "\nMissed: {}.", missed.join("; "));
+        for (heading, how, table) in &self.others {
+            let _ = writeln!(out, "\n### {heading}\n\n{how}\n");
+            table.write(out);
         }
         if !self.notes.is_empty() {
             out.push('\n');
@@ -104,7 +153,7 @@ impl Row {
     /// What the first column, which is ours, has beside the budget; `None` where it holds or no one
     /// can know.
     fn missed(&self) -> Option<String> {
-        let [ours, peers @ ..] = &self.cells;
+        let (ours, peers) = self.cells.split_first()?;
         let own = number(ours.as_deref()?)?;
         let peers = peers.iter().flatten().filter_map(|cell| number(cell));
         let limit = match self.budget {
@@ -121,6 +170,10 @@ impl Row {
                     .and_then(|(_, more)| number(more))?;
                 return (more >= 15.0).then(|| format!("{}: {more} % more", self.what));
             }
+            budget if budget.starts_with('≥') => {
+                let least = number(budget)?;
+                return (own < least).then(|| format!("{}: {own} against {least}", self.what));
+            }
             budget => number(budget).unwrap_or(f64::INFINITY),
         };
         (own > limit).then(|| format!("{}: {own} against {limit}", self.what))
@@ -129,11 +182,14 @@ impl Row {
 
 /// The number a figure begins with, behind whatever sign of comparison.
 fn number(text: &str) -> Option<f64> {
-    let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
-    text.split(|c: char| !c.is_ascii_digit() && c != '.')
-        .next()?
-        .parse()
-        .ok()
+    let (before, text) = text.split_at(text.find(|c: char| c.is_ascii_digit())?);
+    let digits = text.split(|c: char| !c.is_ascii_digit() && c != '.');
+    let number: f64 = digits.into_iter().next()?.parse().ok()?;
+    Some(if before.ends_with('-') {
+        -number
+    } else {
+        number
+    })
 }
 
 /// A figure with so many digits behind the point and its unit.

@@ -137,7 +137,9 @@ fn instructions(
         let made = xruns(subject).zip(before).map(|(now, before)| now - before);
         Some((seconds, made))
     })?;
-    Some((total(&dump)? / 1e6 / seconds, xruns))
+    // Nothing counted is no figure: callgrind has not begun.
+    let counted = total(&dump).filter(|&counted| counted > 0.0)?;
+    Some((counted / 1e6 / seconds, xruns))
 }
 
 /// Over- and underruns of Offhook's card so far.
@@ -147,7 +149,7 @@ fn xruns(subject: &Subject) -> Option<u64> {
 }
 
 /// What callgrind counted in all.
-fn total(file: &Path) -> Option<f64> {
+pub(crate) fn total(file: &Path) -> Option<f64> {
     let text = std::fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| {
         line.strip_prefix("totals:")
