@@ -28,6 +28,12 @@ built() {
   fi
   mkdir -p "$work/target/lib/modules/6.18.6-v8"; : >"$work/target/lib/modules/6.18.6-v8/modules.dep"
   cp "$board_files/busybox.fragment" "$work/build/busybox-1.37.0/.config"
+  supplicant=$work/build/wpa_supplicant-2.11/wpa_supplicant
+  mkdir -p "$supplicant"; echo 'CONFIG_DRIVER_WIRED=y' >"$supplicant/.config"
+  if has_radio; then
+    echo CONFIG_CFG80211=m >>"$work/build/$1/.config"
+    echo CONFIG_DRIVER_NL80211=y >>"$supplicant/.config"
+  fi
   : >"$work/target/etc/init.d/S40network"
   mkdir -p "$work/build/offhook-0.1.0/VENDOR/crate-1.2"; echo crate >"$work/build/offhook-0.1.0/VENDOR/crate-1.2/LICENSE-MIT"
 }
@@ -68,6 +74,10 @@ for board in virt rpi3 rpi4 rpi-zero2w; do
   built linux-6.18.7; sed -i '/CONFIG_SND_USB_AUDIO=y/d' "$work/build/linux-6.18.7/.config"; refuses "a lost line" CONFIG_SND_USB_AUDIO
   built linux-6.18.7; rm -r "$work/build/linux-6.18.7"; refuses "no kernel" "no kernel was configured"
   built linux-6.18.7; rm -r "$work/build/busybox-1.37.0"; refuses "no busybox" "no busybox was configured"
+  built linux-6.18.7; rm -r "$work/build/wpa_supplicant-2.11"; refuses "no wpa_supplicant" "no wpa_supplicant was configured"
+  built linux-6.18.7; echo CONFIG_DRIVER_NL80211=y >>"$supplicant/.config"
+  sed -i '/CONFIG_CFG80211/d' "$work/build/linux-6.18.7/.config"; echo '# CONFIG_CFG80211 is not set' >>"$work/build/linux-6.18.7/.config"
+  refuses "wpa_supplicant with a driver that the kernel lacks" "wpa_supplicant has the driver nl80211"
   built linux-6.18.7; rm -r "$work/target"; refuses "no root tree" "no root tree"
   # Linux's own kernel where the vendor's cannot be had: its drivers are asked for, the vendor's are not; everything else is.
   export OFFHOOK_MORE_FRAGMENTS=$root/buildroot/debian/rpi/linux.fragment
