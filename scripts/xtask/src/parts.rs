@@ -429,6 +429,7 @@ fn image(part: &mut Running) {
     const ALONE: [&str; 2] = ["from_the_card_to_a_call", "sooner_than_a_stock_debian"];
     part.check("slots", "tests/image/slots_test.sh", &[]);
     part.check("the radio", "tests/image/radio_test.sh", &[]);
+    part.check("802.1X on the cable", "tests/image/eap_test.sh", &[]);
     part.check("the list of parts (SPDX)", "tests/image/sbom_test.sh", &[]);
     part.check(
         "completing the root tree (post-build)",

@@ -1,8 +1,10 @@
 # IEEE 802.1X on the cable: starts wpa_supplicant, starts it again when it ends, and reports why the
-# switch lets nothing through. Sourced by `network` after env.sh; tested by tests/image/eap_test.sh.
+# switch lets nothing through. Sourced by `network` after env.sh; tested on the host by
+# tests/image/eap_test.sh (time, failures) and cable_test.sh (a real switch).
 EAP_PID=/run/offhook/eap.pid
 EAP_LOG=/dev/kmsg
 EAP_CONF=$SYSTEM/eap.conf
+EAP_PROC=/proc
 
 # eap_clock FILE…: a board without a battery starts in 1970, when no certificate is valid yet. Its
 # clock is not before the newest of these files was written.
@@ -20,7 +22,7 @@ eap_start() {
 }
 
 # eap_alive: the process that was started still runs, and no other one has its number.
-eap_alive() { eap_process=$(cat "$EAP_PID" 2>/dev/null) && [ "$(cat "/proc/$eap_process/comm" 2>/dev/null)" = wpa_supplicant ]; }
+eap_alive() { eap_process=$(cat "$EAP_PID" 2>/dev/null) && [ "$(cat "$EAP_PROC/$eap_process/comm" 2>/dev/null)" = wpa_supplicant ]; }
 
 # eap_open INTERFACE: the switch lets the phone through.
 eap_open() { case $(wpa_cli -i "$1" status 2>/dev/null) in *suppPortStatus=Authorized*) return 0 ;; *) return 1 ;; esac; }
