@@ -69,8 +69,8 @@ const STATUS_EVERY: u32 = 2;
 const STARTED: u32 = 12;
 /// An orderly shutdown takes no longer; SIP's own timers would take 32 s with a dead peer.
 const SHUTDOWN: Duration = Duration::from_millis(1800);
-/// Replies on their way to `ctl` have so long when all else is done.
-const LAST_REPLIES: Duration = Duration::from_millis(20);
+/// Who has asked by `ctl`, or listens, is waited for so long when all else is done.
+const LAST_REPLIES: Duration = Duration::from_millis(500);
 /// Events of network tasks taken in one turn.
 const EVENTS_A_TURN: usize = 64;
 
@@ -331,7 +331,12 @@ impl Driver {
                 && (self.control.is_done() || Instant::now() >= last)
             {
                 self.finish_shutdown();
-                tokio::time::sleep(LAST_REPLIES).await;
+                // What was asked meanwhile is answered as well, a second order to quit above all.
+                inputs.requests.close();
+                while let Ok(request) = inputs.requests.try_recv() {
+                    self.handle_request(request);
+                }
+                self.service.finish(LAST_REPLIES).await;
                 self.shut_board_down();
                 return Ok(self.ending);
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::stat::{Mode, umask};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::{MAX_LINE, ProtocolError, Request, parse};
@@ -46,6 +46,7 @@ pub(crate) fn event_lines() -> (mpsc::Sender<Arc<str>>, mpsc::Receiver<Arc<str>>
 /// The bound socket; its file goes when this does.
 pub(crate) struct Server {
     path: PathBuf,
+    table: Table,
 }
 
 impl Server {
@@ -58,10 +59,22 @@ impl Server {
         let listener = bound.map_or_else(|| bind(path), Ok)?;
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
-        tokio::spawn(accept(listener, requests));
+        let table = Table::default();
+        tokio::spawn(accept(listener, requests, table.clone()));
         Ok(Self {
             path: path.to_owned(),
+            table,
         })
+    }
+
+    /// Waits until what was asked is answered, on every connection. What takes longer is given up.
+    pub(crate) async fn finish(&self, at_most: Duration) {
+        if tokio::time::timeout(at_most, self.table.answered())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the phone ends before a client of its control socket has read all");
+        }
     }
 }
 
@@ -115,8 +128,7 @@ pub(crate) fn bind(path: &Path) -> io::Result<StdListener> {
     listener
 }
 
-async fn accept(listener: UnixListener, requests: mpsc::Sender<CtlRequest>) {
-    let table = Table::default();
+async fn accept(listener: UnixListener, requests: mpsc::Sender<CtlRequest>, table: Table) {
     loop {
         match listener.accept().await {
             Ok((mut stream, _)) => {
@@ -142,7 +154,14 @@ async fn accept(listener: UnixListener, requests: mpsc::Sender<CtlRequest>) {
 
 /// The connections there are. Clones share it.
 #[derive(Clone, Default)]
-struct Table(Arc<Mutex<Connections>>);
+struct Table(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    connections: Mutex<Connections>,
+    /// A connection has its answer, or is gone.
+    answered: Notify,
+}
 
 #[derive(Default)]
 struct Connections {
@@ -165,7 +184,20 @@ struct Seat {
 
 impl Table {
     fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let connections = self.0.connections.lock();
+        connections.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when no connection waits for an answer.
+    async fn answered(&self) {
+        loop {
+            let next = self.0.answered.notified();
+            let asked = |connection: &Connection| connection.idle_since.is_none();
+            if !self.lock().open.iter().any(asked) {
+                return;
+            }
+            next.await;
+        }
     }
 
     /// An entry for one more connection; the most silent one makes room. `None`: all are busy.
@@ -212,12 +244,15 @@ impl Seat {
         if let Some(own) = table.open.iter_mut().find(|open| open.id == self.id) {
             own.idle_since = (!busy).then_some(now);
         }
+        drop(table);
+        self.table.0.answered.notify_waiters();
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         self.table.lock().open.retain(|open| open.id != self.id);
+        self.table.0.answered.notify_waiters();
     }
 }
 
@@ -245,7 +280,10 @@ async fn serve(mut stream: UnixStream, requests: mpsc::Sender<CtlRequest>, seat:
         }
         match answered.await {
             Ok(Reply::Line(line, after)) => {
-                tokio::time::sleep(after).await;
+                // A sleep of no length is over only when the timers are looked at again.
+                if !after.is_zero() {
+                    tokio::time::sleep(after).await;
+                }
                 if write_line(&mut stream, &line).await.is_err() {
                     return;
                 }
@@ -313,6 +351,8 @@ async fn write_line(stream: &mut UnixStream, line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use testkit::process::TestDir;
 
     use super::*;
@@ -352,6 +392,85 @@ mod tests {
         assert!(table.take().is_none());
         seats[3].set_busy(false);
         assert!(table.take().is_some());
+    }
+
+    /// How long replies may take in these tests; the phone's own limit is longer. Wall clock: the
+    /// sockets are real, and that the phone gets no processor for longer is what is tried.
+    const AT_MOST: Duration = Duration::from_millis(50);
+
+    /// What a client that asks for `request` has read when the phone is gone. `answer` is the
+    /// phone; it ends when that returns.
+    fn heard(
+        name: &str,
+        request: &'static str,
+        answer: impl AsyncFnOnce(&Server, CtlRequest),
+    ) -> String {
+        let folder = TestDir::new(&format!("ctl-{name}"));
+        let path = folder.join("ctl.sock");
+        let listener = bind(&path).unwrap();
+        let at = path.clone();
+        let client = std::thread::spawn(move || {
+            let mut stream = std::os::unix::net::UnixStream::connect(at).unwrap();
+            writeln!(stream, "{{\"cmd\":\"{request}\"}}").unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            text
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (sender, mut requests) = mpsc::channel(4);
+            let server = Server::start(&path, Some(listener), sender).unwrap();
+            let asked = requests.recv().await.unwrap();
+            answer(&server, asked).await;
+        });
+        runtime.shutdown_background();
+        client.join().unwrap()
+    }
+
+    /// Takes the phone its processor for longer than replies may take.
+    async fn busy_machine() {
+        std::thread::sleep(2 * AT_MOST);
+    }
+
+    #[test]
+    fn a_busy_machine_costs_no_last_reply() {
+        let heard = heard("busy", "quit", async |server, asked| {
+            let reply = Reply::Line("done".to_owned(), Duration::ZERO);
+            assert!(asked.reply.send(reply).is_ok());
+            tokio::spawn(busy_machine());
+            server.finish(AT_MOST).await;
+        });
+        assert_eq!(heard, "done\n");
+    }
+
+    #[test]
+    fn listeners_have_the_last_event() {
+        let heard = heard("events", "events", async |server, asked| {
+            let (events, lines) = event_lines();
+            assert!(asked.reply.send(Reply::Lines(lines)).is_ok());
+            tokio::spawn(busy_machine());
+            for line in ["one", "two"] {
+                events.try_send(line.into()).unwrap();
+            }
+            drop(events);
+            server.finish(AT_MOST).await;
+        });
+        assert_eq!(heard, "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_reply_that_takes_longer_is_given_up() {
+        let began = std::time::Instant::now();
+        let heard = heard("late", "status", async |server, asked| {
+            let reply = Reply::Line("late".to_owned(), Duration::from_secs(60));
+            assert!(asked.reply.send(reply).is_ok());
+            server.finish(AT_MOST).await;
+        });
+        assert_eq!(heard, "");
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use control::{Event, TimedEvent};
 use tokio::sync::mpsc;
@@ -31,7 +32,7 @@ impl SocketError {
 /// The control socket and who listens to events.
 pub(super) struct Service {
     /// Removes the socket's file in the end.
-    _server: Option<Server>,
+    server: Option<Server>,
     listeners: Vec<mpsc::Sender<Arc<str>>>,
 }
 
@@ -50,7 +51,7 @@ impl Service {
             })
             .transpose()?;
         Ok(Self {
-            _server: server,
+            server,
             listeners: Vec::new(),
         })
     }
@@ -58,7 +59,7 @@ impl Service {
     /// No one drives this phone from outside.
     pub(super) fn without_socket() -> Self {
         Self {
-            _server: None,
+            server: None,
             listeners: Vec::new(),
         }
     }
@@ -74,6 +75,14 @@ impl Service {
         let (sender, receiver) = event_lines();
         self.listeners.push(sender);
         Some(receiver)
+    }
+
+    /// Lets those who have asked or listen read to the end.
+    pub(super) async fn finish(&mut self, at_most: Duration) {
+        self.listeners.clear();
+        if let Some(server) = &self.server {
+            server.finish(at_most).await;
+        }
     }
 
     /// Sends an event to every listener, with its time; who is too far behind is dropped.
