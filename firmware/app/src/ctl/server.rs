@@ -431,8 +431,11 @@ mod tests {
     }
 
     /// Takes the phone its processor for longer than replies may take.
-    async fn busy_machine() {
-        std::thread::sleep(2 * AT_MOST);
+    fn busy_machine() -> impl Future<Output = ()> + Send {
+        std::future::poll_fn(|_| {
+            std::thread::sleep(2 * AT_MOST);
+            std::task::Poll::Ready(())
+        })
     }
 
     #[test]
