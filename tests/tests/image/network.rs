@@ -67,7 +67,7 @@ impl TestNetwork {
 
     /// A DHCP server that gives the phone its address, and these lines besides.
     pub(crate) fn serve_dhcp(&mut self, folder: &TestDir, more: &str) {
-        let file = folder.join(&format!("udhcpd-{}.conf", self.number));
+        let file = folder.join(format!("udhcpd-{}.conf", self.number));
         let text = format!(
             "interface {tap}\nstart {phone}\nend {phone}\nlease_file {dir}/leases\n\
              pidfile {dir}/udhcpd.pid\nmin_lease 60\n\

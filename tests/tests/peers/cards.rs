@@ -125,7 +125,7 @@ fn a_call_through_pulseaudio_carries_both_directions() {
     let xruns = |status: &Value| status["audio"]["xruns"].as_u64();
     let is_undisturbed = (1..=3).any(|turn| {
         let before = xruns(&l.status());
-        let heard = dir.join(&format!("earpiece-{turn}.wav"));
+        let heard = dir.join(format!("earpiece-{turn}.wav"));
         let mut record = sound.listen(&heard);
         std::thread::sleep(Duration::from_secs(7));
         let status = l.status();
@@ -193,7 +193,7 @@ fn sound_returns_after_a_stall_of_the_server() {
         std::thread::sleep(Duration::from_millis(2500));
         // Again if need be: an xrun in between is heard, too; silence for ever is what must not be.
         let is_heard = (1..=3).any(|time| {
-            let heard = dir.join(&format!("earpiece-{turn}-{time}.wav"));
+            let heard = dir.join(format!("earpiece-{turn}-{time}.wav"));
             let mut record = sound.listen(&heard);
             std::thread::sleep(Duration::from_secs(6));
             record.terminate(Duration::from_secs(2));

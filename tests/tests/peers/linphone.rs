@@ -57,7 +57,7 @@ impl Linphone {
         says: &Path,
         setup: &LinphoneSetup,
     ) -> Self {
-        let dir = dir.join(&format!("linphone-{user}"));
+        let dir = dir.join(format!("linphone-{user}"));
         std::fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
         let base = port_block();
         let interval =

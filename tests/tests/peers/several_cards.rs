@@ -30,7 +30,7 @@ const FAR_HZ: u32 = 1500;
 
 /// A steady tone, long enough for the whole test.
 fn tone(dir: &TestDir, hz: u32, rate_hz: u32) -> PathBuf {
-    let path = dir.join(&format!("tone-{hz}.wav"));
+    let path = dir.join(format!("tone-{hz}.wav"));
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: rate_hz,
@@ -87,7 +87,7 @@ fn alsa(program: &str, card: &VirtualCard, arguments: &[&str], file: &Path) -> C
 /// What each ear hears in so many seconds from now on, without the first: handset, speaker, ringer.
 fn ears(dir: &TestDir, card: &VirtualCard, turn: &str, seconds: u64) -> [(Vec<i16>, u32); 3] {
     let files = [("far", "48000"), ("room", "44100"), ("hall", "48000")].map(|(name, rate)| {
-        let file = dir.join(&format!("{turn}-{name}.wav"));
+        let file = dir.join(format!("{turn}-{name}.wav"));
         let length = seconds.to_string();
         let arguments = [name, "-f", "S16_LE", "-r", rate, "-c", "1", "-d", &length];
         (alsa("arecord", card, &arguments, &file), file)

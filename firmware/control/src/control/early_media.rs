@@ -8,7 +8,7 @@ use phone::{CallId, CallUpdate, Input};
 use sip::offer_answer::Negotiated;
 
 use super::{Control, call_span};
-use crate::early_branches::Choice;
+use crate::early_branches::{Choice, EarlyBranches};
 
 impl Control {
     /// A branch described its media. One that is heard goes on being heard until the new one sends.
@@ -33,7 +33,7 @@ impl Control {
     /// It was answered: no other branch is heard any more.
     pub(super) fn forget_branches(&mut self, call: CallId) {
         if let Some(record) = self.calls.get(call) {
-            record.early_branches = Default::default();
+            record.early_branches = EarlyBranches::default();
             self.watch_branches(call);
         }
     }

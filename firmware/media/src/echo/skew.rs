@@ -189,8 +189,8 @@ mod tests {
 
     #[test]
     fn one_clock_is_left_alone() {
-        assert_eq!(run(0.0, 1.0), 0.0);
-        assert_eq!(run(3.0, 1.0), 0.0);
+        assert!(run(0.0, 1.0).abs() < 1e-9);
+        assert!(run(3.0, 1.0).abs() < 1e-9);
     }
 
     #[test]
@@ -201,6 +201,6 @@ mod tests {
                 skew.watch(true, &weights(0.0, second));
             }
         }
-        assert_eq!(skew.ppm(), 0.0);
+        assert!(skew.ppm().abs() < 1e-9);
     }
 }

@@ -446,7 +446,7 @@ impl Calling {
 
     fn next_alternative(&mut self) -> bool {
         while self.redirected.len() < MAX_REDIRECTS {
-            let Some(next) = self.alternatives.pop().map(|next| next.for_request()) else {
+            let Some(next) = self.alternatives.pop().map(SipUri::for_request) else {
                 return false;
             };
             // Section 8.1.3.4: none is tried twice.

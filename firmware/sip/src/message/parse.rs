@@ -41,10 +41,21 @@ fn may_be_missing(body: &[u8]) -> usize {
 /// none. Those of whose body nothing may be missing are refused (RFC 3261 section 18.3).
 fn does_without_body(method: &Method) -> bool {
     match method {
-        Method::Options | Method::Bye | Method::Cancel | Method::Message => true,
-        Method::Subscribe | Method::Refer | Method::Register => true,
-        Method::Invite | Method::Ack | Method::Prack | Method::Update => false,
-        Method::Info | Method::Notify | Method::Publish | Method::Other(_) => false,
+        Method::Options
+        | Method::Bye
+        | Method::Cancel
+        | Method::Message
+        | Method::Subscribe
+        | Method::Refer
+        | Method::Register => true,
+        Method::Invite
+        | Method::Ack
+        | Method::Prack
+        | Method::Update
+        | Method::Info
+        | Method::Notify
+        | Method::Publish
+        | Method::Other(_) => false,
     }
 }
 

@@ -1,8 +1,6 @@
 //! Encryption that finds the way of the far end: the offers of one call, and what is remembered for
 //! the next one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod feedback;
 #[path = "../world/mod.rs"]
 mod world;
