@@ -353,8 +353,8 @@ fn an_answer_is_held_against_the_offer() {
     ] {
         let error = phone.accept(&sdp(bad)).unwrap_err();
         assert!(error.is_refusal(), "{bad}: {error}");
-        let refuses_line = error == SdpError::LineRefused;
-        assert_eq!(refuses_line, bad.contains(" 0 RTP"), "{bad}");
+        let has_audio = !bad.contains(" 0 RTP") && bad.starts_with("m=audio");
+        assert_eq!(error != SdpError::LineRefused, has_audio, "{bad}");
     }
     // An answer cannot widen what the offer said.
     phone.set_wish(Direction::SendOnly);

@@ -174,8 +174,5 @@ fn uas_cases_are_read() {
         }
     }
     assert!(seen >= 5, "only {seen} whole messages");
-    assert_eq!(
-        refused,
-        ["999_message_no_body: Body shorter than Content-Length: 0 of 50 bytes"]
-    );
+    assert_eq!(refused, [""; 0]);
 }

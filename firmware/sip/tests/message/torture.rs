@@ -365,7 +365,11 @@ fn each_defect_has_its_fault_and_status() {
     );
     // 3.1.2.2.
     assert_eq!(
-        fault(&request(&[("Content-Length", "l: 9999")])),
+        fault(&request(&[
+            ("OPTIONS", "INVITE sip:user@example.com SIP/2.0"),
+            ("CSeq", "CSeq: 1 INVITE"),
+            ("Content-Length", "l: 9999"),
+        ])),
         (
             Fault::Truncated {
                 announced: 9999,
