@@ -37,7 +37,7 @@ pub(crate) enum SdpError {
     /// No audio line is left that this phone could use.
     #[error("no common codec: {0}")]
     NotAcceptable(String),
-    /// The audio line of an answer has port 0, or is of another kind: the far end wants none of what
+    /// The audio line of an answer has port 0 or is of another kind: the far end wants none of what
     /// was offered.
     #[error("the answer refuses the audio line")]
     LineRefused,
