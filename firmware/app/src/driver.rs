@@ -69,6 +69,8 @@ const STATUS_EVERY: u32 = 2;
 const STARTED: u32 = 12;
 /// An orderly shutdown takes no longer; SIP's own timers would take 32 s with a dead peer.
 const SHUTDOWN: Duration = Duration::from_millis(1800);
+/// What the tasks of the network send last, as mDNS does, has so long.
+const LAST_PACKETS: Duration = Duration::from_millis(20);
 /// Who has asked by `ctl`, or listens, is waited for so long when all else is done.
 const LAST_REPLIES: Duration = Duration::from_millis(500);
 /// Events of network tasks taken in one turn.
@@ -331,6 +333,7 @@ impl Driver {
                 && (self.control.is_done() || Instant::now() >= last)
             {
                 self.finish_shutdown();
+                tokio::time::sleep(LAST_PACKETS).await;
                 // What was asked meanwhile is answered as well, a second order to quit above all.
                 inputs.requests.close();
                 while let Ok(request) = inputs.requests.try_recv() {

@@ -5,8 +5,9 @@
 //! start ─▶ every page touched is locked (`realtime::lock_memory`) ─▶ once it rests:
 //!   code and constants, but the cards' library's ── MADV_DONTNEED_LOCKED ─▶ not mapped
 //!   what runs from then on comes back from the page cache, locked again page by page
-//!   the heap between allocations, the first thread's stack below what it uses ─▶ not mapped
+//!   the first thread's stack below what it uses ─▶ not mapped
 //! ```
+//! The heap stays: the audio thread writes into what others allocate, and must not wait for a page.
 #![expect(
     unsafe_code,
     reason = "the list of what is loaded, and two settings nix does not have"
@@ -29,33 +30,6 @@ pub fn keep_one_heap() {
 
 /// The library whose code runs at a lift, in the thread that must not wait.
 const CARDS: &str = "libasound";
-
-/// Gives back the pages of the heap that no allocation is in.
-pub(crate) fn release_heap() {
-    // Other C libraries keep none that are to be asked for.
-    #[cfg(target_env = "gnu")]
-    {
-        // The allocator cannot give back what is locked: the heap is unlocked meanwhile, and
-        // nothing else changes about its pages.
-        let locked = heap().filter(|heap| {
-            // SAFETY: changes how pages are kept, not what is in them.
-            unsafe { libc::munlock(heap.start as *const c_void, heap.len()) == 0 }
-        });
-        // SAFETY: gives back what no allocation is in.
-        unsafe { libc::malloc_trim(0) };
-        // It may end earlier now.
-        if let Some(heap) = heap().filter(|_| locked.is_some()) {
-            // SAFETY: as above.
-            unsafe {
-                libc::mlock2(
-                    heap.start as *const c_void,
-                    heap.len(),
-                    libc::MLOCK_ONFAULT as libc::c_uint,
-                );
-            }
-        }
-    }
-}
 
 /// What a function and the system calls it makes may use of the stack.
 const STACK_KEPT: usize = 64 * 1024;
@@ -95,12 +69,6 @@ fn mapping(wanted: impl Fn(&Range<usize>, &str) -> bool) -> Option<Range<usize>>
     };
     maps.lines()
         .find_map(|line| range(line).filter(|range| wanted(range, line)))
-}
-
-/// Where the heap is.
-#[cfg(target_env = "gnu")]
-fn heap() -> Option<Range<usize>> {
-    mapping(|_, line| line.ends_with("[heap]"))
 }
 
 /// Gives back the code and constants of the program and its libraries: clean pages of files, which
@@ -212,63 +180,6 @@ mod tests {
         );
         // What was given back runs as before.
         assert_eq!(format!("{:.3}", 1.0_f64.exp()), "2.718");
-    }
-
-    /// Whether this process may lock what it touches, as a phone does.
-    fn lock(range: &Range<usize>) -> bool {
-        // SAFETY: changes how pages are kept, not what is in them.
-        unsafe {
-            libc::mlock2(
-                range.start as *const c_void,
-                range.len(),
-                libc::MLOCK_ONFAULT as libc::c_uint,
-            ) == 0
-        }
-    }
-
-    /// Shows a process that it is the child of such a test.
-    const CHILD: &str = "OFFHOOK_RESIDENT_CHILD";
-
-    /// Runs a test's body in a process of its own, with one heap for all threads from its beginning
-    /// on, as a phone has. `name` is the test's own.
-    fn in_process(name: &str, body: impl FnOnce()) {
-        if std::env::var_os(CHILD).is_some() {
-            return body();
-        }
-        let done = std::process::Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                &format!("resident::tests::{name}"),
-                "--nocapture",
-            ])
-            .env("MALLOC_ARENA_MAX", "1")
-            .env(CHILD, "")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&done.stdout);
-        print!("{said}");
-        assert!(done.status.success() && said.contains("1 passed"));
-    }
-
-    #[test]
-    fn a_locked_heap_is_given_back_between_allocations() {
-        in_process("a_locked_heap_is_given_back_between_allocations", || {
-            let heap = || resident(|line| line.ends_with("[heap]"));
-            // Each between two that stay, so that the heap cannot become shorter.
-            let blocks: Vec<Vec<u8>> = (0..64).map(|_| vec![1; 64 * 1024]).collect();
-            if !lock(&heap().0) {
-                return testkit::skip::skipped("resident", "no four megabytes can be locked");
-            }
-            let before = heap().1;
-            let blocks: Vec<Vec<u8>> = blocks.into_iter().step_by(2).collect();
-            release_heap();
-            let after = heap().1;
-            assert!(
-                after + 1_500 < before,
-                "{before} kB before, {after} kB after"
-            );
-            assert!(blocks.iter().flatten().all(|byte| *byte == 1));
-        });
     }
 
     /// Uses so many kB of the stack, as the start of a phone does.

@@ -54,7 +54,6 @@ pub(super) fn start(engine: EngineConfig, shared: Arc<Shared>) {
             let released = crate::resident::release_code();
             tracing::debug!("{} kB of code are no longer locked", released / 1024);
             warm_up(engine);
-            crate::resident::release_heap();
         });
     if let Err(error) = begun {
         tracing::warn!("no warm-up: {error}; the first call may stutter");
