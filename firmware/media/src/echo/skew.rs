@@ -7,6 +7,8 @@
 //!
 //! (Pawig, Enzner and Vary 2010.)
 
+use std::hint::black_box;
+
 use crate::spectrum::{Bin, ZERO};
 
 /// How far apart two looks at the weights are, in ms of talk of the far end.
@@ -46,11 +48,13 @@ pub(super) struct Skew {
 impl Skew {
     /// For a filter with blocks of `hop` samples; `weights` are as many as it will be shown.
     pub(super) fn new(rate_hz: u32, hop: usize, weights: usize) -> Self {
+        // Written to now: the first look is in the middle of a call, and must not wait for memory.
+        let zeros = |count: usize| (0..count).map(|_| black_box(ZERO)).collect();
         Self {
             hop,
             rate_hz,
-            before: vec![ZERO; weights].into(),
-            cross: vec![ZERO; hop + 1].into(),
+            before: zeros(weights),
+            cross: zeros(hop + 1),
             elapsed: 0,
             talked: 0,
             has_before: false,
