@@ -87,6 +87,8 @@ pub mod speech;
 mod status;
 mod stream_factory;
 mod stun;
+#[cfg(test)]
+mod test_media;
 pub mod tones;
 mod transmit;
 mod wall_clock;

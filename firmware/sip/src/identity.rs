@@ -6,7 +6,7 @@
 //! └─ RFC 3325 ──────── only from a trusted server ─────────────┘
 //! ```
 
-use crate::message::{Headers, NameAddr, Uri};
+use crate::message::{Headers, NameAddr, SipUri, Uri};
 
 /// What is shown of a caller that withholds its identity.
 pub(crate) const ANONYMOUS: &str = "anonymous";
@@ -106,10 +106,9 @@ fn asserted(headers: &Headers) -> Option<NameAddr> {
 
 /// Whether the far end wants not to be shown.
 fn is_withheld(headers: &Headers, address: &NameAddr) -> bool {
-    let host = address.uri.as_sip().map(|uri| uri.host().to_string());
     asks_privacy(headers, &["id", "user", "header"])
         || is_private_party(address)
-        || host.is_some_and(|host| host.ends_with("anonymous.invalid"))
+        || address.uri.as_sip().is_some_and(SipUri::has_anonymous_host)
 }
 
 /// Whether the Privacy headers name one of these (RFC 3323 section 4.2).

@@ -31,7 +31,7 @@ use crate::action::Reply;
 use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::ids::CallHandle;
-use crate::message::{Method, NameAddr, Request, Uri};
+use crate::message::{Method, NameAddr, Request, SipUri, Uri};
 use crate::session_body::body_of;
 
 /// How long the far end may take to do what it was asked for: a second longer than it takes until a
@@ -271,8 +271,7 @@ pub(crate) fn refer(
     let mut own = dialog.local.clone();
     own.params.remove("tag");
     // Who called without a name does not say it now (RFC 3323 section 4.1).
-    let host = own.uri.as_sip().map(|uri| uri.host().to_string());
-    let is_withheld = host.is_some_and(|host| host.ends_with("anonymous.invalid"));
+    let is_withheld = own.uri.as_sip().is_some_and(SipUri::has_anonymous_host);
     let by = account
         .filter(|_| !is_withheld)
         .and_then(|account| env.address_of_record(account))

@@ -12,29 +12,11 @@ fn with_key(lifetime: Option<u64>, byte: u8) -> Negotiated {
         )
         .unwrap()
     };
-    Negotiated {
-        remote_rtp: "192.0.2.1:4000".parse().unwrap(),
-        remote_rtcp: "192.0.2.1:4001".parse().unwrap(),
-        rtcp_mux: false,
-        codec: types::Codec::Pcmu,
-        send_payload: 0,
-        recv_payload: 0,
-        recv_payloads: Vec::new(),
-        send_dtmf: None,
-        recv_dtmf: None,
-        ptime_ms: 20,
-        opus: types::OpusFormat::default(),
-        comfort_noise: false,
-        rtcp_xr: types::RtcpXr::default(),
-        direction: types::Direction::SendRecv,
-        protection: Protection::Sdes {
-            send: key(1),
-            receive: key(byte),
-        },
-        required: true,
-        missing: None,
-        ice: None,
-    }
+    let protection = Protection::Sdes {
+        send: key(1),
+        receive: key(byte),
+    };
+    crate::test_media::agreed(protection, true)
 }
 
 fn record() -> CallRecord {

@@ -9,23 +9,7 @@ fn at(port: u16) -> SocketAddr {
 fn described(port: u16) -> Negotiated {
     Negotiated {
         remote_rtp: at(port),
-        remote_rtcp: at(port + 1),
-        rtcp_mux: false,
-        codec: types::Codec::Pcmu,
-        send_payload: 0,
-        recv_payload: 0,
-        recv_payloads: Vec::new(),
-        send_dtmf: None,
-        recv_dtmf: None,
-        ptime_ms: 20,
-        opus: types::OpusFormat::default(),
-        comfort_noise: false,
-        rtcp_xr: types::RtcpXr::default(),
-        direction: types::Direction::SendRecv,
-        protection: sip::media_security::Protection::Clear,
-        required: false,
-        missing: None,
-        ice: None,
+        ..crate::test_media::agreed(sip::media_security::Protection::Clear, false)
     }
 }
 

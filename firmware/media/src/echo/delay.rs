@@ -18,7 +18,8 @@ const STEP: usize = 256;
 const KNOWN_STEPS: i32 = 4;
 /// Largest delay sought: 250 ms.
 const MOST: usize = HALF * 250 / 256;
-/// How much of the past windows counts: of one that has nothing in common with this one 0.7.
+/// How much the past windows count at each step: 0.7 over the four steps after which one shares
+/// nothing of the microphone with this one.
 const KEEP: f32 = 0.915;
 /// A peak is this much above the mean square of all lags, or it is none.
 const CLEAR: f32 = 60.0;
@@ -34,7 +35,7 @@ pub(super) struct DelaySearch {
     reference: Box<[f32]>,
     microphone: Box<[f32]>,
     filled: usize,
-    /// Steps since the last look, and whether a delay was found since the way was new.
+    /// Steps since the last look, and whether a delay was found since the search began again.
     steps: i32,
     known: bool,
     transform: Transform,

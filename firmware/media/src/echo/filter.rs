@@ -20,9 +20,10 @@ const UNKNOWN: f32 = 1.0;
 const FALL_PER_100_MS: f32 = 1e-2;
 /// Uncertainty after the way of the echo has changed.
 const DOUBTFUL: f32 = 0.3;
-/// Weights of neighbouring blocks and bins do not err independently, as the model has it: each
-/// step is smaller than it says, and makes less certain.
+/// The model takes the errors of neighbouring blocks and bins for independent, which they are not:
+/// the error that the weights explain counts for more than it says, so the step is smaller,
 const CAUTION: f32 = 1.5;
+/// and a step takes only this share of the uncertainty that it says.
 const LEARNT: f32 = 0.25;
 /// Least uncertainty.
 const CERTAIN: f32 = 1e-9;

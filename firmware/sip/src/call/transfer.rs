@@ -78,8 +78,7 @@ impl Call {
         let contact = dialog.target.as_sip()?;
         let address = dialog.remote.uri.as_sip();
         let is_public = |address: &&SipUri| {
-            let host = address.host().to_string();
-            let withheld = address.user().is_none() || host.ends_with("anonymous.invalid");
+            let withheld = address.user().is_none() || address.has_anonymous_host();
             // A call by `sips:` is not led out of it.
             !withheld && (address.is_secure() || !contact.is_secure())
         };

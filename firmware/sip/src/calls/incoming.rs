@@ -189,16 +189,15 @@ fn check_offer(
 
 /// Whether the caller withholds the identity (RFC 3323 section 4.1.1.3).
 fn is_anonymous(headers: &Headers) -> bool {
-    let host = headers.from().ok().and_then(|from| {
+    let by_address = headers.from().ok().and_then(|from| {
         let uri = from.uri.as_sip()?;
-        let host = uri.host().to_string().to_ascii_lowercase();
-        Some(host == "anonymous.invalid" || uri.user().as_deref() == Some("anonymous"))
+        Some(uri.has_anonymous_host() || uri.user().as_deref() == Some("anonymous"))
     });
     let privacy = headers.values("Privacy").any(|value| {
         let mut kinds = value.split([';', ',']).map(str::trim);
         kinds.any(|kind| kind.eq_ignore_ascii_case("id") || kind.eq_ignore_ascii_case("user"))
     });
-    host.unwrap_or(false) || privacy
+    by_address.unwrap_or(false) || privacy
 }
 
 /// Whether there is an offer with ICE.

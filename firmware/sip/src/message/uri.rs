@@ -303,6 +303,13 @@ impl SipUri {
         self
     }
 
+    /// Whether its host is the one that stands for no host (RFC 3323 section 4.1.1.3), or is below
+    /// it.
+    pub(crate) fn has_anonymous_host(&self) -> bool {
+        let host = self.host().to_string().to_ascii_lowercase();
+        host == "anonymous.invalid" || host.ends_with(".anonymous.invalid")
+    }
+
     /// As it may stand in a Request-URI: no headers, no `method` parameter (RFC 3261 19.1.1, table
     /// 1).
     #[must_use]
