@@ -26,7 +26,7 @@ use crate::net::media_sockets::SocketPair;
 /// Commands that may wait; a call's start takes five.
 const COMMANDS: usize = 128;
 /// Reports that may wait. The audio thread makes a handful a second.
-const REPORTS: usize = 256;
+const REPORTS: usize = 128;
 /// Datagrams that may wait, each way: two flights of a DTLS handshake. (A queue holds one less than
 /// its size.)
 const DATAGRAMS: usize = 17;
@@ -288,9 +288,12 @@ impl AudioEnd {
     }
 }
 
-/// The two ends of a queue. One audio thread a process: its queues live as long as it does.
+/// The two ends of a queue. One audio thread a process: its queues live as long as it does. Their
+/// memory is all there, so that the audio thread does not wait for a page of it, which would happen
+/// every few seconds until each place of the queue had been used once.
 fn queue<T, const N: usize>() -> (Producer<'static, T>, Consumer<'static, T>) {
     let queue: &'static mut Queue<T, N> = Box::leak(Box::new(Queue::new()));
+    crate::realtime::touch(queue);
     queue.split()
 }
 
