@@ -138,11 +138,11 @@ pub fn touch_stack() {
 
 /// Writes to each page of a value's memory, what is there already: memory that was only reserved
 /// is there from now on, whichever thread uses it first.
-pub fn touch<T>(value: &mut T) {
+pub fn touch<T: ?Sized>(value: &mut T) {
     /// The smallest page of the processors this runs on.
     const PAGE: usize = 4096;
+    let size = size_of_val(value);
     let bytes = std::ptr::from_mut(value).cast::<MaybeUninit<u8>>();
-    let size = size_of::<T>();
     for offset in (0..size).step_by(PAGE).chain(size.checked_sub(1)) {
         // SAFETY: the offset is below the size of a value that is borrowed for writing; a byte of
         // any kind, padding too, is a `MaybeUninit<u8>`, and is left as it is.
@@ -176,12 +176,12 @@ mod tests {
     fn memory_that_was_touched_is_written_without_a_page_fault() {
         const SIZE: usize = 1 << 20;
         // So large that it comes new from the kernel, and no page of it was used before.
-        let mut value: Box<MaybeUninit<[u8; SIZE]>> = Box::new_uninit();
+        let mut memory: Box<[MaybeUninit<u8>]> = Box::new_uninit_slice(SIZE);
         let untouched = page_faults();
-        touch(&mut *value);
+        touch(&mut *memory);
         let touched = page_faults();
-        let value = Box::write(value, [7; SIZE]);
-        std::hint::black_box(&value);
+        memory.fill(MaybeUninit::new(7));
+        std::hint::black_box(&memory);
         assert!(touched > untouched, "the memory was there before");
         assert_eq!(page_faults(), touched);
     }

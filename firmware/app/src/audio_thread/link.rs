@@ -288,10 +288,15 @@ impl AudioEnd {
     }
 }
 
-/// The two ends of a queue. One audio thread a process: its queues live as long as it does. Their
-/// memory is all there, so that the audio thread does not wait for a page of it, which would happen
-/// every few seconds until each place of the queue had been used once.
+/// The two ends of a queue. One audio thread a process: its queues live as long as it does.
 fn queue<T, const N: usize>() -> (Producer<'static, T>, Consumer<'static, T>) {
+    Box::leak(Box::new(Queue::<T, N>::new())).split()
+}
+
+/// The two ends of a queue that the audio thread fills. Its memory is all there, so that the audio
+/// thread does not wait for a page of it, which would happen every few seconds until each place of
+/// the queue had been used once.
+fn queue_from_audio<T, const N: usize>() -> (Producer<'static, T>, Consumer<'static, T>) {
     let queue: &'static mut Queue<T, N> = Box::leak(Box::new(Queue::new()));
     crate::realtime::touch(queue);
     queue.split()
@@ -300,10 +305,10 @@ fn queue<T, const N: usize>() -> (Producer<'static, T>, Consumer<'static, T>) {
 /// The control thread's end, and the audio thread's, wrapped for [`super::AudioLoop::new`].
 pub fn link() -> std::io::Result<(AudioLink, AudioSide)> {
     let (commands, audio_commands) = queue::<_, COMMANDS>();
-    let (audio_reports, reports) = queue::<_, REPORTS>();
+    let (audio_reports, reports) = queue_from_audio::<_, REPORTS>();
     let (datagrams_out, audio_datagrams_out) = queue::<_, DATAGRAMS>();
-    let (audio_datagrams_in, datagrams_in) = queue::<_, DATAGRAMS>();
-    let (audio_headers, headers) = queue::<_, HEADERS>();
+    let (audio_datagrams_in, datagrams_in) = queue_from_audio::<_, DATAGRAMS>();
+    let (audio_headers, headers) = queue_from_audio::<_, HEADERS>();
     let eventfd =
         || EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC).map(Arc::new);
     let (wake_audio, wake_control) = (eventfd()?, eventfd()?);
