@@ -395,8 +395,8 @@ fn tools(part: &mut Running) {
             part.check("device tree overlay", "dtc", &arguments);
         }
     }
-    match std::env::var("BUILDROOT") {
-        Ok(tree) => part.check(
+    match std::env::var("BUILDROOT").ok().or_else(unpacked_buildroot) {
+        Some(tree) => part.check(
             "Buildroot's defconfigs",
             "make",
             &[
@@ -407,11 +407,25 @@ fn tools(part: &mut Running) {
                 &format!("BUILDROOT={tree}"),
             ],
         ),
-        Err(_) => part.skip(
+        None => part.skip(
             "Buildroot's defconfigs",
             "no tree at hand (BUILDROOT=/path/to/buildroot)",
         ),
     }
+}
+
+/// The tree that `make image` unpacked, where it did.
+fn unpacked_buildroot() -> Option<String> {
+    let folder = std::env::current_dir().ok()?.join("target/image");
+    let mut trees = std::fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path());
+    let tree = trees.find(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("buildroot-") && path.join("Makefile").is_file()
+    })?;
+    Some(tree.display().to_string())
 }
 
 /// Words that put a command before everything else, where that is allowed (root).
