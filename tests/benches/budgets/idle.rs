@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::far::Far;
 use crate::figures::{WINDOW, phone_options, runs};
-use crate::process::{all_threads_time, wake_ups};
+use crate::process::{cpu_time, wake_ups};
 use crate::subject::{Kind, Subject};
 use crate::table::{Page, figure};
 
@@ -35,10 +35,10 @@ pub(crate) fn rows(folder: &Path, far: &mut Far, page: &mut Page) {
         subject.ready();
         std::thread::sleep(SETTLING);
         let pid = subject.process.pid();
-        let (began, woke, worked) = (Instant::now(), wake_ups(pid), all_threads_time(pid));
+        let (began, woke, worked) = (Instant::now(), wake_ups(pid), cpu_time(pid));
         std::thread::sleep(WINDOW);
         let seconds = began.elapsed().as_secs_f64();
-        let work = all_threads_time(pid).saturating_sub(worked).as_secs_f64();
+        let work = cpu_time(pid).saturating_sub(worked).as_secs_f64();
         woken[n] = figure(Some((wake_ups(pid) - woke) as f64 / seconds), 1, "/s");
         shares[n] = figure(Some(100.0 * work / seconds), 3, "%");
     }

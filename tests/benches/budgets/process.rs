@@ -46,19 +46,6 @@ pub(crate) fn hurry() {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -15) };
 }
 
-/// User and system time of a process so far.
-pub(crate) fn cpu_time(pid: u32) -> Duration {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let after_name = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
-}
-
 /// Time one thread was on a processor so far, to the nanosecond.
 pub(crate) fn thread_time(pid: u32, thread: u32) -> Duration {
     let text =
@@ -71,8 +58,10 @@ pub(crate) fn thread_time(pid: u32, thread: u32) -> Duration {
     )
 }
 
-/// Time all threads were on a processor so far, to the nanosecond.
-pub(crate) fn all_threads_time(pid: u32) -> Duration {
+/// Time all threads of a process were on a processor so far, to the nanosecond. (The ticks of
+/// `/proc/PID/stat` see who runs at each tick of the clock, so that work which begins with a tick
+/// counts as a whole one, or never.)
+pub(crate) fn cpu_time(pid: u32) -> Duration {
     let all = threads(pid, "");
     all.into_iter().map(|thread| thread_time(pid, thread)).sum()
 }

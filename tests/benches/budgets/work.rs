@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::encrypted::in_call;
 use crate::figures::phone_options;
-use crate::process::all_threads_time;
+use crate::process::cpu_time;
 use crate::quality;
 use crate::subject::{Kind, PhoneOptions, Subject};
 use crate::table::{Page, figure};
@@ -104,9 +104,9 @@ fn options(kind: Kind, codec: Codec, encrypted: bool, hz: u32) -> PhoneOptions<'
 /// Percent of a core that all threads took together.
 fn processor_share(subject: &Subject) -> f64 {
     let pid = subject.process.pid();
-    let (began, before) = (Instant::now(), all_threads_time(pid));
+    let (began, before) = (Instant::now(), cpu_time(pid));
     std::thread::sleep(WINDOW);
-    let used = all_threads_time(pid).saturating_sub(before);
+    let used = cpu_time(pid).saturating_sub(before);
     100.0 * used.as_secs_f64() / began.elapsed().as_secs_f64()
 }
 
