@@ -36,14 +36,35 @@ use super::dns::question::{Kind, Question, Record};
 use super::mdns;
 pub(crate) use trust::{AuthorityError, FirstUse, Trust};
 
-/// How long a server may take for one step.
-const STEP_TIMEOUT: Duration = Duration::from_secs(20);
-/// In each such time a body must bring at least [`MIN_BYTES`], or end.
-const RATE_WINDOW: Duration = Duration::from_secs(30);
-/// Fewer bytes in a [`RATE_WINDOW`] are a server that only holds the connection.
-const MIN_BYTES: u64 = 30 * 1024;
-/// A whole fetch takes no longer than this and the slowest allowed transfer of its largest size.
-const OVERALL: Duration = Duration::from_secs(120);
+/// How long a server may take.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// For one step.
+    step: Duration,
+    /// In each such time a body must bring at least `least` bytes, or end: fewer are a server that
+    /// only holds the connection.
+    window: Duration,
+    least: u64,
+    /// A whole fetch takes no longer than this and the slowest allowed transfer of its largest
+    /// size.
+    overall: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    step: Duration::from_secs(20),
+    window: Duration::from_secs(30),
+    least: 30 * 1024,
+    overall: Duration::from_secs(120),
+};
+
+impl Limits {
+    /// The most time a fetch may take.
+    fn deadline(&self, max_bytes: u64) -> Duration {
+        let windows = max_bytes.div_ceil(self.least).min(100_000);
+        self.overall + self.window * windows as u32
+    }
+}
+
 /// How long one address of a server may take to answer; another is tried after it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(6);
 /// Addresses of a server that are tried.
@@ -187,20 +208,23 @@ pub(crate) fn shown(url: &str) -> String {
         .collect()
 }
 
-/// The most time a fetch may take.
-fn overall(max_bytes: u64) -> Duration {
-    let windows = max_bytes.div_ceil(MIN_BYTES).min(100_000);
-    OVERALL + RATE_WINDOW * windows as u32
-}
-
 /// Fetches into a sink. On an error the sink may hold a part: whoever owns it throws that away.
 pub(crate) async fn fetch(
     request: &FetchRequest,
     trust: &Trust,
     sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<Fetched, FetchError> {
-    let limit = overall(request.max_bytes);
-    timeout(limit, follow(request, trust, sink))
+    fetch_within(&LIMITS, request, trust, sink).await
+}
+
+async fn fetch_within(
+    limits: &Limits,
+    request: &FetchRequest,
+    trust: &Trust,
+    sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+) -> Result<Fetched, FetchError> {
+    let limit = limits.deadline(request.max_bytes);
+    timeout(limit, follow(limits, request, trust, sink))
         .await
         .unwrap_or_else(|_| {
             Err(FetchError::Deadline {
@@ -212,6 +236,7 @@ pub(crate) async fn fetch(
 
 /// Asks the server, and those it redirects to.
 async fn follow(
+    limits: &Limits,
     request: &FetchRequest,
     trust: &Trust,
     sink: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
@@ -221,9 +246,9 @@ async fn follow(
         if !url.secure && !request.allow_http {
             return Err(FetchError::Plain(url.shown()));
         }
-        let response = get(&url, request, trust).await?;
+        let response = get(limits, &url, request, trust).await?;
         match response.status() {
-            StatusCode::OK => return take(&url, response, request.max_bytes, sink).await,
+            StatusCode::OK => return take(limits, &url, response, request.max_bytes, sink).await,
             StatusCode::NOT_MODIFIED if request.etag.is_some() => return Ok(Fetched::NotModified),
             StatusCode::MOVED_PERMANENTLY
             | StatusCode::FOUND
@@ -249,6 +274,7 @@ async fn follow(
 }
 
 async fn get(
+    limits: &Limits,
     url: &Url,
     request: &FetchRequest,
     trust: &Trust,
@@ -256,7 +282,7 @@ async fn get(
     let host = || url.host.clone();
     let connect = |what: String| FetchError::Connect { host: host(), what };
     let bare = url.host.trim_start_matches('[').trim_end_matches(']');
-    let tcp = timeout(STEP_TIMEOUT, open(bare, url.port))
+    let tcp = timeout(limits.step, open(bare, url.port))
         .await
         .map_err(|_| connect("no answer".to_owned()))?
         .map_err(|error| connect(error.to_string()))?;
@@ -265,7 +291,7 @@ async fn get(
         let name =
             ServerName::try_from(bare.to_owned()).map_err(|error| connect(error.to_string()))?;
         let tls = timeout(
-            STEP_TIMEOUT,
+            limits.step,
             tokio_rustls::TlsConnector::from(config).connect(name, tcp),
         )
         .await
@@ -277,9 +303,9 @@ async fn get(
                 what: error.to_string(),
             },
         })?;
-        ask(TokioIo::new(tls), url, request).await
+        ask(limits, TokioIo::new(tls), url, request).await
     } else {
-        ask(TokioIo::new(tcp), url, request).await
+        ask(limits, TokioIo::new(tcp), url, request).await
     }
 }
 
@@ -343,6 +369,7 @@ pub(crate) async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
 
 /// One request over a connection that is then given up.
 async fn ask<S>(
+    limits: &Limits,
     stream: S,
     url: &Url,
     wanted: &FetchRequest,
@@ -374,13 +401,14 @@ where
     let request = request
         .body(Empty::<Bytes>::new())
         .map_err(|error| connect(error.to_string()))?;
-    timeout(STEP_TIMEOUT, sender.send_request(request))
+    timeout(limits.step, sender.send_request(request))
         .await
         .map_err(|_| connect("no answer".to_owned()))?
         .map_err(|error| connect(error.to_string()))
 }
 
 async fn take(
+    limits: &Limits,
     url: &Url,
     response: Response<Incoming>,
     most: u64,
@@ -418,9 +446,9 @@ async fn take(
         .map(str::to_owned);
     let mut left = most;
     let mut incoming = response.into_body();
-    let mut rate = Rate::new(Instant::now());
+    let mut rate = Rate::new(*limits, Instant::now());
     loop {
-        let frame = timeout(STEP_TIMEOUT, incoming.frame())
+        let frame = timeout(limits.step, incoming.frame())
             .await
             .map_err(|_| body("the server stopped in the middle".to_owned()))?;
         match frame {
@@ -437,8 +465,9 @@ async fn take(
                 left = left.checked_sub(data.len() as u64).ok_or_else(too_long)?;
                 if !rate.handle(data.len() as u64, Instant::now()) {
                     return Err(body(format!(
-                        "the server sends less than {MIN_BYTES} bytes in {} s",
-                        RATE_WINDOW.as_secs()
+                        "the server sends less than {} bytes in {} s",
+                        limits.least,
+                        limits.window.as_secs()
                     )));
                 }
                 sink(data).map_err(FetchError::Sink)?;
@@ -450,13 +479,15 @@ async fn take(
 /// Whether a body comes fast enough; no clock of its own.
 #[derive(Debug)]
 struct Rate {
+    limits: Limits,
     since: Instant,
     bytes: u64,
 }
 
 impl Rate {
-    fn new(now: Instant) -> Self {
+    fn new(limits: Limits, now: Instant) -> Self {
         Self {
+            limits,
             since: now,
             bytes: 0,
         }
@@ -465,17 +496,19 @@ impl Rate {
     /// So many bytes came; `false`: fewer than allowed in the window that ends.
     fn handle(&mut self, bytes: u64, now: Instant) -> bool {
         self.bytes += bytes;
-        if now.saturating_duration_since(self.since) < RATE_WINDOW {
+        if now.saturating_duration_since(self.since) < self.limits.window {
             return true;
         }
-        let enough = self.bytes >= MIN_BYTES;
-        *self = Self::new(now);
+        let enough = self.bytes >= self.limits.least;
+        *self = Self::new(self.limits, now);
         enough
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     #[test]
@@ -529,7 +562,7 @@ mod tests {
     fn a_trickle_is_too_slow_and_a_slow_line_is_not() {
         let t0 = Instant::now();
         let run = |bytes: u64, every: Duration| {
-            let mut rate = Rate::new(t0);
+            let mut rate = Rate::new(LIMITS, t0);
             (1..200).all(|step| rate.handle(bytes, t0 + every * step))
         };
         assert!(
@@ -539,6 +572,56 @@ mod tests {
         assert!(!run(1000, Duration::from_secs(3)));
         assert!(run(1400, Duration::from_secs(1)), "a slow line");
         assert!(run(64 * 1024, Duration::from_millis(10)));
-        assert!(overall(1024 * 1024) < Duration::from_secs(1200));
+        assert!(LIMITS.deadline(1024 * 1024) < Duration::from_secs(1200));
+    }
+
+    /// Limits that a test can wait for: its server's time is real.
+    const SHORT: Limits = Limits {
+        step: Duration::from_secs(5),
+        window: Duration::from_millis(300),
+        least: 100,
+        overall: Duration::from_secs(1),
+    };
+
+    /// What comes of a server that sends `head`, and then a byte now and then.
+    async fn fetched_from(head: &'static str) -> FetchError {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut sent = stream.write_all(head.as_bytes()).await;
+            while sent.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                sent = stream.write_all(b"x").await;
+            }
+        });
+        let request = FetchRequest {
+            url: format!("http://127.0.0.1:{port}/x.toml"),
+            allow_http: true,
+            etag: None,
+            max_bytes: 250,
+        };
+        let outcome = fetch_within(&SHORT, &request, &Trust::load(None), &mut |_| Ok(())).await;
+        // It sees that no one listens any more.
+        server.await.unwrap();
+        outcome.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_server_that_sends_a_byte_now_and_then_holds_no_fetch() {
+        let body = fetched_from("HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n").await;
+        let FetchError::Body { what, .. } = &body else {
+            panic!("{body}");
+        };
+        assert!(what.contains("less than 100 bytes"), "{what}");
+    }
+
+    #[tokio::test]
+    async fn headers_without_an_end_end_with_the_time_of_the_whole_fetch() {
+        let head = fetched_from("HTTP/1.1 200 OK\r\nX-Long: ").await;
+        let FetchError::Deadline { limit, .. } = head else {
+            panic!("{head}");
+        };
+        assert_eq!(limit, Duration::from_millis(1900));
     }
 }
