@@ -313,6 +313,7 @@ impl Control {
         }
         self.expect_media(id);
         self.agree_dtls(id, now);
+        self.check_early_peer(id);
         self.update_phone(id, CallUpdate::Answered, now);
         self.report_hold_by_peer(id, now);
         // Checks may have ended while it rang.
