@@ -293,6 +293,12 @@ impl CallRecord {
             && !self.is_ended()
     }
 
+    /// We placed it and it is not answered: until then it may get another answer, from another
+    /// branch.
+    pub(crate) fn may_be_forked(&self) -> bool {
+        self.direction == CallDirection::Out && self.setup.is_none()
+    }
+
     /// It was answered and is not over.
     pub(crate) fn is_established(&self) -> bool {
         self.setup.is_some() && !self.is_ended()

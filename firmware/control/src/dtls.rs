@@ -51,6 +51,22 @@ pub(crate) struct DtlsAgreement {
     pub(crate) established: bool,
 }
 
+impl DtlsAgreement {
+    /// What of it is for one socket.
+    fn of(&self, kind: PacketKind) -> Agreement {
+        let announced = match kind {
+            PacketKind::Rtp => self.rtp,
+            PacketKind::Rtcp => self.rtcp.unwrap_or(self.rtp),
+        };
+        Agreement {
+            setup: self.setup,
+            fingerprints: self.fingerprints.clone(),
+            announced,
+            established: self.established,
+        }
+    }
+}
+
 /// What has become of a stream's handshakes.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -125,17 +141,21 @@ impl DtlsEndpoints {
             .iter_mut()
             .filter(|socket| socket.stream == stream)
         {
-            let announced = match socket.kind {
-                PacketKind::Rtp => agreement.rtp,
-                PacketKind::Rtcp => agreement.rtcp.unwrap_or(agreement.rtp),
-            };
-            let agreed = Agreement {
-                setup: agreement.setup,
-                fingerprints: agreement.fingerprints.clone(),
-                announced,
-                established: agreement.established,
-            };
+            let agreed = agreement.of(socket.kind);
             socket.association.agree(agreed, factory, now);
+        }
+    }
+
+    /// Another branch of a call that is not established described its media: its keys are agreed on
+    /// meanwhile, so that it is heard when it sends.
+    pub(crate) fn expect(&mut self, stream: StreamId, branch: &DtlsAgreement, now: Instant) {
+        self.open(stream);
+        let Some(factory) = &self.factory else { return };
+        let mut sockets = self.sockets.iter_mut();
+        let rtp = sockets.find(|one| one.stream == stream && one.kind == PacketKind::Rtp);
+        if let Some(rtp) = rtp {
+            let branch = branch.of(PacketKind::Rtp);
+            rtp.association.expect(&branch, factory, now);
         }
     }
 

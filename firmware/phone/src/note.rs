@@ -158,9 +158,9 @@ pub enum Refusal {
 /// Why a far end's wish to call someone else is declined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransferRefusal {
-    /// Its call is not the one in the hand.
-    #[error("it does not have the handset")]
-    NotInTheHand,
+    /// Its call is not the one that is talked in.
+    #[error("its call is not the one that is talked in")]
+    NotTalking,
     /// There is no room for the new call.
     #[error("there are too many calls")]
     TooManyCalls,

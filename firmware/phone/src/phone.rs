@@ -311,9 +311,13 @@ impl Phone {
         self.lines.likely(&self.digits)
     }
 
-    /// Why this number is not called at the wish of a far end; `None`: it may be.
-    pub fn bars(&self, number: &str) -> Option<BarredNumber> {
-        self.plan.bars(number)
+    /// Why a call is not led to this number by its far end; `None`: it is. An emergency call goes
+    /// wherever its server says, any other one to no emergency number: those are dialled by hand.
+    pub fn bars_redirection(&self, call: CallId, number: &str) -> Option<BarredNumber> {
+        if self.calls.get(call).is_some_and(|call| call.emergency) {
+            return self.plan.bars(number);
+        }
+        self.plan.bars_request(number)
     }
 
     /// The next unused call id, for an incoming call.

@@ -277,6 +277,44 @@ fn who_answers_is_shown() {
     );
 }
 
+/// Who answers may say anything of itself: only the account's server is believed.
+#[test]
+fn who_answers_a_direct_call_asserts_nothing() {
+    let mut world = World::alone();
+    world.invite(0, &format!("sip:peer@{PEER}"));
+    let invite = world.request(&Method::Invite);
+    let asserted = [("P-Asserted-Identity", "\"Bo\" <sip:102@pbx>")];
+    let body = sdp("192.0.2.9", "");
+    world.answer(&invite, 200, Some("p"), PEER, &asserted, Some(&body));
+    world.request(&Method::Ack);
+    let events = world.events(0);
+    assert!(
+        matches!(&events[..], [Event::Established { peer, .. }] if !peer.contains("Bo")),
+        "{events:?}"
+    );
+}
+
+/// Who sent a text is judged like who calls.
+#[test]
+fn sender_of_a_text_is_asserted_by_the_accounts_server_only() {
+    let (own, other) = (alice("192.0.2.9"), alice("192.0.2.77"));
+    for (mut world, wanted) in [(own, "Anna"), (other, "Peer"), (World::alone(), "Peer")] {
+        let message = Ask {
+            method: "MESSAGE",
+            extra: format!("{ASSERTED}Content-Type: text/plain\r\n"),
+            body: "hello".into(),
+            ..Ask::invite()
+        };
+        world.send(PEER, 0, message.text());
+        world.response(200);
+        let events = world.events(0);
+        assert!(
+            matches!(&events[..], [Event::Message { from, .. }] if from == wanted),
+            "{wanted}: {events:?}"
+        );
+    }
+}
+
 #[test]
 fn call_taken_by_another_phone_is_not_missed() {
     for (reason, code) in [

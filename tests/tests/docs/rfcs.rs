@@ -11,6 +11,13 @@ use sip::{AgentConfig, DirectCallers, UserAgent};
 
 use super::repository;
 
+/// RFCs that the code names for a figure, a form or a layer below, and not for what is spoken.
+const BESIDE: &[&str] = &[
+    "1123", "1918", "2104", "2202", "3339", "3986", "4193", "5246", "5705", "7600", "9562",
+];
+/// Of NATs, in tests; of files: contacts, tables, digit maps.
+const OF_TESTS_AND_FILES: &[&str] = &["4787", "5128", "2426", "3435", "4180", "6350"];
+
 fn page() -> String {
     std::fs::read_to_string(repository().join("docs/rfcs.md")).unwrap()
 }
@@ -122,6 +129,15 @@ fn every_row_names_a_test_that_exists() {
     }
 }
 
+/// The numbers of the RFCs that a text names.
+fn rfcs_in(text: &str) -> impl Iterator<Item = &str> {
+    let named = text.split("RFC ").skip(1);
+    named.map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit());
+        &rest[..end.unwrap_or(rest.len())]
+    })
+}
+
 /// The phone's own answer to OPTIONS.
 fn options() -> Headers {
     let now = Instant::now();
@@ -143,6 +159,48 @@ fn options() -> Headers {
         Ok(Message::Response(response)) => response.headers,
         other => panic!("{other:?}"),
     }
+}
+
+/// The shipped code below a folder, each file's text.
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.to_string_lossy().into_owned();
+            found.push((name, std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn every_rfc_that_the_code_names_is_on_the_page() {
+    let page = page();
+    let words = page.split(|c: char| !c.is_ascii_digit());
+    let beside = || BESIDE.iter().chain(OF_TESTS_AND_FILES).copied();
+    let listed: BTreeSet<&str> = words.chain(beside()).collect();
+    let mut found = Vec::new();
+    for name in ["sip", "media", "control", "phone"] {
+        sources(
+            &repository().join(format!("firmware/{name}/src")),
+            &mut found,
+        );
+    }
+    let named = found.iter().flat_map(|(file, text)| {
+        let numbers = rfcs_in(text).filter(|number| number.len() == 4);
+        numbers.map(move |number| (number, file))
+    });
+    let named: Vec<_> = named.collect();
+    assert!(named.len() > 200, "only {} are found", named.len());
+    let missing: BTreeSet<_> = named
+        .iter()
+        .filter(|(number, _)| !listed.contains(number))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let used: BTreeSet<&str> = named.iter().map(|(number, _)| *number).collect();
+    let unused: Vec<_> = beside().filter(|n| !used.contains(n)).collect();
+    assert!(unused.is_empty(), "no code names {unused:?} any more");
 }
 
 #[test]

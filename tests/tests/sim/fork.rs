@@ -181,7 +181,11 @@ fn older_early_dialog_is_heard_again_when_the_newest_stops() {
         hear(&world, "the first while the second is silent", &is_soft);
         talk(&mut world, &mut [&mut one, &mut two], to, secs(2));
         hear(&world, "the second, which is newer", &|level| level > -24.0);
-        talk(&mut world, &mut [&mut one], to, secs(5));
+        // The second one stops: the first takes its place, and no ringing tone comes in between.
+        for _ in 0..250 {
+            talk(&mut world, &mut [&mut one], to, ms(20));
+            assert_eq!(world[l].control.tone(), None, "{second}: between the two");
+        }
         hear(&world, "the first again", &is_soft);
         talk(&mut world, &mut [&mut one, &mut two], to, secs(2));
         hear(&world, "the second again", &|level| level > -24.0);

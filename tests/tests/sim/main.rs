@@ -24,6 +24,7 @@ mod encryption_middle;
 mod event_packages;
 mod failover;
 mod fork;
+mod fork_dtls;
 mod gather_ahead;
 mod hold;
 mod hook_traces;

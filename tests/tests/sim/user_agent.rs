@@ -146,7 +146,8 @@ fn refused_hold_gives_the_call_back() {
 
 #[test]
 fn redirection_to_a_barred_number_is_not_called() {
-    for (number, called) in [("0900555", false), ("201", true)] {
+    // A number barred by the dial plan, and one that is dialled by hand only.
+    for (number, called) in [("0900555", false), ("112", false), ("201", true)] {
         let mut world = World::new(&format!("redirected to {number}"), 5);
         let l = world.phone(Setup::default().toml("dial", "digit_map = \"0900x.!|xxx|x.T\""));
         let far = world.peer();
@@ -168,7 +169,7 @@ fn redirection_to_a_barred_number_is_not_called() {
             assert!(
                 notes.iter().any(|(_, note)| note["text"]
                     .as_str()
-                    .is_some_and(|text| text.contains("0900555") && text.contains("not called"))),
+                    .is_some_and(|text| text.contains(number) && text.contains("not called"))),
                 "{notes:?}"
             );
         }
@@ -266,4 +267,59 @@ fn text_message_of_ours_is_sent_as_a_call_would_go() {
     assert_eq!(kinds, ["message_sent", "message_failed"]);
     world.run(secs(40));
     world.quiet();
+}
+
+#[test]
+fn call_that_answered_itself_follows_a_transfer() {
+    let mut world = World::new("transfer without a handset", 9);
+    let l = world.phone(Setup::default().toml("call", "auto_answer = true"));
+    let (far, other) = (world.peer(), world.peer());
+    let invite = invite(&mut world, l, far, &[]);
+    let ok = world.expect(far, "200 INVITE");
+    let mut dialog = world[far].caller_dialog(&invite, &ok);
+    let ack = world[far]
+        .in_dialog(&mut dialog, "ACK")
+        .set("CSeq", format!("{} ACK", invite.cseq()));
+    world.say(far, &ack);
+    world.expect_state(l, State::Talking, secs(1));
+    let there = world[other].contact();
+    let refer = world[far]
+        .in_dialog(&mut dialog, "REFER")
+        .with("Refer-To", there);
+    world.say(far, &refer);
+    world.expect(far, "202 REFER");
+    let trying = world.expect(far, "NOTIFY");
+    world.say(far, &trying.reply(200, ""));
+    let asked = world.expect(other, "INVITE");
+    let answer = asked
+        .reply(200, "c")
+        .with("Contact", "<sip:script@10.0.0.10>")
+        .sdp(&sdp("10.0.0.10:4000".parse().unwrap(), 1, "sendrecv"));
+    world.say(other, &answer);
+    world.expect(other, "ACK");
+    // The first one learns that it is done, and that its call is over.
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        world.until("the last word", secs(2), |world| {
+            !world[far].mailbox.is_empty()
+        });
+        let (_, _, message) = world[far].mailbox.pop_front().unwrap();
+        said.push(message.method().to_owned());
+        world.say(far, &message.reply(200, ""));
+    }
+    said.sort();
+    assert_eq!(said, ["BYE", "NOTIFY"]);
+    world.expect_state(l, State::Talking, secs(1));
+    let before = world[other].media.len();
+    world.run(secs(1));
+    let packets = world[other].media.len() - before;
+    assert!(packets >= 45, "{packets} packets in a second");
+    // Who was called hangs up: the phone rests, with no one there.
+    let mut callee = world[other].callee_dialog(&asked, &answer);
+    let bye = world[other].in_dialog(&mut callee, "BYE");
+    world.say(other, &bye);
+    world.expect(other, "200 BYE");
+    world.expect_state(l, State::Idle, secs(1));
+    world.quiet();
+    world.report("a phone that answered by itself is led to another far end");
 }

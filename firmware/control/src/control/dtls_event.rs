@@ -51,8 +51,7 @@ impl Control {
         let (Some(stream), Some(agreed)) = (record.stream, record.media.as_ref()) else {
             return;
         };
-        // Before its answer is final, an outgoing call may still get another one.
-        let established = record.direction == CallDirection::In || record.setup.is_some();
+        let established = !record.may_be_forked();
         match &agreed.protection {
             Protection::Dtls {
                 setup,
@@ -84,6 +83,32 @@ impl Control {
             Protection::Clear | Protection::Sdes { .. } if !established => {}
             Protection::Clear | Protection::Sdes { .. } => self.dtls.close(stream),
         }
+    }
+
+    /// Another branch of a call described its media: where that is keyed by DTLS, its keys are
+    /// agreed on beside those of the branch that is heard. With ICE only the chosen branch has a
+    /// way.
+    pub(super) fn expect_dtls(&mut self, call: CallId, branch: &Negotiated, now: Instant) {
+        let stream = self.calls.get(call).and_then(|record| record.stream);
+        let (
+            Some(stream),
+            None,
+            Protection::Dtls {
+                setup,
+                fingerprints,
+            },
+        ) = (stream, &branch.ice, &branch.protection)
+        else {
+            return;
+        };
+        let agreement = DtlsAgreement {
+            setup: *setup,
+            fingerprints: fingerprints.clone(),
+            rtp: branch.remote_rtp,
+            rtcp: None,
+            established: false,
+        };
+        self.dtls.expect(stream, &agreement, now);
     }
 
     /// Where a stream's packets go: with DTLS to the address the handshake was with, and to no one
@@ -131,7 +156,19 @@ impl Control {
         };
     }
 
-    /// A handshake proved who the far end is: is it who it was before?
+    /// The call is answered by whom a handshake proved before.
+    pub(super) fn check_early_peer(&mut self, call: CallId) {
+        let Some(record) = self.calls.get(call) else {
+            return;
+        };
+        let early = record.direction == CallDirection::Out && record.proof.is_some();
+        if let Some(stream) = record.stream.filter(|_| early) {
+            self.check_peer(call, stream);
+        }
+    }
+
+    /// A handshake proved who the far end is: is it who it was before? Before the answer it may be
+    /// one of several, of whom only the one that answers is remembered.
     fn check_peer(&mut self, call: CallId, stream: StreamId) {
         let (Some(secured), Some(record)) = (self.dtls.secured(stream), self.calls.get(call))
         else {
@@ -140,7 +177,11 @@ impl Control {
         let (fingerprint, sas) = (secured.fingerprint, secured.secrets.sas);
         let suite = secured.secrets.send.suite().as_str();
         tracing::info!("call {}: DTLS with {} done, {suite}", call.0, secured.peer);
-        let (trust, is_new) = self.known.check(&record.peer, &fingerprint);
+        let (trust, is_new) = if record.may_be_forked() {
+            (Trust::New, false)
+        } else {
+            self.known.check(&record.peer, &fingerprint)
+        };
         record.proof = Some(Proof {
             fingerprint,
             sas,

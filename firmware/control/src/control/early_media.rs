@@ -26,6 +26,8 @@ impl Control {
         let branches = &mut record.early_branches;
         if branches.describe(branch, &media, heard, received) {
             self.agree(call, media, now);
+        } else {
+            self.expect_dtls(call, &media, now);
         }
         self.watch_branches(call);
     }

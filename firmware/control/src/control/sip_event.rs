@@ -247,7 +247,8 @@ impl Control {
 
     /// Whom a redirection names is called unless the dial plan bars it: our credentials go along.
     fn redirected(&mut self, call: sip::CallHandle, to: &str, user: &str, now: Instant) {
-        let barred = self.phone.bars(user);
+        let id = self.calls.by_sip(call).map(|record| record.id);
+        let barred = id.and_then(|id| self.phone.bars_redirection(id, user));
         if let Some(record) = self.calls.by_sip(call) {
             let _span = call_span(record.id);
             let to = displayable(to);
@@ -313,6 +314,7 @@ impl Control {
         }
         self.expect_media(id);
         self.agree_dtls(id, now);
+        self.check_early_peer(id);
         self.update_phone(id, CallUpdate::Answered, now);
         self.report_hold_by_peer(id, now);
         // Checks may have ended while it rang.

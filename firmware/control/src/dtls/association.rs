@@ -13,8 +13,13 @@
 //! - A wrong certificate from the announced address is an attack or a mistake, and fails the
 //!   association. From elsewhere it is a stranger, or a fork whose answer is still to come: it is
 //!   kept, bounded, and gets nothing.
+//! - Until the call is established, each branch of it is an address of its own: its handshake runs
+//!   whichever branch is agreed on, and its keys are kept, so that it can be heard as soon as it
+//!   sends, and again after another one.
 //! - What strangers can cost is bounded: [`MAX_CANDIDATES`] at once, [`MAX_TRIES`] in all, each
 //!   begun by a whole `ClientHello` only.
+
+mod branches;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,6 +27,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256, Sha384, Sha512};
 use sip::media_security::{Fingerprint, HashName, Setup};
+
+use branches::Branches;
 
 use super::handshake::{Handshake, HandshakeError, HandshakeFactory, LONGEST, Secrets};
 use super::record_filter;
@@ -123,6 +130,7 @@ impl Candidate {
 pub(crate) struct Association {
     agreed: Option<Agreement>,
     candidates: Vec<Candidate>,
+    branches: Branches,
     tries: u32,
     strangers: u32,
     errors: u32,
@@ -175,6 +183,7 @@ impl Association {
         Self {
             agreed: None,
             candidates: Vec::new(),
+            branches: Branches::default(),
             tries: 0,
             strangers: 0,
             errors: 0,
@@ -212,11 +221,22 @@ impl Association {
                 agreed.setup = before.setup;
                 agreed.established |= before.established;
                 self.agreed = Some(agreed);
+                if becomes_established {
+                    self.forget_branches();
+                }
                 if becomes_established && self.secured.is_none() {
                     self.drain(factory, now);
                 }
                 return;
             }
+        }
+        let was_early = self
+            .agreed
+            .as_ref()
+            .is_none_or(|before| !before.established);
+        let early = was_early && !agreed.established;
+        if early {
+            self.branches.remember(agreed.announced);
         }
         tracing::debug!("DTLS: {:?} towards {}", agreed.setup, agreed.announced);
         let before = self.secured.take().map(|secured| secured.peer);
@@ -226,25 +246,57 @@ impl Association {
         self.errors = 0;
         self.event.clear();
         // What was in use under another agreement, or ran with the announced address or in the
-        // other role, is over. Others may be forks.
+        // other role, is over. Others may be forks, and of a call that is not established they are.
         let (setup, announced) = (agreed.setup, agreed.announced);
         self.candidates.retain(|candidate| {
+            let is_announced = plain(candidate.peer) == plain(announced);
+            if early && !is_announced {
+                return true;
+            }
             let certificate = candidate.handshake.certificate();
             let wrong =
                 certificate.is_some_and(|certificate| !matches(certificate, &agreed.fingerprints));
             let used = before == Some(candidate.peer);
-            candidate.role == setup
-                && !used
-                && !(wrong && plain(candidate.peer) == plain(announced))
+            candidate.role == setup && !used && !(wrong && is_announced)
         });
         let established = agreed.established;
         self.agreed = Some(agreed);
+        if established {
+            self.forget_branches();
+        }
         self.evaluate_candidates();
         if self.secured.is_some() {
             return;
         }
         self.deadline = established.then_some(now + LONGEST);
         self.begin_active(factory, now);
+    }
+
+    /// Another branch of a call that is not established: where it waits for our `ClientHello` it
+    /// gets one, and nothing else changes.
+    pub(crate) fn expect(&mut self, branch: &Agreement, factory: &HandshakeFactory, now: Instant) {
+        let established = self
+            .agreed
+            .as_ref()
+            .is_some_and(|agreed| agreed.established);
+        if established || branch.established || !reachable(branch.announced) {
+            return;
+        }
+        self.branches.remember(branch.announced);
+        let at = plain(branch.announced);
+        let runs = self.candidates.iter().any(|one| plain(one.peer) == at);
+        if branch.setup == Setup::Active && !runs {
+            self.begin(branch.announced, Setup::Active, factory, now);
+        }
+    }
+
+    /// The call is established: only whom it was agreed on with is of interest from now on.
+    fn forget_branches(&mut self) {
+        let branches = std::mem::take(&mut self.branches);
+        let Some(agreed) = &self.agreed else { return };
+        self.candidates.retain(|candidate| {
+            candidate.role == agreed.setup && !branches.is_of_another(candidate.peer, agreed)
+        });
     }
 
     /// The call is established now. A wrong certificate counts; what else came to nothing before is
@@ -296,11 +348,7 @@ impl Association {
         }
         *tries += 1;
         if self.candidates.len() >= MAX_CANDIDATES {
-            let Some(index) = self
-                .candidates
-                .iter()
-                .position(|candidate| Some(plain(candidate.peer)) != announced)
-            else {
+            let Some(index) = self.to_be_displaced(peer) else {
                 return false;
             };
             self.candidates.remove(index);
@@ -325,6 +373,21 @@ impl Association {
         }
     }
 
+    /// Which handshake makes room for one with this address: a stranger's, or that of another
+    /// branch for the one that is agreed on.
+    fn to_be_displaced(&self, peer: SocketAddr) -> Option<usize> {
+        let announced = self.agreed.as_ref().map(|agreed| plain(agreed.announced));
+        let is_announced = |address| announced == Some(plain(address));
+        let in_use = self.secured.as_ref().map(|secured| secured.peer);
+        let free = |one: &Candidate| !is_announced(one.peer) && Some(one.peer) != in_use;
+        let stranger = |one: &Candidate| free(one) && !self.branches.contains(one.peer);
+        let index = self.candidates.iter().position(stranger);
+        index.or_else(|| {
+            let candidates = self.candidates.iter();
+            is_announced(peer).then(|| candidates.clone().position(free))?
+        })
+    }
+
     /// A datagram came. It is DTLS by its first byte and no more is known of it.
     pub(crate) fn handle_datagram(
         &mut self,
@@ -339,7 +402,7 @@ impl Association {
             .position(|candidate| plain(candidate.peer) == plain(from));
         let index = match known {
             Some(index) => index,
-            None if self.may_begin_handshake(bytes)
+            None if self.may_begin_handshake(from, bytes)
                 && self.begin(from, Setup::Passive, factory, now) =>
             {
                 self.candidates.len() - 1
@@ -360,13 +423,16 @@ impl Association {
         self.progress(index, outcome, factory, now);
     }
 
-    /// Whether a stranger's datagram may begin a handshake.
-    fn may_begin_handshake(&self, bytes: &[u8]) -> bool {
-        let passive = self
-            .agreed
-            .as_ref()
-            .is_none_or(|agreed| agreed.setup == Setup::Passive);
-        passive && self.secured.is_none() && self.failed.is_none() && is_client_hello(bytes)
+    /// Whether a datagram from a new address may begin a handshake: where one is waited for, or
+    /// with what may be another branch of a call that is not established.
+    fn may_begin_handshake(&self, from: SocketAddr, bytes: &[u8]) -> bool {
+        let may = self.agreed.as_ref().is_none_or(|agreed| {
+            let is_announced = plain(agreed.announced) == plain(from);
+            let is_missing = self.secured.is_none() && self.failed.is_none();
+            let may_be_branch = !agreed.established && !is_announced;
+            (agreed.setup == Setup::Passive && is_missing) || may_be_branch
+        });
+        may && is_client_hello(bytes)
     }
 
     /// Time passed.
@@ -478,10 +544,14 @@ impl Association {
             return;
         }
         let mut wrong = None;
-        for candidate in &mut self.candidates {
+        for candidate in &self.candidates {
             let Some(certificate) = candidate.handshake.certificate() else {
                 continue;
             };
+            let of_another = self.branches.is_of_another(candidate.peer, agreed);
+            if of_another || candidate.role != agreed.setup {
+                continue;
+            }
             let fingerprint: [u8; 32] = Sha256::digest(certificate).into();
             if matches(certificate, &agreed.fingerprints) {
                 if let Some(secrets) = &candidate.secrets {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! far end: "call C instead" ─▶ Follow: the old call waits, the new one has the handset ─┬ answered ─▶ the old one ends
-//!                            └ Decline: it does not have the handset                    └ fails ────▶ the old one is taken back
+//!                            └ Decline: it is not the one that is talked in              └ fails ────▶ the old one is taken back
 //! INVITE with Replaces: answered at once, and the same then
 //! hanging up with a call on hold and its consultation: Transfer, where configured
 //! ```
@@ -338,6 +338,11 @@ impl Phone {
     /// A call or number failed, or a call is over: a tone says so, never silence, and the log says
     /// why.
     pub(super) fn fail(&mut self, tone: Tone, why: Note, now: Instant) {
+        if self.hands_free {
+            // The call had answered itself: no one is there to hear the tone and put down.
+            self.note(why);
+            return self.on_hook(now);
+        }
         let state = if tone == Tone::Busy {
             State::Busy
         } else {
@@ -352,16 +357,17 @@ impl Phone {
         self.note(why);
     }
 
-    /// The far end of a call asks us to call someone else. It is done for the call the handset
-    /// has, and no other.
+    /// The far end of a call asks us to call someone else. It is done for the call that is talked
+    /// in, and no other, also where that one answered itself and no one has lifted the handset.
     pub(super) fn on_refer(&mut self, old: CallId, to: &str, user: &str, now: Instant) {
         let Some(call) = self.calls.get(old) else {
             return;
         };
         let (peer, emergency) = (call.peer.clone(), call.emergency);
-        let here = self.state == State::Talking && self.active == Some(old) && self.in_hand();
+        let connected = self.in_hand() || self.hands_free;
+        let here = self.state == State::Talking && self.active == Some(old) && connected;
         let refused = if !here || self.flash_from.is_some() {
-            Some(TransferRefusal::NotInTheHand)
+            Some(TransferRefusal::NotTalking)
         } else if self.calls.full() {
             Some(TransferRefusal::TooManyCalls)
         } else {

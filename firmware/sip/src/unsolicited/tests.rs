@@ -93,6 +93,26 @@ fn check_sync_needs_the_registrars_way_or_the_password() {
     }
 }
 
+/// A connection proves where it leads to: the one the account registered along is the registrar's,
+/// and any other may be anybody's.
+#[test]
+fn check_sync_along_a_connection_needs_that_of_the_registration() {
+    use crate::flow::Transport::{Tcp, Tls};
+    let (mut unsolicited, shared) = desk();
+    let own = shared.registrations.get(0).unwrap().contact_user();
+    for transport in [Tcp, Tls] {
+        for from in [SERVER, STRANGER] {
+            let remote = from.parse().unwrap();
+            let flow = Flow::of(transport, crate::ids::ConnectionId(7), remote);
+            let asked = notify(own, "check-sync", "", "");
+            let parts = (&shared.registrations, &shared.env);
+            let now = crate::timer::epoch();
+            let (reply, learned) = unsolicited.handle_notify(Some(0), flow, &asked, parts, now);
+            assert_eq!((reply.code, learned), (401, None), "{transport:?} {from}");
+        }
+    }
+}
+
 #[test]
 fn packages_that_need_a_subscription_are_refused_without() {
     let (mut unsolicited, shared) = desk();

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod glare;
+mod prack_errors;
 #[path = "../world/mod.rs"]
 mod world;
 

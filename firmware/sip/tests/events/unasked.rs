@@ -190,3 +190,94 @@ fn server_uses_the_phone_where_that_is_allowed() {
         assert_eq!(asked, expected);
     }
 }
+
+/// What a NOTIFY of `talk` gets, and whether the phone is used by it.
+fn talk(world: &mut World, ask: Ask<'_>, code: u16) -> bool {
+    let ask = Ask {
+        extra: "Event: talk\r\nSubscription-State: active\r\n".into(),
+        ..ask
+    };
+    world.send(ask.from, 0, ask.text());
+    world.response(code);
+    let events = world.events(0);
+    let used = |event: &Event| matches!(event, Event::RemoteControl { .. });
+    events.iter().any(used)
+}
+
+/// The account's server may use the phone, and no one else: not the far end of a call it brought,
+/// nor that of a direct call, nor whoever is called before the answer.
+#[test]
+fn only_the_accounts_server_uses_the_phone() {
+    let allowed = || AccountEvents {
+        remote_control: true,
+        ..AccountEvents::default()
+    };
+    // The server brings a call, and stays out of its dialog.
+    let server = "192.0.2.50:5060";
+    let mut config = config("alice", "192.0.2.1:5060", 1);
+    config.accounts.push(sip::AccountConfig {
+        register: false,
+        events: allowed(),
+        ..account("alice", "192.0.2.50", "secret")
+    });
+    let mut world = World::new(vec![config]);
+    let contact = |from: &str| format!("Contact: <sip:peer@{from}>");
+    let invite = Ask {
+        from: server,
+        ..Ask::invite()
+    };
+    let text = invite.text().replace(&contact(server), &contact(PEER));
+    world.send(server, 0, text);
+    world.response(100);
+    let call = world.incoming(0);
+    world.with(0, |alice, now| alice.answer(call, media(20_000), now));
+    let answer = world.response(200);
+    world.send(PEER, 0, ack(&answer));
+    world.run_ms(50);
+    world.events(0);
+    assert!(!talk(&mut world, inside(&answer, "NOTIFY", 2), 403));
+    let by_server = Ask {
+        from: server,
+        ..inside(&answer, "NOTIFY", 3)
+    };
+    assert!(talk(&mut world, by_server, 200), "the server may");
+    // A direct call, although an account would allow it.
+    let mut world = at_server(allowed());
+    let stranger = "192.0.2.66:5060";
+    let invite = Ask {
+        from: stranger,
+        ..Ask::invite()
+    };
+    world.send(stranger, 0, invite.text());
+    world.response(100);
+    let call = world.incoming(0);
+    world.with(0, |alice, now| alice.ring(call, now));
+    let ringing = world.response(180);
+    let asked = Ask {
+        from: stranger,
+        ..inside(&ringing, "NOTIFY", 2)
+    };
+    assert!(!talk(&mut world, asked, 403));
+    // Whom this phone calls, as long as it only rings there.
+    let mut world = at_server(allowed());
+    let account = Some(sip::AccountId(0));
+    let invited = world.with(0, |alice, now| {
+        alice.invite(account, "200", media(20_000), now)
+    });
+    assert!(invited.is_ok());
+    let invite = world.request(&Method::Invite);
+    world.answer(&invite, 180, Some("p"), PEER, &[], None);
+    world.run_ms(50);
+    let from = invite.headers.from().unwrap().to_string();
+    let early = Ask {
+        method: "NOTIFY",
+        branch: "z9hG4bKearly",
+        from_tag: "p",
+        to: from,
+        call_id: invite.headers.call_id().unwrap().to_owned().leak(),
+        cseq: 1,
+        body: String::new(),
+        ..Ask::invite()
+    };
+    assert!(!talk(&mut world, early, 403));
+}

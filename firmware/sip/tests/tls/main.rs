@@ -8,6 +8,7 @@
 )]
 
 mod downgrade;
+mod event_packages;
 mod registration;
 mod transfer;
 #[path = "../world/mod.rs"]

@@ -266,7 +266,7 @@ fn check(desk: &Desk, seen: &mut BTreeSet<&'static str>) {
         desk.tone
     );
     assert!(
-        !desk.muted || phone.mute || (state == State::Talking && !phone.in_hand()),
+        !desk.muted || phone.mute || (state.has_call() && !phone.in_hand()),
         "a dead microphone in somebody's hand"
     );
     // A microphone is open only with the handset lifted, the hands-free lamp lit, or where the

@@ -132,11 +132,51 @@ fn refer_is_declined_where_it_cannot_be_followed() {
     // On hold: another call may have the handset, or no one listens.
     desk.does(Input::Flash);
     declined(&mut desk, call, "sip:carol@pbx", "carol");
-    // Answered by itself: no one is there.
-    let mut desk = Desk::ready("[call]\nauto_answer = true");
+    // Answered by itself: what is barred stays barred.
+    let mut desk = Desk::ready("[call]\nauto_answer = true\n[dial]\ndigit_map = \"xxx|0900!\"");
     let call = desk.rings("door");
     assert_eq!(desk.state(), State::Talking);
-    declined(&mut desk, call, "sip:carol@pbx", "carol");
+    declined(&mut desk, call, "tel:112", "112");
+    declined(&mut desk, call, "tel:0900", "0900");
+}
+
+#[test]
+fn refer_of_a_call_that_answered_itself_is_followed() {
+    let lies = || {
+        let mut desk = Desk::ready("[call]\nauto_answer = true");
+        let old = desk.rings("door");
+        assert_eq!(desk.connected, [old]);
+        (desk, old)
+    };
+    let (mut desk, old) = lies();
+    let new = desk.followed(old);
+    assert_eq!(desk.state(), State::Calling);
+    desk.hears(new, CallUpdate::Ringing);
+    desk.hears(new, CallUpdate::Answered);
+    assert!(desk.said(&Output::End(old)));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[new][..])
+    );
+    desk.ended(new, None).rests();
+    // It fails: the old call goes on. Without one no tone waits for somebody to put down.
+    let (mut desk, old) = lies();
+    let new = desk.followed(old);
+    desk.ended(new, Some(486));
+    assert_eq!(
+        (desk.state(), &desk.connected[..]),
+        (State::Talking, &[old][..])
+    );
+    let new = desk.followed(old);
+    desk.ended(old, None).ended(new, Some(486)).rests();
+    // Lifting takes the new call over.
+    let (mut desk, old) = lies();
+    let new = desk.followed(old);
+    desk.hears(new, CallUpdate::Answered).lifts();
+    assert_eq!(desk.connected, [new]);
+    desk.ended(new, None);
+    assert_eq!(desk.tone, Some(Tone::Congestion), "somebody is there");
+    desk.does(Input::HangUp).rests();
 }
 
 #[test]
