@@ -1,5 +1,5 @@
-//! The few calls into the kernel that make a thread a real-time thread, the net under one that
-//! spins, and the poll it sleeps in.
+//! The few calls into the kernel that make a thread a real-time thread, the limit that stops one
+//! that never sleeps, and the poll it sleeps in.
 //!
 //! `nix` has no `sched_setscheduler` and no `MCL_ONFAULT`, and its `poll` wants borrowed
 //! descriptors where a sound card only gives numbers; all are plain calls with no memory of ours at
@@ -173,6 +173,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::large_stack_arrays, reason = "it is written in place")]
     fn memory_that_was_touched_is_written_without_a_page_fault() {
         const SIZE: usize = 1 << 20;
         // So large that it comes new from the kernel, and no page of it was used before.
