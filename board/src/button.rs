@@ -1,4 +1,4 @@
-//! A push button of its own: flash, volume, mute, hands-free, keys with a purpose of their owner's.
+//! A push button besides the keypad: flash, volume, mute, hands-free, feature keys.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! /dev/input/event* of a configured name or path ─▶ evdev (makes up for what an overrun lost) ─▶ KeyDecoder ─▶ BoardEvent
-//!        ▲ looked for again every two seconds while one is missing: it may be open in late, and pulled out at any time
+//!        ▲ looked for again every two seconds while one is missing: it may be plugged in late, and pulled out at any time
 //! ```
 //!
 //! The devices stand behind one epoll descriptor of this module's own, so that the owner's set of
-//! descriptors never changes. A device pulled out with keys down lets them go, and puts the handset
-//! down if it reported where that is.
+//! descriptors never changes. When a device is pulled out, its pressed keys are reported as
+//! released, and the handset as put down if the device has a hook switch.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};

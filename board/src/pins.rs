@@ -25,6 +25,8 @@ const QUEUE: usize = 16;
 pub struct SimulatedLine {
     level: Rc<Cell<bool>>,
     edges: Rc<RefCell<VecDeque<Edge>>>,
+    /// Comes when the level is read the next time.
+    #[cfg(test)]
     at_next_read: Rc<Cell<Option<Edge>>>,
 }
 
@@ -42,7 +44,8 @@ impl SimulatedLine {
 
     /// Moves the line just before its level is read the next time: after a reader has drained the
     /// edges.
-    pub fn set_at_next_read(&self, level: bool, at: Instant) {
+    #[cfg(test)]
+    pub(crate) fn set_at_next_read(&self, level: bool, at: Instant) {
         self.at_next_read.set(Some(Edge { level, at }));
     }
 }
@@ -53,6 +56,7 @@ impl EdgeLine for SimulatedLine {
     }
 
     fn level(&mut self) -> Result<bool, BoardError> {
+        #[cfg(test)]
         if let Some(edge) = self.at_next_read.take() {
             self.set(edge.level, edge.at);
         }

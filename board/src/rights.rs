@@ -1,4 +1,4 @@
-//! Devices that are there and that this user may not open: who may is a group's business.
+//! Devices that are there and that this user may not open: membership of a group decides.
 
 use std::fs::File;
 use std::io::ErrorKind;

@@ -1,5 +1,5 @@
-//! A sound card of files: a WAV file is the microphone, another one is the ear, and a timerfd paces
-//! both in real time.
+//! A sound card made of files: one WAV file is what the microphone hears, another one records what
+//! is played (the ear), and a timerfd paces both in real time.
 //!
 //! ```text
 //! monotonic clock ─▶ periods due ─▶ read: next period of the microphone file (after its end: silence)
@@ -7,7 +7,7 @@
 //! timerfd ─▶ poll wakes
 //! ```
 //!
-//! It keeps the habits of a real card. The ear file begins with `periods` periods of silence, the
+//! It behaves like a real card. The ear file begins with `periods` periods of silence, the
 //! prefill a real card's buffer holds: a sample's place in the file is the moment it is heard, on
 //! the same clock as its place in the microphone file. A reader that stays away longer than the
 //! card's buffer (250 ms) loses that sound, in both files, and gets [`Period::Xrun`]. Writing the
@@ -26,7 +26,7 @@ use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period, ahead_fr
 /// Sound the capture side holds for a late reader, in ms.
 const BUFFER_MS: u64 = 250;
 
-/// A duplex card of WAV files, silence and nothing, in real time.
+/// A duplex card in real time: WAV files, or silence to capture and nowhere to play.
 pub struct SimulatedCard {
     name: String,
     format: AudioFormat,

@@ -1,4 +1,4 @@
-//! What was found, and the lines to write.
+//! What was found out about the wiring, and the sections of `offhook.toml` to write for it.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use super::{Joined, WiringFinder};
 use crate::gpio::{self, ActiveLevel, Bias, Drive, EdgeInput, FoundLine};
 use crate::{BoardError, EdgeLine};
 
-struct Line {
+struct FreeLine {
     number: u32,
     found: FoundLine,
     input: EdgeInput,
@@ -16,7 +16,7 @@ struct Line {
 
 /// The free lines, each pulled up.
 pub struct FreeLines {
-    lines: Vec<Line>,
+    lines: Vec<FreeLine>,
 }
 
 impl FreeLines {
@@ -28,7 +28,7 @@ impl FreeLines {
         let mut lines = Vec::new();
         for (number, found) in gpio::free_lines("wiring", chip)? {
             if let Ok(input) = open(&found) {
-                lines.push(Line {
+                lines.push(FreeLine {
                     number,
                     found,
                     input,
@@ -51,7 +51,7 @@ impl FreeLines {
     /// # Errors
     /// A line fails.
     pub fn levels(&mut self) -> Result<Vec<(u32, bool)>, BoardError> {
-        let level = |line: &mut Line| Ok((line.number, line.input.level()?));
+        let level = |line: &mut FreeLine| Ok((line.number, line.input.level()?));
         self.lines.iter_mut().map(level).collect()
     }
 
@@ -87,7 +87,7 @@ impl FreeLines {
                 continue;
             }
             let line = self.lines.remove(index);
-            // Open drain: it never fights somebody's output that is high.
+            // Open drain: it never drives against an output of another device that is high.
             let found = line.found.clone();
             drop(line);
             let mut pin = gpio::output(&found, Drive::OpenDrain, ActiveLevel::High)?;
@@ -107,13 +107,13 @@ impl FreeLines {
             }
             drop(pin);
             let input = open(&found)?;
-            let line = Line {
+            let line = FreeLine {
                 number,
                 found,
                 input,
             };
             self.lines.insert(index, line);
-            // What the scan itself did is no news.
+            // Edges that the scan itself caused are not reported.
             for line in &mut self.lines {
                 let follows = |j: &Joined| j.driven == number && j.reads_low == line.number;
                 if joined.iter().any(follows) {

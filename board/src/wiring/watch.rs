@@ -24,7 +24,7 @@ pub(super) struct Moved {
 }
 
 #[derive(Debug)]
-struct Line {
+struct WatchedLine {
     number: u32,
     /// The level before the step.
     rest: bool,
@@ -35,13 +35,13 @@ struct Line {
 /// All lines.
 #[derive(Debug)]
 pub(super) struct Watch {
-    lines: Vec<Line>,
+    lines: Vec<WatchedLine>,
     began: Instant,
 }
 
 impl Watch {
     pub(super) fn new(lines: &[(u32, bool)], now: Instant) -> Self {
-        let line = |(number, high): &(u32, bool)| Line {
+        let line = |(number, high): &(u32, bool)| WatchedLine {
             number: *number,
             rest: *high,
             now: *high,
@@ -156,7 +156,7 @@ struct Train {
 }
 
 impl Train {
-    fn of(line: &Line) -> Option<Self> {
+    fn of(line: &WatchedLine) -> Option<Self> {
         let mut clean: Vec<(Instant, bool)> = Vec::new();
         for edge in &line.edges {
             // A level shorter than a pulse is bounce: it and the edge before it go.

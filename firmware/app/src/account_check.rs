@@ -178,7 +178,8 @@ async fn try_account(
     };
     targets.truncate(MAX_SERVERS);
     let identities = server.identities(account);
-    // A server that cannot prove who it is may be a stranger's: no one is led round that proof.
+    // Where a server's certificate is wrong, no unencrypted server is tried after it: that would
+    // help whoever pretends to be the server.
     let mut only_encrypted = must_encrypt;
     for (number, target) in targets.iter().enumerate() {
         let opened = Exchange::open(*target, &identities, tls).await;

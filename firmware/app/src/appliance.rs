@@ -16,12 +16,12 @@ pub(crate) mod status_file;
 
 use crate::provision::{ConfigPaths, Provisioned};
 
-/// What an appliance knows beyond a phone.
+/// What the phone of an image has besides a phone that runs as a program.
 #[derive(Debug, Clone)]
 pub struct Appliance {
-    /// Where its configuration lies.
+    /// Where its configuration is.
     pub(crate) paths: ConfigPaths,
-    /// What became of it.
+    /// What was loaded from there.
     pub(crate) provisioned: Provisioned,
 }
 
@@ -36,7 +36,7 @@ pub enum Ending {
     Reboot,
     /// The self-test is wanted; the phone comes back after it.
     SelfTest,
-    /// What is wired is to be found out; the phone comes back after it.
+    /// The wiring is to be found out; the phone comes back after it.
     Wiring,
 }
 

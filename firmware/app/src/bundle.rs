@@ -1,5 +1,5 @@
-//! The support bundle: what somebody far away needs to understand a phone, and nothing that would
-//! let him be it.
+//! The support bundle: what a helper elsewhere needs to find a fault, without passwords, keys and
+//! anything else that would let someone register as this phone.
 //!
 //! ```text
 //! log ring ─┐
@@ -24,8 +24,10 @@ use flate2::write::GzEncoder;
 
 /// The bundle's name on the card.
 pub(crate) const FILE: &str = "offhook-support.tar.gz";
-/// Most bytes of one crash log, and most crash logs.
-const MOST_CRASH: (u64, usize) = (64 * 1024, 8);
+/// Most bytes of one crash log.
+const MAX_CRASH_LOG: u64 = 64 * 1024;
+/// Most crash logs; the newest ones are taken.
+const MAX_CRASH_LOGS: usize = 8;
 /// Most bytes of one of the kernel's files.
 const MOST_SYSTEM: u64 = 64 * 1024;
 /// What the system says of itself.
@@ -114,9 +116,9 @@ fn crash_logs(folder: &Path) -> Vec<(String, Vec<u8>)> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     names.sort_unstable();
-    let newest = names.iter().rev().take(MOST_CRASH.1);
+    let newest = names.iter().rev().take(MAX_CRASH_LOGS);
     let log = |name: &String| {
-        let text = files::read_start(&folder.join(name), MOST_CRASH.0).unwrap_or_default();
+        let text = files::read_start(&folder.join(name), MAX_CRASH_LOG).unwrap_or_default();
         (format!("crash/{name}"), text)
     };
     newest.map(log).collect()
@@ -128,7 +130,7 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn an_archive_everybody_can_open() {
+    fn bundle_is_a_gzipped_tar_archive() {
         let mut parts = BundleParts::new();
         parts.add("log.txt", "line\n");
         let packed = parts.pack(Path::new("/nowhere")).unwrap();

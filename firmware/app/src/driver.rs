@@ -534,7 +534,7 @@ impl Driver {
         tracing::info!("shutting down");
         self.shutdown_by = Some(now + SHUTDOWN);
         self.housekeeping.forgive_trial();
-        self.network.leave();
+        self.network.shut_down();
         self.control.shut_down(now);
     }
 

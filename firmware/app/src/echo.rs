@@ -4,8 +4,7 @@
 //! write(period n) ─▶ one period stored ─▶ read(period n+1)
 //! ```
 //!
-//! Its delay is honest: what is written in one period is heard in the next, no sooner than any real
-//! card could.
+//! What is written in one period is read in the next: no sooner than with any real card.
 
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};

@@ -36,12 +36,12 @@ pub(crate) struct Agent {
     due: Instant,
     /// Announcements that still follow each other quickly.
     fast: u8,
-    heard: Option<Heard>,
+    heard: Option<LearntPolicy>,
 }
 
 /// The policy in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Heard {
+struct LearntPolicy {
     policy: Option<VoicePolicy>,
     /// From whom; unknown where an earlier run heard it.
     switch: Option<MacAddress>,
@@ -57,7 +57,7 @@ impl Agent {
         known: Option<VoicePolicy>,
         now: Instant,
     ) -> Self {
-        let heard = known.map(|policy| Heard {
+        let heard = known.map(|policy| LearntPolicy {
             policy: Some(policy),
             switch: None,
             until: now + Duration::from_secs(TTL.into()),
@@ -96,7 +96,7 @@ impl Agent {
             self.fast = FAST_COUNT;
             self.due = self.due.min(now + FAST);
         }
-        self.heard = Some(Heard {
+        self.heard = Some(LearntPolicy {
             policy: neighbour.voice,
             switch: Some(neighbour.from),
             until: now + Duration::from_secs(neighbour.ttl.into()),

@@ -1,5 +1,5 @@
-//! The few calls into the kernel that make a thread a real-time thread, the net under one that
-//! spins, and the poll it sleeps in.
+//! The few calls into the kernel that make a thread a real-time thread, the limit that stops one
+//! that never sleeps, and the poll it sleeps in.
 //!
 //! `nix` has no `sched_setscheduler` and no `MCL_ONFAULT`, and its `poll` wants borrowed
 //! descriptors where a sound card only gives numbers; all are plain calls with no memory of ours at

@@ -1,4 +1,5 @@
-//! Restarts the board with a word to its firmware, which busybox's `reboot` cannot pass on.
+//! Restarts the board with an argument for its boot firmware, which busybox's `reboot` cannot pass
+//! on.
 //!
 //! ```text
 //! offhook reboot --once ─▶ sync ─▶ reboot(2), "0 tryboot" ─▶ Raspberry Pi: [tryboot] of autoboot.txt, once

@@ -1,5 +1,5 @@
-//! Keys and passwords at rest: for the phone's eyes only, and on request off the card that anybody
-//! can take out.
+//! Keys and passwords at rest: readable by the phone only, and on request moved off the card, which
+//! anyone can take out.
 //!
 //! ```text
 //! card/offhook.toml ─▶ restore (state_dir/secrets.toml) ─▶ the text the phone runs by
@@ -9,7 +9,7 @@
 //! missing_files: what the configuration names and is not there, with its line and column
 //! ```
 //!
-//! What a flash card once held may be found on it by whoever takes it apart; moving is no erasing.
+//! Moving does not erase: what a flash card once held can be read from its memory chips.
 
 use std::fs::{self, Permissions};
 use std::io;

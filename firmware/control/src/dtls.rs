@@ -11,7 +11,7 @@
 //!
 //! Everything here is sans-IO: datagrams and `now` in, datagrams and events out. A handshake costs
 //! a few milliseconds of the control thread and none of the audio thread. Nothing is in clear
-//! meanwhile: the stream waits, it does not play.
+//! meanwhile: the stream sends and plays nothing until the keys are known.
 
 mod association;
 mod flight;
@@ -70,9 +70,9 @@ impl DtlsAgreement {
 /// What has become of a stream's handshakes.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Everything is there: see [`DtlsEndpoints::secured`].
+    /// The handshakes are done: [`DtlsEndpoints::secured`] has the keys.
     Secured(StreamId),
-    /// There will be no keys.
+    /// A handshake failed: there will be no keys.
     Failed(StreamId, Failure),
 }
 

@@ -61,13 +61,13 @@ impl KeyScript {
         }
         if let Some(bad) = keys
             .chars()
-            .find(|cap| *cap != ',' && Key::from_char(*cap).is_none())
+            .find(|character| *character != ',' && Key::from_char(*character).is_none())
         {
             return Err(KeyScriptError::NotAKey(bad));
         }
         let mut at = self.free_at.map_or(now, |free| free.max(now));
-        for cap in keys.chars() {
-            let Some(key) = Key::from_char(cap) else {
+        for character in keys.chars() {
+            let Some(key) = Key::from_char(character) else {
                 at += COMMA;
                 continue;
             };

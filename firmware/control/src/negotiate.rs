@@ -1,4 +1,4 @@
-//! The one bridge between signalling and sound: what SDP agreed on becomes what the engine needs.
+//! From signalling to sound: what SDP agreed on becomes the configuration of a stream.
 //!
 //! ```text
 //! config + media sockets        ─▶ local_media ─▶ sip::LocalMedia      (what we offer)

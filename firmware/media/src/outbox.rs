@@ -1,4 +1,4 @@
-//! Packets on their way out: none gets here but through its stream's guard.
+//! Packets on their way out: each is sealed (SRTP) by its stream's guard before it is queued.
 //!
 //! ```text
 //! Send, RtcpSession ─▶ push ─▶ write ─▶ Guard::seal ─▶ Ring ─▶ poll_transmit

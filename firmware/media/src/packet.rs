@@ -9,7 +9,7 @@
 
 use std::net::SocketAddr;
 
-/// Largest packet taken or made, in bytes.
+/// Largest packet received or sent, in bytes.
 pub const MAX_PACKET: usize = 1500;
 
 /// A stream's number, given by the owner, never used twice in one run.
@@ -122,7 +122,8 @@ pub(crate) enum Class {
     Media(PacketKind),
     /// For the control thread.
     NonMedia(Protocol),
-    /// What came by this TURN channel; behind [`CHANNEL_HEADER`] bytes there are so many.
+    /// A message of a TURN channel: the channel's number, and how many bytes follow its header of
+    /// [`CHANNEL_HEADER`] bytes.
     Channel(u16, usize),
     /// Nothing we know.
     Unknown,
@@ -134,7 +135,7 @@ const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 const STUN_HEADER: usize = 20;
 /// A DTLS 1.2 record's header (RFC 6347 section 4.1); no record is empty.
 const DTLS_HEADER: usize = 13;
-/// Number and length (RFC 8656 section 12.4).
+/// The header of a TURN channel: number and length (RFC 8656 section 12.4).
 pub(crate) const CHANNEL_HEADER: usize = 4;
 /// The first byte of every DTLS version on the wire.
 const DTLS_MAJOR: u8 = 254;
@@ -154,7 +155,7 @@ pub(crate) fn classify(datagram: &[u8]) -> Class {
         // A DTLS 1.3 record with the short header (RFC 9147 section 4): at least flags, a sequence
         // number and 16 bytes of cipher text.
         [32..=63, ..] if datagram.len() >= 18 => Class::NonMedia(Protocol::Dtls),
-        // Over UDP it may be padded (section 12.5).
+        // Over UDP it may be padded (RFC 8656 section 12.5).
         &[first @ 64..=79, second, high, low, ref content @ ..]
             if usize::from(u16::from_be_bytes([high, low])) <= content.len() =>
         {

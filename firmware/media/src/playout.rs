@@ -3,14 +3,14 @@
 //!
 //! ```text
 //!           ┌─ in turn ────────▶ decode ─▶ merge ─┐
-//! Store ────┼─ lost, next here ▶ FEC / conceal ───┼─▶ SoundLine ─▶ stretch: delay towards target ─▶ read ─▶ ear
+//! Store ────┼─ lost, next here ▶ FEC / conceal ───┼─▶ SampleFifo ─▶ stretch: delay towards target ─▶ read ─▶ ear
 //!           ├─ nothing here ───▶ conceal, fade ───┤
 //!           └─ pause of talk ──▶ silence, re-align┘
 //! ```
 //!
-//! When nothing is there, concealment does not move the far clock on: a late packet is still
-//! played, the delay has grown by the wait, and is worked off by stretching. Only when a later
-//! packet shows that one is lost, the made-up sound counts as its.
+//! When nothing is there, concealment does not advance the position in the far end's timeline: a
+//! late packet is still played; the delay has grown by the wait, and stretching reduces it again.
+//! Only when a later packet shows that one is lost, the concealed sound counts as that packet's.
 
 pub(crate) mod bursts;
 mod gap;
@@ -27,7 +27,7 @@ use crate::drift::Slip;
 use crate::dtmf::detector::Detector;
 use crate::jitter::Delay;
 use crate::jitter::store::{Head, Inserted, Kind, Store};
-use crate::stretch::{SoundLine, samples};
+use crate::stretch::{SampleFifo, samples};
 use crate::time::after_ms;
 
 use bursts::Bursts;
@@ -35,11 +35,12 @@ use loss::LossMemory;
 use noise::ComfortNoise;
 use slack::Slack;
 
-/// Excess beyond this after a stall is dropped, in ms: old talk is worth less than talk now.
+/// When the delay exceeds its target by more than this, in ms, packets are dropped: after a stall
+/// old talk is worth less than talk now.
 const DROP_MS: f64 = 200.0;
-/// A gap of the far clock without a lost packet, longer than this, is a pause of talk, in ms.
+/// A gap in the timestamps without a lost packet, longer than this, is a pause of talk, in ms.
 const PAUSE_MS: f64 = 2.0;
-/// Most of made-up silence at once.
+/// How long sound fades in after silence, in ms.
 const FADE_IN_MS: f64 = 3.0;
 
 /// What playing did, in all.
@@ -83,7 +84,7 @@ enum LastPull {
 pub(crate) struct Playout {
     store: Store,
     delay: Delay,
-    line: SoundLine,
+    line: SampleFifo,
     concealer: Concealer,
     slip: Slip,
     state: State,
@@ -92,7 +93,7 @@ pub(crate) struct Playout {
     /// Decoder of the last sound.
     decoder: u8,
     clock_hz: u32,
-    /// Samples made up that the far clock was not yet moved on for.
+    /// Samples concealed for which the position in the far end's timeline was not advanced yet.
     unaccounted: usize,
     /// Samples made up before it was clear that nothing came, and packets skipped until then.
     underrun_before: Option<(usize, u64)>,
@@ -125,7 +126,7 @@ impl Playout {
         Self {
             store: Store::new(),
             delay: Delay::new(period_ms),
-            line: SoundLine::new(rate_hz, highest_hz),
+            line: SampleFifo::new(rate_hz, highest_hz),
             concealer: Concealer::new(highest_hz),
             slip: Slip::new(),
             state: State::Waiting,
@@ -310,7 +311,7 @@ impl Playout {
         }
     }
 
-    /// Goes back to waiting for a spurt; sound made up for a pause counts for nothing.
+    /// Goes back to waiting for a talkspurt; sound concealed during a pause does not count as loss.
     fn wait(&mut self) {
         self.state = State::Waiting;
         self.unaccounted = 0;

@@ -18,7 +18,7 @@ use crate::packet::{Destination, PacketKind};
 use crate::resample::Push;
 use crate::rtcp::SenderInfo;
 use crate::rtp::{COMFORT_NOISE, HEADER_LEN, Sender};
-use crate::silence::{SilenceDetector, Verdict};
+use crate::silence::{SilenceDetector, VoiceActivity};
 use crate::srtp::Guard;
 use crate::stream_config::{StreamConfig, StreamError};
 use crate::tone::ToneGenerator;
@@ -367,9 +367,9 @@ impl Send {
         }
         let ms = self.frame.len() as u32 * 1000 / self.encoder.rate_hz();
         let level = match silence.frame(&self.frame, ms) {
-            Verdict::Talk => return false,
-            Verdict::Silence => return true,
-            Verdict::Describe(level) => level,
+            VoiceActivity::Talk => return false,
+            VoiceActivity::Silence => return true,
+            VoiceActivity::Describe(level) => level,
         };
         let rtp = &mut self.rtp;
         let sent = route.push(config, |out| {

@@ -32,7 +32,7 @@ const OVERLOAD_DBM0: f32 = FULL_SCALE_DBM0 + 3.01;
 
 /// What is to be done with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum VoiceActivity {
     /// It is sent.
     Talk,
     /// It is left out, and the noise is described by this payload.
@@ -79,7 +79,7 @@ impl SilenceDetector {
     }
 
     /// A frame of so many ms.
-    pub(crate) fn frame(&mut self, frame: &[i16], ms: u32) -> Verdict {
+    pub(crate) fn frame(&mut self, frame: &[i16], ms: u32) -> VoiceActivity {
         let level = dbm0(frame);
         self.window_ms += ms;
         if self.window_ms >= WINDOW_MS {
@@ -92,14 +92,14 @@ impl SilenceDetector {
             level > LOUDEST_NOISE_DBM0 || level > (floor + ABOVE_FLOOR_DB).max(QUIETEST_TALK_DBM0);
         if talk {
             self.restart();
-            return Verdict::Talk;
+            return VoiceActivity::Talk;
         }
         match &mut self.state {
             State::Talk { hangover_ms } if *hangover_ms > ms => {
                 *hangover_ms -= ms;
                 // The level of the room is that of its last frames.
                 self.noise_dbm0 = level;
-                Verdict::Talk
+                VoiceActivity::Talk
             }
             State::Talk { .. } => self.describe(),
             State::Silence {
@@ -112,19 +112,19 @@ impl SilenceDetector {
                 if *since_ms >= REPEAT_MS || changed && *since_ms >= SOONEST_MS {
                     self.describe()
                 } else {
-                    Verdict::Silence
+                    VoiceActivity::Silence
                 }
             }
         }
     }
 
-    fn describe(&mut self) -> Verdict {
+    fn describe(&mut self) -> VoiceActivity {
         self.state = State::Silence {
             since_ms: 0,
             said_dbm0: self.noise_dbm0,
         };
         // RFC 3389 section 3.1: from 0 to −127 dBov.
-        Verdict::Describe((OVERLOAD_DBM0 - self.noise_dbm0).round().clamp(0.0, 127.0) as u8)
+        VoiceActivity::Describe((OVERLOAD_DBM0 - self.noise_dbm0).round().clamp(0.0, 127.0) as u8)
     }
 }
 
@@ -150,16 +150,19 @@ mod tests {
     #[test]
     fn a_quiet_room_is_described_once_a_second_at_its_level() {
         let (mut random, mut detector) = (Rng::new(1), SilenceDetector::new());
-        let verdicts: Vec<Verdict> = (0..500)
+        let verdicts: Vec<VoiceActivity> = (0..500)
             .map(|_| detector.frame(&noise(&mut random, -58.0), 20))
             .collect();
-        let talk = verdicts.iter().filter(|v| **v == Verdict::Talk).count();
+        let talk = verdicts
+            .iter()
+            .filter(|v| **v == VoiceActivity::Talk)
+            .count();
         assert!(talk <= 25, "{talk} frames of noise are sent");
         let described: Vec<u8> = verdicts
             .iter()
             .filter_map(|v| match v {
-                Verdict::Describe(level) => Some(*level),
-                Verdict::Talk | Verdict::Silence => None,
+                VoiceActivity::Describe(level) => Some(*level),
+                VoiceActivity::Talk | VoiceActivity::Silence => None,
             })
             .collect();
         assert!((8..=20).contains(&described.len()), "{described:?}");
@@ -178,7 +181,7 @@ mod tests {
             let word = frame % 100 < 30;
             let level = if word { -25.0 } else { -60.0 };
             let verdict = detector.frame(&noise(&mut random, level), 20);
-            sent[usize::from(word)] += u32::from(verdict == Verdict::Talk);
+            sent[usize::from(word)] += u32::from(verdict == VoiceActivity::Talk);
         }
         assert_eq!(sent[1], 450, "all of the words");
         // 260 ms after each of 15 words.
@@ -192,7 +195,7 @@ mod tests {
         for frame in 0..3000 {
             let level = if frame < 500 { -65.0 } else { -52.0 };
             let verdict = detector.frame(&noise(&mut random, level), 20);
-            late += u32::from(frame > 1000 && verdict == Verdict::Talk);
+            late += u32::from(frame > 1000 && verdict == VoiceActivity::Talk);
         }
         assert!(late < 20, "{late} frames");
     }
@@ -203,7 +206,7 @@ mod tests {
             let mut detector = SilenceDetector::new();
             for frame in 0..6000 {
                 let verdict = detector.frame(&sine(440.0, level, frame * 160), 20);
-                assert_eq!(verdict, Verdict::Talk, "{level} dBm0, frame {frame}");
+                assert_eq!(verdict, VoiceActivity::Talk, "{level} dBm0, frame {frame}");
             }
         }
     }

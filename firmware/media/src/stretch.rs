@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!                 history (played)          │ unplayed                      │
-//! SoundLine:  …………………………………………………………………………………│▶ read            append ▶ │
+//! SampleFifo:  …………………………………………………………………………………│▶ read            append ▶ │
 //!              pitch search, concealment ◀──┘ └─ remove / insert one pitch period, or any length in silence
 //! ```
 //!
@@ -129,7 +129,7 @@ pub(crate) fn rms(x: &[i16]) -> f32 {
 }
 
 /// A run of sound: what was played lately, and what was decoded but not yet played.
-pub(crate) struct SoundLine {
+pub(crate) struct SampleFifo {
     buffer: Box<[i16]>,
     scratch: Box<[i16]>,
     read: usize,
@@ -137,7 +137,7 @@ pub(crate) struct SoundLine {
     rate: u32,
 }
 
-impl SoundLine {
+impl SampleFifo {
     /// An empty line that can carry up to `highest_rate`.
     pub(crate) fn new(rate: u32, highest_rate: u32) -> Self {
         let per_ms = highest_rate as usize / 1000;
@@ -187,7 +187,7 @@ impl SoundLine {
         self.end + more <= self.buffer.len()
     }
 
-    /// Puts sound at the end; what does not fit is dropped (the owner asks [`SoundLine::room`]
+    /// Puts sound at the end; what does not fit is dropped (the owner asks [`SampleFifo::room`]
     /// first).
     pub(crate) fn append(&mut self, sound: &[i16]) {
         if self.make_room(sound.len()) {
@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn removing_and_inserting_a_period_changes_length_and_nothing_else() {
         for rate in [8000, 16_000, 48_000] {
-            let mut line = SoundLine::new(rate, 48_000);
+            let mut line = SampleFifo::new(rate, 48_000);
             let x = voice(samples(80.0, rate), rate, 120.0);
             line.append(&x);
             let plain = roughest(&x);
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn a_line_never_overflows_and_reads_back_what_came() {
-        let mut line = SoundLine::new(8000, 8000);
+        let mut line = SampleFifo::new(8000, 8000);
         let mut out = [0i16; 40];
         let (mut wrote, mut got) = (0i16, 0i16);
         for round in 0..5000 {
@@ -416,7 +416,7 @@ mod tests {
     #[test]
     fn slips_are_smooth_and_exact_in_length() {
         let slip = Slip::new();
-        let mut line = SoundLine::new(8000, 8000);
+        let mut line = SampleFifo::new(8000, 8000);
         let x = voice(1000, 8000, 150.0);
         line.append(&x);
         assert!(line.slip(&slip, 160, 1));
@@ -430,7 +430,7 @@ mod tests {
 
     #[test]
     fn a_change_of_rate_keeps_the_tune() {
-        let mut line = SoundLine::new(8000, 16_000);
+        let mut line = SampleFifo::new(8000, 16_000);
         line.append(&voice(800, 8000, 200.0));
         let mut out = [0; 400];
         line.read(&mut out);

@@ -235,7 +235,7 @@ impl UserAgent {
             .served_mut()
             .end_all(&self.shared.env, now);
         self.send_all(last, now);
-        self.publications.remove_all(now);
+        self.publications.give_up();
         self.send_publications(now);
         self.on_registrations(now, Registration::unregister);
         self.requests.stop_sending_cancelled(&mut self.shared);

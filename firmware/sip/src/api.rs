@@ -353,8 +353,7 @@ pub enum Event {
         /// It was taken, by its receiver or by a server for it; or the refusal.
         result: Result<(), MessageError>,
     },
-    /// What came of what is published ([`publish`](crate::UserAgent::publish)); of state that is
-    /// kept again whenever that changes.
+    /// What came of what is published ([`publish`](crate::UserAgent::publish)).
     Published {
         /// Which one.
         publication: PublicationId,

@@ -39,7 +39,7 @@ use zeroize::Zeroizing;
 
 pub use error::{Fault, HeaderError, ParseError, Salvage};
 pub use header::Headers;
-pub use params::Params;
+pub use params::{ParamError, Params};
 pub(crate) use parse::{Framing, framing, head_end};
 pub use status::reason_phrase;
 pub use uri::{Host, OtherUri, SipUri, TelUri, Uri, UriError};

@@ -1,11 +1,11 @@
-//! The clock-work of RFC 3261 table 4, and the one index of everything that waits.
+//! The timers of RFC 3261 table 4, and the one index of all deadlines.
 //!
 //! ```text
 //! transaction, call, registration ── their own next deadline ──▶ Deadlines ── earliest ──▶ poll_timeout
 //! ```
 //!
-//! Each state machine keeps its own deadlines; the index only says who is next, so that waking up
-//! costs no walk over the tables.
+//! Each state machine keeps its own deadlines; the index only says which one is due next, so that
+//! a timeout does not have to look through all tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

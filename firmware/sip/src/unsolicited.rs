@@ -7,7 +7,7 @@ use crate::action::Reply;
 use crate::api::{Event, MessageWaiting};
 use crate::capabilities::ALLOW_EVENTS;
 use crate::digest::Credentials;
-use crate::digest::verifier::{Expected, Verdict, Verifier};
+use crate::digest::verifier::{Expected, Verification, Verifier};
 use crate::env::Env;
 use crate::event_body::MessageSummary;
 use crate::events::Package;
@@ -94,9 +94,9 @@ impl Unsolicited {
         };
         if !by_flow {
             match self.verify(account, request, env, now) {
-                Verdict::Proven => {}
-                Verdict::Refused => return (Reply::refusal(403), None),
-                Verdict::Challenge(values) => {
+                Verification::Proven => {}
+                Verification::Refused => return (Reply::refusal(403), None),
+                Verification::Challenge(values) => {
                     let challenge = |reply: Reply, value| reply.with("WWW-Authenticate", value);
                     let refusal = values.into_iter().fold(Reply::refusal(401), challenge);
                     return (refusal, None);
@@ -110,10 +110,16 @@ impl Unsolicited {
         (Reply::new(200), Some(event))
     }
 
-    fn verify(&mut self, account: usize, request: &Request, env: &Env, now: Instant) -> Verdict {
+    fn verify(
+        &mut self,
+        account: usize,
+        request: &Request,
+        env: &Env,
+        now: Instant,
+    ) -> Verification {
         let own = env.address_of_record(account).map(|own| own.uri);
         let Some(config) = env.account(account) else {
-            return Verdict::Refused;
+            return Verification::Refused;
         };
         let expected = Expected {
             who: Credentials {

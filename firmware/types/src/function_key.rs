@@ -1,4 +1,4 @@
-//! Keys beside the keypad: volume, mute, hands-free, and those with a purpose of their owner's.
+//! Keys beside the keypad: volume, mute, hands-free, and feature keys.
 
 /// A key that is no digit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -121,6 +121,22 @@ fn path(language: Language) -> std::path::PathBuf {
     repository().join(name)
 }
 
+/// A file of these words with their packets.
+fn to_file<'w>(words: impl IntoIterator<Item = (&'w str, Vec<Vec<u8>>)>) -> Vec<u8> {
+    let mut file = Vec::new();
+    for (name, packets) in words {
+        // Names and packets are far shorter than these numbers can say.
+        file.push(name.len() as u8);
+        file.extend_from_slice(name.as_bytes());
+        file.extend_from_slice(&(packets.len() as u16).to_be_bytes());
+        for packet in packets {
+            file.extend_from_slice(&(packet.len() as u16).to_be_bytes());
+            file.extend_from_slice(&packet);
+        }
+    }
+    file
+}
+
 #[test]
 fn every_word_is_like_its_source() {
     let dir = TestDir::new("spoken-words");
@@ -133,7 +149,7 @@ fn every_word_is_like_its_source() {
         if std::env::var_os("OFFHOOK_WRITE_PAGES").is_some() {
             let words = Word::ALL.iter().zip(&sources);
             let words = words.map(|(word, source)| (word.name(), encoded(source)));
-            let file = vocabulary::to_file(words);
+            let file = to_file(words);
             bytes += file.len();
             std::fs::write(path(language), file).unwrap();
             continue;

@@ -15,16 +15,16 @@ use tokio::net::UdpSocket;
 
 use super::exchange::{Exchange, OpenError};
 use super::finding::Finding;
-use super::registration::{Requests, Subject, token};
+use super::registration::{Requests, Subject, server_uri, token};
 use super::transport_name;
 
 /// Packets sent, 20 ms each.
 const PACKETS: u32 = 75;
 const PACKET: Duration = Duration::from_millis(20);
 const SAMPLES: usize = 160;
-/// How long sound may be under way.
+/// How long after the last packet sent sound may still come back.
 const LATE: Duration = Duration::from_secs(1);
-/// Mean level from which a packet is sound and no silence.
+/// Mean amplitude of the samples from which a packet counts as sound, not silence.
 const AUDIBLE: i32 = 500;
 /// Packets that must come back with sound: a PBX takes a while to begin, and may talk first.
 const ENOUGH: u32 = PACKETS / 5;
@@ -105,17 +105,13 @@ impl Echo {
     }
 }
 
-/// Where a call to this goes: a number at the account's domain, or a whole address.
+/// The Request-URI for `dial.echo_test`: a number at the account's domain, or a whole address.
 fn target(number: &str, domain: &str) -> Option<SipUri> {
     if !number.contains('@') {
-        return Some(domain_uri(domain)?.with_user(number));
+        return Some(server_uri(domain)?.with_user(number));
     }
     let text = format!("sip:{}", number.trim_start_matches("sip:"));
     Uri::parse(&text).ok()?.as_sip().cloned()
-}
-
-fn domain_uri(domain: &str) -> Option<SipUri> {
-    Uri::parse(&format!("sip:{domain}")).ok()?.as_sip().cloned()
 }
 
 fn offer(local: SocketAddr) -> String {

@@ -1,4 +1,4 @@
-//! Requests to a server and its responses, over a socket of this check's own.
+//! Requests to a server and its responses, over a socket that only this check uses.
 //!
 //! ```text
 //! Target ─▶ open: UDP · TCP · TLS (verified as the phone does) ─▶ request ─▶ final response, or silence
@@ -30,7 +30,7 @@ const REPEAT: Duration = Duration::from_millis(500);
 /// Certificates that end sooner are worth a warning.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 
-/// Why a server cannot be spoken to.
+/// Why no SIP can be exchanged with a server.
 #[derive(Debug)]
 pub(super) enum OpenError {
     /// The port is closed.
@@ -43,7 +43,7 @@ pub(super) enum OpenError {
     NotSip(Option<&'static str>),
     /// The connection opens, and ends without an answer.
     Closed,
-    /// The network has no way there.
+    /// The network has no route to it.
     Network(io::Error),
 }
 
@@ -72,7 +72,7 @@ enum Link {
     },
 }
 
-/// A way to one server.
+/// An open socket or connection to one server.
 pub(super) struct Exchange {
     pub(super) target: Target,
     /// This machine's address towards it.

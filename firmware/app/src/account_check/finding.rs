@@ -1,11 +1,11 @@
-//! What a try came to: one line for a person, one object for a program.
+//! What a check found: one line for a person, one object for a program.
 
 use std::fmt;
 
 use control::readable::displayable;
 use serde::Serialize;
 
-/// How it stands with one thing.
+/// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mark {

@@ -17,7 +17,7 @@ use super::{Scope, echo_call, transport_name, unreachable};
 
 /// Requests of one registration at most: challenges, a longer lifetime, a stale nonce.
 const MAX_REQUESTS: u32 = 6;
-/// More registered phones than that are worth a word.
+/// From more registered phones on than these, the report says so.
 const MANY_CONTACTS: usize = 5;
 
 /// How a server was tried.
@@ -37,7 +37,7 @@ pub(super) struct Requests<'a> {
     tag: String,
     cseq: u32,
     contact: NameAddr,
-    /// Of the last request.
+    /// The Via of the last request.
     via: Option<Via>,
     sessions: Vec<DigestSession>,
 }
@@ -59,7 +59,7 @@ pub(super) fn token() -> String {
 }
 
 /// The URI of a host, with or without a port, as the configuration has it.
-fn server_uri(host: &str) -> Option<SipUri> {
+pub(super) fn server_uri(host: &str) -> Option<SipUri> {
     Uri::parse(&format!("sip:{host}")).ok()?.as_sip().cloned()
 }
 

@@ -14,7 +14,7 @@ use super::finding::Finding;
 use super::names::{self, host_and_port};
 use crate::net::dns::system::System;
 
-/// Of STUN over UDP (RFC 8489 section 18.6).
+/// The port of STUN over UDP (RFC 8489 section 18.6).
 const PORT: u16 = 3478;
 const HEADER: usize = 20;
 const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
@@ -52,7 +52,7 @@ pub(super) async fn check(server: &str, found: &mut dyn FnMut(Finding)) {
         }
     };
     let port = port.unwrap_or(PORT);
-    // IPv4 is what is behind NATs: of several families it is asked.
+    // It is IPv4 that is translated by NATs: where the name has both families, IPv4 is asked.
     let v4 = addresses.iter().any(IpAddr::is_ipv4);
     let servers: Vec<SocketAddr> = addresses
         .into_iter()

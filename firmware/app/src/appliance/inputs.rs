@@ -1,12 +1,12 @@
-//! What a person moves: hook, keys, dial. A slot whose driver for one of them is missing makes a
-//! phone that no one can use, however healthy it is.
+//! The inputs that a person moves: hook, keys, dial. An update whose driver for one of them is
+//! missing must be rolled back: no one could use the phone, though the rest of it works.
 //!
 //! ```text
 //! state_dir/inputs (those that worked in the slot that was kept) ─▶ on trial: all of them there? ─▶ Health
 //!        ▲── written where it differs, once a slot is good
 //! ```
 //!
-//! A keypad that is broken for good is not in the list, and keeps no update away.
+//! A keypad that never works is not in the list, so that it does not block updates.
 
 /// In the state directory.
 pub(crate) const FILE: &str = "inputs";
@@ -17,7 +17,7 @@ pub(crate) const MAX_BYTES: u64 = 1024;
 #[derive(Debug)]
 pub(crate) struct Inputs {
     on_trial: bool,
-    /// What the slot had that was kept; `None`: no one knows.
+    /// The inputs that worked in the last good slot, one a line; `None`: unknown.
     before: Option<String>,
 }
 

@@ -1,6 +1,6 @@
-//! The capabilities of this thread: of a phone three stay (real-time priority, locked memory, the
-//! SIP port where it is below 1024), of its broker those of a writer of files, and none can be had
-//! again.
+//! Reduces the capabilities of this thread, for good. A phone keeps three: real-time priority,
+//! locked memory, and a SIP port below 1024. Its broker keeps what writing files, changing their
+//! owners and remounting the card take.
 
 use std::io;
 
@@ -10,6 +10,8 @@ use super::user::User;
 const PHONE: u64 = 1 << 10 | 1 << 14 | 1 << 23;
 /// `CAP_CHOWN`, `CAP_DAC_OVERRIDE`, `CAP_FOWNER`, `CAP_SYS_ADMIN` (remount)
 const BROKER: u64 = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 21;
+/// `CAP_SETPCAP`
+const SETPCAP: u64 = 1 << 8;
 /// `_LINUX_CAPABILITY_VERSION_3`
 const VERSION: u32 = 0x2008_0522;
 
@@ -27,22 +29,24 @@ struct Data {
     inheritable: u32,
 }
 
-/// Of a phone: it becomes `user`, where there is one, and gives up all other capabilities.
+/// For a phone: changes to `user`, where there is one, and gives up all capabilities but
+/// [`PHONE`].
 pub(super) fn keep_of_phone(user: Option<User>) -> io::Result<()> {
     keep(PHONE, user)
 }
 
-/// Of a broker, which stays root.
+/// For a broker, which stays root: gives up all capabilities but [`BROKER`].
 pub(super) fn keep_of_broker() -> io::Result<()> {
     keep(BROKER, None)
 }
 
-/// Gives up all others, and new privileges by programs with more.
+/// Gives up all capabilities but the needed ones, and `no_new_privs`: a program that is executed
+/// gets none either.
 fn keep(needed: u64, user: Option<User>) -> io::Result<()> {
     no_new_privileges()?;
     let have = permitted()?;
-    if have & (1 << 8) != 0 {
-        // With CAP_SETPCAP: not even a program with capabilities of its own would have others.
+    if have & SETPCAP != 0 {
+        // The bounding set limits even a program file that has capabilities of its own.
         for capability in (0..64).filter(|capability| needed & (1 << capability) == 0) {
             // SAFETY: prctl(2) with numbers only.
             #[expect(unsafe_code, reason = "see SAFETY above")]

@@ -1,5 +1,6 @@
-//! The privileged side, second half: what it does beside the card, on a thread of its own, so that
-//! a card that hangs delays none of it.
+//! What the privileged process does besides writing the card: it writes three small files of the
+//! run directory, and lets the phone open devices. On a thread of its own, so that a card that
+//! hangs delays none of it.
 //!
 //! ```text
 //! phone: run directory, once ─┐                          ┌─▶ three small files in the run directory, which is root's
@@ -23,24 +24,25 @@ use super::user::User;
 use crate::provision::pace;
 use crate::run_dir::{SELF_TEST, SLOT_GOOD};
 
-/// What a phone may leave in the run directory.
+/// The files that a phone may have written into the run directory.
 const NAMES: [&str; 3] = [SLOT_GOOD, SELF_TEST, pace::FILE];
 /// Most bytes of one of them, and of the run directory's name.
 const MAX_BYTES: u32 = 4096;
-/// Requests: the first byte. The first one names the run directory, all others a file.
+/// The first byte of a request: the first request of a phone names the run directory, all others
+/// write a file of [`NAMES`], whose index is the second byte.
 const RUN_DIR: u8 = b'D';
 const MARK: u8 = b'M';
-/// Where devices come and go.
+/// Where devices appear that are plugged in while the phone runs.
 const FOLDERS: [&str; 2] = ["/dev/snd", "/dev/input"];
-/// What is open all the time and may be opened again.
+/// Devices that are there from the start; a phone that restarts opens them again.
 const WATCHDOGS: [&str; 2] = ["/dev/watchdog", "/dev/watchdog0"];
 
-/// Asks for the run directory to be this one. Only the first such request is heard.
+/// Names the run directory. Only the first such request is accepted.
 pub(super) fn name_run_dir(socket: &mut UnixStream, run_dir: &Path) -> io::Result<()> {
     ask(socket, RUN_DIR, 0, run_dir.as_os_str().as_encoded_bytes())
 }
 
-/// Asks for a file of the run directory.
+/// Has a file of the run directory written.
 pub(super) fn write(socket: &mut UnixStream, name: &str, bytes: &[u8]) -> io::Result<()> {
     let index = NAMES.iter().position(|known| *known == name);
     let index = index.ok_or_else(|| io::Error::other(format!("{name} is not written")))?;
@@ -81,7 +83,7 @@ pub(super) fn serve(mut socket: UnixStream, user: Option<User>) -> io::Result<()
         if let Some((user, inotify)) = &hotplug
             && plugged
         {
-            // Only that something came matters: all are looked at.
+            // Which device it is does not matter: `share` looks at all of them.
             let _ = inotify.read_events();
             share(*user);
         }
@@ -131,7 +133,7 @@ fn answer(socket: &mut UnixStream, run_dir: &mut Option<PathBuf>) -> io::Result<
             Some(name) => replace(&run_dir.join(name), &bytes),
             None => return Err(io::ErrorKind::InvalidData.into()),
         },
-        // Whoever says something else is not the phone that was started.
+        // The phone sends nothing else: whoever speaks has taken it over.
         _ => return Err(io::ErrorKind::InvalidData.into()),
     };
     let errno = done.map_or_else(|error| error.raw_os_error().unwrap_or(libc::EIO), |()| 0);

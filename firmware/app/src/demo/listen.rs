@@ -1,4 +1,4 @@
-//! Whether what the ear heard is what the mouth spoken, how much later, and how loud.
+//! Whether the recording of the ear is the speech that was sent, how much later, and how loud.
 //!
 //! ```text
 //! mic.wav, ear.wav ─▶ 8 kHz ─▶ one coarse delay (whole speech) ─▶ each window: best correlation near it ─▶ medians

@@ -1,4 +1,4 @@
-//! The sound card's life on the control thread: opened, lost, looked for, found again.
+//! The sound card on the control thread: opened, lost, looked for, found again.
 
 use std::time::{Duration, Instant};
 

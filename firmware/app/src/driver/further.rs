@@ -1,5 +1,5 @@
-//! A card besides the handset's, on the control thread: the same life as the handset's, and what it
-//! is for.
+//! A card besides the handset's, on the control thread: opened and found again like the
+//! handset's, with what it is used for.
 
 use std::time::Instant;
 

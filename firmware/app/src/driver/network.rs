@@ -501,7 +501,7 @@ impl Network {
     }
 
     /// The phone is about to end: its name on the link is given up, the MQTT broker informed.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn shut_down(&mut self) {
         self.mdns = None;
         self.mqtt = None;
     }

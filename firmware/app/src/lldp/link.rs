@@ -1,4 +1,4 @@
-//! The link that LLDP is spoken on: a packet socket of one interface, and the file of the policy.
+//! Where LLDP is sent and received: a packet socket of one interface, and the file of the policy.
 #![expect(
     unsafe_code,
     reason = "the address of a packet socket, which socket2 and nix cannot make"

@@ -101,7 +101,7 @@ async fn serve(host_name: &str, seed: u64, changed: &mut watch::Receiver<()>) ->
                 if gone.is_ok() {
                     return Ok(Ended::NetworkChanged);
                 }
-                responder.leave();
+                responder.say_goodbye();
                 while let Some((destination, bytes)) = responder.poll_transmit(&interfaces) {
                     send(&socket, &links, destination, &bytes);
                 }

@@ -267,7 +267,7 @@ async fn exchange(
         tokio::select! {
             publication = outgoing.next() => match publication {
                 Some(publication) => publish(client, &publication).await?,
-                None => return leave(client, settings).await,
+                None => return disconnect(client, settings).await,
             },
             header = client.poll_header() => {
                 let body = timeout(ANSWER, client.poll_body(header?));
@@ -305,7 +305,7 @@ async fn publish(client: &mut Broker<'_>, what: &Publication) -> Result<(), erro
 }
 
 /// An orderly end: the broker says "offline" at once, and its last will is not needed.
-async fn leave(client: &mut Broker<'_>, settings: &Settings) -> Result<(), error::Failure> {
+async fn disconnect(client: &mut Broker<'_>, settings: &Settings) -> Result<(), error::Failure> {
     let gone = Publication {
         topic: settings.topics.availability(),
         payload: OFFLINE.to_owned(),

@@ -1,4 +1,4 @@
-//! The phone's face: pure, from what `status` says to at most 24 lines of at most 80 columns.
+//! What the panel shows: pure, from what `status` says to at most 24 lines of at most 80 columns.
 
 use serde_json::Value;
 use types::Lamp;

@@ -125,8 +125,8 @@ impl Storage {
     }
 
     /// Queues `work`, which is done whether or not somebody waits for the future. The future ends
-    /// with its outcome, or after the deadline. What has not begun by then is skipped: done after
-    /// it was reported as failed, it would surprise.
+    /// with its outcome, or after the deadline. A job that has not begun by then is skipped,
+    /// because it was already reported as failed.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Files) -> io::Result<T> + Send + 'static,

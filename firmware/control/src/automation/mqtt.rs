@@ -1,5 +1,5 @@
-//! MQTT as values: what the broker gets of the phone, and what may be ordered from there. No socket
-//! and no packet; the owner of the connection carries both ways.
+//! MQTT as values: what the phone publishes to the broker, and what may be ordered from there. No
+//! socket and no packet; the owner of the connection sends and receives.
 //!
 //! ```text
 //! Situation ─▶ Mqtt::observe ─▶ Publication (what changed)         connected ─▶ all of it again

@@ -142,7 +142,7 @@ impl Control {
     }
 
     /// Puts the keys of a finished handshake into what the engine gets. Without them it stays as
-    /// the bridge made it: waiting.
+    /// [`crate::negotiate`] made it: waiting for keys.
     pub(super) fn apply_dtls_keys(&self, config: &mut StreamConfig, agreed: &Negotiated) {
         if !matches!(agreed.protection, Protection::Dtls { .. }) {
             return;

@@ -86,11 +86,10 @@ impl Control {
             return;
         };
         let state = EventState {
-            target: Some(collector.clone()),
+            target: collector.clone(),
             event: EVENT,
             content_type: CONTENT_TYPE,
             body: body.into_bytes(),
-            is_kept: false,
         };
         if let Err(error) = self.agent.publish(account.map(sip::AccountId), state, now) {
             let _span = call_span(call);

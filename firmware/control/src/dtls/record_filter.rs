@@ -1,7 +1,7 @@
-//! What of a datagram the DTLS library gets to see. Until a handshake is complete nothing proves
-//! who sent a datagram, and the library is trusting with such: it ends a handshake over a record it
-//! cannot read, believes alerts in clear, keeps fragments of messages without counting them and
-//! puts them together by recursion. So each record is looked at first.
+//! Which records of a datagram are passed on to the DTLS library. Until a handshake is complete
+//! nothing proves who sent a datagram, and the library does not defend itself: a record that it
+//! cannot read ends the handshake, alerts in clear are believed, fragments of messages are kept
+//! without a limit and put together by recursion. So each record is checked here first.
 //!
 //! ```text
 //! datagram ─▶ records ─┬─ in clear: whole messages or plausible fragments, ChangeCipherSpec ─┐

@@ -1,5 +1,5 @@
-//! The checks of one stream (RFC 8445 section 7), full agent with regular nomination, and what
-//! keeps them honest: nothing that is not signed with a password of this call changes anything.
+//! The checks of one stream (RFC 8445 section 7), full agent with regular nomination. A message
+//! that is not signed with a password of this call changes nothing.
 //!
 //! ```text
 //! far end's candidates ─▶ Checklist ─▶ checks ─▶ their answers ─▶ valid pairs ─▶ nomination ─▶ path ─▶ Consent

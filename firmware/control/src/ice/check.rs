@@ -1,4 +1,5 @@
-//! One check on the wire (RFC 8445 sections 7.1, 7.3): what ours says, and what theirs is worth.
+//! The STUN messages of one check (RFC 8445 sections 7.1, 7.3): ours written, theirs verified and
+//! answered.
 
 use std::net::SocketAddr;
 

@@ -55,22 +55,6 @@ pub fn packets(language: Language, word: Word) -> Option<Vec<&'static [u8]>> {
     None
 }
 
-/// A file of these words with their packets.
-pub fn to_file<'w>(words: impl IntoIterator<Item = (&'w str, Vec<Vec<u8>>)>) -> Vec<u8> {
-    let mut file = Vec::new();
-    for (name, packets) in words {
-        // Names and packets are far shorter than these numbers can say.
-        file.push(name.len() as u8);
-        file.extend_from_slice(name.as_bytes());
-        file.extend_from_slice(&(packets.len() as u16).to_be_bytes());
-        for packet in packets {
-            file.extend_from_slice(&(packet.len() as u16).to_be_bytes());
-            file.extend_from_slice(&packet);
-        }
-    }
-    file
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ const GAIN_DB: std::ops::RangeInclusive<f32> = -9.0..=15.0;
 /// How fast the gain rises and falls, in dB a second.
 const RISE_DB: f32 = 2.5;
 const FALL_DB: f32 = 8.0;
-/// Talk is so far above the floor, in dB, and louder than that, in dBm0.
+/// Talk is at least this far above the floor, in dB, and at least this loud, in dBm0.
 const ABOVE_FLOOR_DB: f32 = 12.0;
 const QUIETEST_TALK_DBM0: f32 = -50.0;
 /// How fast the floor rises, in dB a second.

@@ -8,21 +8,21 @@
 
 use crate::level::{FLOOR_DBM0, amplitude_of, dbm0};
 
-/// Talk is so far above the floor, in dB, and louder than that, in dBm0.
+/// Talk is at least this far above the floor, in dB, and at least this loud, in dBm0.
 const ABOVE_FLOOR_DB: f32 = 9.0;
 const QUIETEST_TALK_DBM0: f32 = -55.0;
 /// How fast the floor rises, in dB a second; it falls at once.
 const FLOOR_RISE_DB: f32 = 1.5;
-/// Nothing louder is taken for a floor: talk without a pause would become one.
+/// The floor never rises above this: talk without a pause would be taken for room noise.
 const LOUDEST_FLOOR_DBM0: f32 = -38.0;
 /// Stays open after talk, in seconds: longer than the pauses within a word.
 const HOLD_S: f32 = 0.3;
-/// Opens and closes in so many seconds.
+/// How long opening and closing take, in seconds.
 const OPEN_S: f32 = 0.005;
 const CLOSE_S: f32 = 0.1;
-/// What is left of the room when closed.
+/// Gain when closed (−24 dB).
 const CLOSED: f32 = 0.063;
-/// The noise is so far below the floor, in dB, and within these bounds, dBm0.
+/// How far the comfort noise is below the floor, in dB, and its bounds, in dBm0.
 const NOISE_BELOW_DB: f32 = 8.0;
 const NOISE_DBM0: std::ops::RangeInclusive<f32> = -75.0..=-52.0;
 /// The noise falls with frequency, as that of rooms does: coefficient of its low-pass at 16 kHz.
@@ -60,7 +60,7 @@ impl NoiseGate {
 
     pub(super) fn process(&mut self, sound: &mut [i16]) {
         let level = dbm0(sound);
-        // A microphone that is muted is no room without noise.
+        // The digital silence of a muted microphone says nothing about the room's noise.
         if level > FLOOR_DBM0 {
             self.floor_dbm0 = level
                 .min(self.floor_dbm0 + FLOOR_RISE_DB * self.period_s)

@@ -1,5 +1,6 @@
-//! Keys with a purpose of their owner's: a number, a star code, an account; a watched phone's key
-//! takes the call that rings there.
+//! Feature keys (`dial.feature_keys`): each dials a number or a star code, chooses an account,
+//! opens the redial list, the door or a conference. The key of a watched phone takes the call that
+//! rings there.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! The account's server uses the phone in place of a hand (`Event: talk` and `hold`), and the phone
-//! takes calls that ring elsewhere, and those that come back.
+//! The account's server answers and holds calls of the phone (`Event: talk` and `hold`), and the
+//! phone takes calls that ring elsewhere, and those that come back.
 
 use std::time::Instant;
 

@@ -247,10 +247,9 @@ impl UserAgent {
         Ok(())
     }
 
-    /// Publishes event state (RFC 3903), a report of call quality, say (RFC 6035);
-    /// [`Event::Published`](crate::agent::Event::Published) says what came of it, and of state that
-    /// is kept again whenever that changes. It goes by the account's servers, and without an
-    /// account where its target says.
+    /// Publishes a report (RFC 3903), of call quality, say (RFC 6035);
+    /// [`Event::Published`](crate::agent::Event::Published) says what came of it. It goes by the
+    /// account's servers, and without an account where its target says.
     pub fn publish(
         &mut self,
         account: Option<AccountId>,
@@ -265,21 +264,6 @@ impl UserAgent {
         self.send_publications(now);
         self.finish_turn(now);
         id
-    }
-
-    /// Gives state that is kept another body. Whether it is one, and the body is short enough.
-    pub fn change_publication(&mut self, id: PublicationId, body: Vec<u8>, now: Instant) -> bool {
-        let found = self.publications.change(id, body, now);
-        self.send_publications(now);
-        self.finish_turn(now);
-        found
-    }
-
-    /// Takes state that is kept back from the server, or gives up a report.
-    pub fn remove_publication(&mut self, id: PublicationId, now: Instant) {
-        self.publications.remove(id, now);
-        self.send_publications(now);
-        self.finish_turn(now);
     }
 
     /// Sends a flash by INFO (application/hook-flash), where telephone-event was not negotiated.

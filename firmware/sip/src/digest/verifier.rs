@@ -38,7 +38,7 @@ pub(crate) struct Expected<'a> {
 
 /// What a request has proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Verification {
     /// Its sender knows the password.
     Proven,
     /// Nothing yet: values of WWW-Authenticate, the strongest hash first.
@@ -73,12 +73,12 @@ impl Verifier {
         request: &Request,
         expected: Expected<'_>,
         now: Instant,
-    ) -> Verdict {
+    ) -> Verification {
         self.used.retain(|(_, until)| *until > now);
         self.wrong.retain(|at| *at + WRONG_WINDOW > now);
         // An empty password proves nothing.
         if expected.who.password.is_empty() || self.wrong.len() >= MAX_WRONG {
-            return Verdict::Refused;
+            return Verification::Refused;
         }
         let answers = request.headers.all("Authorization").flat_map(digests);
         let answer = answers
@@ -96,10 +96,10 @@ impl Verifier {
         }
         self.used
             .push_back((answer.challenge.nonce, now + LIFETIME));
-        Verdict::Proven
+        Verification::Proven
     }
 
-    fn challenge(&self, expected: Expected<'_>, stale: bool, now: Instant) -> Verdict {
+    fn challenge(&self, expected: Expected<'_>, stale: bool, now: Instant) -> Verification {
         let nonce = self.nonce(now, expected.realm);
         let hashes = [Hash::Sha512_256, Hash::Sha256, Hash::Md5];
         let allowed = hashes.into_iter().filter(|hash| *hash >= expected.weakest);
@@ -112,7 +112,7 @@ impl Verifier {
                 if stale { ", stale=true" } else { "" },
             )
         };
-        Verdict::Challenge(allowed.map(value).collect())
+        Verification::Challenge(allowed.map(value).collect())
     }
 
     /// A nonce of now.
@@ -237,8 +237,8 @@ mod tests {
     }
 
     /// The answers of one who takes this challenge, by the client's own side.
-    fn answers(verdict: Verdict, password: &'static str, uri: &str) -> Vec<String> {
-        let Verdict::Challenge(values) = verdict else {
+    fn answers(verdict: Verification, password: &'static str, uri: &str) -> Vec<String> {
+        let Verification::Challenge(values) = verdict else {
             panic!("{verdict:?} is no challenge");
         };
         let mut headers = Headers::default();
@@ -264,9 +264,12 @@ mod tests {
             let expected = expected(weakest);
             let first = verifier.verify(&notify(&[]), expected, now);
             let answered = notify(&answers(first, "secret", URI));
-            assert_eq!(verifier.verify(&answered, expected, now), Verdict::Proven);
+            assert_eq!(
+                verifier.verify(&answered, expected, now),
+                Verification::Proven
+            );
             // The same bytes again, as one who read them would send them.
-            let Verdict::Challenge(again) = verifier.verify(&answered, expected, now) else {
+            let Verification::Challenge(again) = verifier.verify(&answered, expected, now) else {
                 panic!("a repeated answer proves something");
             };
             assert!(again.iter().all(|value| value.ends_with("stale=true")));
@@ -289,20 +292,26 @@ mod tests {
             ("secret", URI, 31),
         ] {
             let verdict = ask(password, uri, later);
-            assert!(matches!(verdict, Verdict::Challenge(_)), "{password} {uri}");
+            assert!(
+                matches!(verdict, Verification::Challenge(_)),
+                "{password} {uri}"
+            );
         }
         // Somebody else's nonce, and a hash the owner does not take.
         let mut other = Verifier::new("pepper".into(), start);
         let foreign = other.verify(&notify(&[]), md5, start);
         let answer = notify(&answers(foreign, "secret", URI));
-        assert_ne!(verifier.verify(&answer, md5, start), Verdict::Proven);
-        let Verdict::Challenge(mut weak) = verifier.verify(&notify(&[]), md5, start) else {
+        assert_ne!(verifier.verify(&answer, md5, start), Verification::Proven);
+        let Verification::Challenge(mut weak) = verifier.verify(&notify(&[]), md5, start) else {
             panic!("no challenge");
         };
         weak.retain(|value| value.contains("algorithm=MD5"));
-        let answer = notify(&answers(Verdict::Challenge(weak), "secret", URI));
+        let answer = notify(&answers(Verification::Challenge(weak), "secret", URI));
         let strict = expected(Hash::Sha256);
-        assert_ne!(verifier.verify(&answer, strict, start), Verdict::Proven);
+        assert_ne!(
+            verifier.verify(&answer, strict, start),
+            Verification::Proven
+        );
     }
 
     #[test]
@@ -314,16 +323,22 @@ mod tests {
             let first = verifier.verify(&notify(&[]), md5, start);
             verifier.verify(&notify(&answers(first, "guess", URI)), md5, start);
         }
-        assert_eq!(verifier.verify(&notify(&[]), md5, start), Verdict::Refused);
+        assert_eq!(
+            verifier.verify(&notify(&[]), md5, start),
+            Verification::Refused
+        );
         let later = start + WRONG_WINDOW;
         let first = verifier.verify(&notify(&[]), md5, later);
         let answered = notify(&answers(first, "secret", URI));
-        assert_eq!(verifier.verify(&answered, md5, later), Verdict::Proven);
+        assert_eq!(verifier.verify(&answered, md5, later), Verification::Proven);
         let none = Expected {
             who: who(""),
             ..md5
         };
-        assert_eq!(verifier.verify(&notify(&[]), none, later), Verdict::Refused);
+        assert_eq!(
+            verifier.verify(&notify(&[]), none, later),
+            Verification::Refused
+        );
     }
 
     #[test]
@@ -337,6 +352,9 @@ mod tests {
         };
         let first = verifier.verify(&notify(&[]), expected, now);
         let answered = notify(&answers(first, "secret", "sip:alice@x"));
-        assert_eq!(verifier.verify(&answered, expected, now), Verdict::Proven);
+        assert_eq!(
+            verifier.verify(&answered, expected, now),
+            Verification::Proven
+        );
     }
 }

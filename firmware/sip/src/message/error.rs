@@ -115,15 +115,25 @@ pub struct Salvage {
     pub headers: Headers,
 }
 
+/// What a fault means for the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FaultKind {
+    Version,
+    TooLong,
+    RequestLine,
+    Elsewhere,
+}
+
 impl Fault {
-    /// Whether it is one of the request line, and not of what follows it.
-    pub(crate) fn is_of_request_line(&self) -> bool {
+    fn kind(&self) -> FaultKind {
         match self {
-            Self::StartLine | Self::RequestUri(_) | Self::RequestUriHeaders => true,
+            Self::Version => FaultKind::Version,
+            Self::TooLong => FaultKind::TooLong,
+            Self::StartLine | Self::RequestUri(_) | Self::RequestUriHeaders => {
+                FaultKind::RequestLine
+            }
             Self::Empty
-            | Self::TooLong
             | Self::NotSip
-            | Self::Version
             | Self::NoEnd
             | Self::TooManyHeaders
             | Self::LineTooLong { .. }
@@ -131,28 +141,21 @@ impl Fault {
             | Self::Control { .. }
             | Self::Header(_)
             | Self::CSeqMethod
-            | Self::Truncated { .. } => false,
+            | Self::Truncated { .. } => FaultKind::Elsewhere,
         }
+    }
+
+    /// Whether it is one of the request line, and not of what follows it.
+    pub(crate) fn is_of_request_line(&self) -> bool {
+        self.kind() == FaultKind::RequestLine
     }
 
     /// The status code this fault is answered with.
     pub fn code(&self) -> u16 {
-        match self {
-            Self::Version => 505,
-            Self::TooLong => 513,
-            Self::Empty
-            | Self::NotSip
-            | Self::StartLine
-            | Self::RequestUri(_)
-            | Self::RequestUriHeaders
-            | Self::NoEnd
-            | Self::TooManyHeaders
-            | Self::LineTooLong { .. }
-            | Self::HeaderLine { .. }
-            | Self::Control { .. }
-            | Self::Header(_)
-            | Self::CSeqMethod
-            | Self::Truncated { .. } => 400,
+        match self.kind() {
+            FaultKind::Version => 505,
+            FaultKind::TooLong => 513,
+            FaultKind::RequestLine | FaultKind::Elsewhere => 400,
         }
     }
 }

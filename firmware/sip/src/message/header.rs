@@ -272,16 +272,6 @@ impl Headers {
             .transpose()
     }
 
-    /// Max-Forwards; `Ok(None)` when absent. Above 255 counts as 255.
-    pub fn max_forwards(&self) -> Result<Option<u8>, HeaderError> {
-        let Some(text) = self.get("Max-Forwards") else {
-            return Ok(None);
-        };
-        let number =
-            scan::saturating_u32(text).ok_or(bad("Max-Forwards", ValueError::Text("no number")))?;
-        Ok(Some(u8::try_from(number).unwrap_or(u8::MAX)))
-    }
-
     /// Expires, in seconds; too large a number is the largest, anything malformed 3600 (RFC 3261
     /// 20.19).
     pub fn expires(&self) -> Option<u32> {

@@ -9,19 +9,42 @@ use std::fmt;
 
 use super::scan::{self, is_token, trim};
 
+/// Why text is no list of parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ParamError {
+    /// Something before the first `;`.
+    #[error("text where a parameter should begin")]
+    Start,
+    /// Nothing between two `;`, or after the last one.
+    #[error("an empty parameter")]
+    Empty,
+    /// A character in a name that no token has.
+    #[error("a parameter name that is no token")]
+    Name,
+    /// A quote that is not closed.
+    #[error("a quoted parameter value that does not end")]
+    Quote,
+    /// A character in a value that has to be quoted.
+    #[error("a parameter value that is neither token nor quoted")]
+    Value,
+    /// A `%` without two hexadecimal digits.
+    #[error("a broken % escape in a URI parameter")]
+    Escape,
+}
+
 /// Ordered parameters; names compare without case. Values are kept as written, quotes included.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Params(Vec<(String, Option<String>)>);
 
 impl Params {
     /// Reads what follows a header value: nothing, or `;name`, `;name=value` … An empty value is
-    /// let pass. An error says what is wrong.
-    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+    /// let pass.
+    pub(crate) fn parse(text: &str) -> Result<Self, ParamError> {
         Self::read(text, is_token)
     }
 
     /// Reads the parameters of a URI, whose names may hold more than a token's.
-    pub(crate) fn parse_uri(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse_uri(text: &str) -> Result<Self, ParamError> {
         let params = Self::read(text, |name| {
             !name.is_empty() && !name.contains([' ', '\t', '@'])
         })?;
@@ -31,22 +54,22 @@ impl Params {
                     .as_deref()
                     .is_some_and(|v| !scan::escapes_are_whole(v))
         }) {
-            return Err("a broken % escape in a URI parameter");
+            return Err(ParamError::Escape);
         }
         Ok(params)
     }
 
-    fn read(text: &str, name_is_good: impl Fn(&str) -> bool) -> Result<Self, &'static str> {
+    fn read(text: &str, name_is_good: impl Fn(&str) -> bool) -> Result<Self, ParamError> {
         scan::work(text.len());
         let text = trim(text);
         if text.is_empty() {
             return Ok(Self::default());
         }
         let Some(rest) = text.strip_prefix(';') else {
-            return Err("text where a parameter should begin");
+            return Err(ParamError::Start);
         };
         if trim(rest).is_empty() {
-            return Err("an empty parameter");
+            return Err(ParamError::Empty);
         }
         let mut params = Vec::new();
         for part in scan::split(rest, b';') {
@@ -55,20 +78,20 @@ impl Params {
                 None => (part, None),
             };
             if part.is_empty() {
-                return Err("an empty parameter");
+                return Err(ParamError::Empty);
             }
             if !name_is_good(name) {
-                return Err("a parameter name that is no token");
+                return Err(ParamError::Name);
             }
             if let Some(value) = value {
                 if value.starts_with('"') {
                     if scan::quoted_end(value) != Some(value.len()) {
-                        return Err("a quoted parameter value that does not end");
+                        return Err(ParamError::Quote);
                     }
                 } else if value
                     .contains(|c: char| c.is_whitespace() || c.is_control() || "\"<>,".contains(c))
                 {
-                    return Err("a parameter value that is neither token nor quoted");
+                    return Err(ParamError::Value);
                 }
             }
             params.push((name.to_owned(), value.map(str::to_owned)));

@@ -12,7 +12,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::params::Params;
+use super::params::{ParamError, Params};
 use super::scan::{self, percent_normal};
 
 /// Why text is no URI.
@@ -38,7 +38,7 @@ pub enum UriError {
     Port,
     /// A parameter is broken.
     #[error("{0}")]
-    Parameter(&'static str),
+    Parameter(#[from] ParamError),
     /// A `?header=value` is broken.
     #[error("a header in the address is not name=value")]
     Header,
@@ -344,7 +344,7 @@ impl SipUri {
         };
         let cut = rest.find(';').unwrap_or(rest.len());
         let (host, port) = Host::parse_with_port(&rest[..cut])?;
-        let params = Params::parse_uri(&rest[cut..]).map_err(UriError::Parameter)?;
+        let params = Params::parse_uri(&rest[cut..])?;
         Ok(Self {
             secure,
             user,
@@ -376,16 +376,6 @@ impl SipUri {
     /// The user part, its escapes resolved; control characters hidden in them are spaces.
     pub fn user(&self) -> Option<String> {
         self.user.as_deref().map(scan::percent_decode)
-    }
-
-    /// The user part as written.
-    pub fn raw_user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-
-    /// The password as written. A password in an address is deprecated; it is kept, never used.
-    pub fn raw_password(&self) -> Option<&str> {
-        self.password.as_deref()
     }
 
     /// The host.
@@ -492,7 +482,7 @@ impl TelUri {
         {
             return Err(UriError::Number);
         }
-        let params = Params::parse_uri(&text[cut..]).map_err(UriError::Parameter)?;
+        let params = Params::parse_uri(&text[cut..])?;
         Ok(Self {
             number: number.to_owned(),
             params,

@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::Method;
-use super::params::Params;
+use super::params::{ParamError, Params};
 use super::scan::{self, is_token, trim};
 use super::uri::{Host, SipUri, Uri, UriError};
 
@@ -19,6 +19,9 @@ pub enum ValueError {
     /// The address in it is broken.
     #[error("{0}")]
     Uri(#[from] UriError),
+    /// Its parameters are.
+    #[error("{0}")]
+    Parameter(#[from] ParamError),
     /// Something else in it is.
     #[error("{0}")]
     Text(&'static str),
@@ -89,7 +92,7 @@ impl NameAddr {
         let Some((uri, params)) = rest.strip_prefix('<').and_then(|r| r.split_once('>')) else {
             return Err(ValueError::Text("no address in angle brackets"));
         };
-        let params = Params::parse(params).map_err(ValueError::Text)?;
+        let params = Params::parse(params)?;
         let params = params.keep_last("tag");
         Ok(Self {
             display: display.filter(|d| !d.is_empty()),
@@ -109,7 +112,7 @@ impl NameAddr {
                 "an address with ? or , outside of angle brackets",
             ));
         }
-        let params = Params::parse(&text[cut..]).map_err(ValueError::Text)?;
+        let params = Params::parse(&text[cut..])?;
         let params = params.keep_last("tag");
         Ok(Self {
             display: None,
@@ -168,7 +171,7 @@ impl Via {
     /// Reads one value of a Via list.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         let (via, params) = Self::read_sent_by(text, |version| version == "2.0")?;
-        let params = Params::parse(params).map_err(ValueError::Text)?;
+        let params = Params::parse(params)?;
         Ok(Self {
             params: params.keep_last("received").keep_last("rport"),
             ..via
@@ -355,7 +358,7 @@ impl MediaType {
         }
         Ok(Self {
             name: format!("{kind}/{sub}").to_ascii_lowercase(),
-            params: Params::parse(&text[cut..]).map_err(ValueError::Text)?,
+            params: Params::parse(&text[cut..])?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Message to bytes. The only door out, and a plain one: every part was cleaned where it was made.
+//! Message to bytes. Nothing is checked or escaped here: every part was when it was made.
 //!
 //! ```text
 //! start line, headers in order, Content-Length from the body, empty line, body

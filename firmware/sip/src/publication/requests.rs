@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::action::{OutgoingRequest, Purpose};
-use crate::api::{Event, InviteError, MessageError};
+use crate::api::{Event, MessageError};
 use crate::ids::PublicationId;
 use crate::message::{SipUri, reason_phrase};
 use crate::requests;
@@ -20,14 +20,7 @@ impl Publications {
         shared: &mut Shared,
         now: Instant,
     ) -> Result<PublicationId, PublishError> {
-        let target = match (&state.target, account) {
-            (Some(target), _) => shared.request_uri(account, target)?,
-            (None, Some(account)) => {
-                let own = shared.env.address_of_record(account);
-                own.ok_or(InviteError::NoSuchAccount)?.uri
-            }
-            (None, None) => return Err(InviteError::NoSuchAccount.into()),
-        };
+        let target = shared.request_uri(account, &state.target)?;
         self.begin(account, target, state, &mut shared.env.tokens, now)
     }
 

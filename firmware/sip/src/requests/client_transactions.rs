@@ -1,5 +1,5 @@
-//! Client transactions (RFC 3261 section 17.1): their responses, timers and failures, brought to
-//! the request each belongs to.
+//! Client transactions (RFC 3261 section 17.1): their responses, timers and failures, passed on to
+//! the request that each belongs to.
 
 use std::time::Instant;
 
@@ -45,8 +45,8 @@ impl Requests {
             .and_then(|account| shared.registrations.servers(account));
         let from_elsewhere = !flow.same_host(entry.flow)
             && servers.is_some_and(|servers| !servers.has_address(flow.remote().ip()));
-        // What was asked in confidence is not answered in public. Nor does a server answer from a
-        // host that is none of the account's.
+        // A response to what went over TLS must come over TLS, too, and any response from the host
+        // that was asked or another one of the account's servers.
         if !same(&entry.request, response)
             || (entry.flow.is_secure() && !flow.is_secure())
             || from_elsewhere
@@ -116,7 +116,7 @@ impl Requests {
         delivers.then_some(Delivered { purpose, id })
     }
 
-    /// A client transaction's time has come.
+    /// A timer of a client transaction has fired.
     pub(crate) fn handle_client_timeout(
         &mut self,
         id: TransactionId,
@@ -208,7 +208,7 @@ impl Requests {
         }
     }
 
-    /// Keeps the index in step with a client transaction; forgets it when it is over.
+    /// Sets the deadline of a client transaction; forgets the transaction when it is over.
     pub(super) fn schedule_client(&mut self, id: TransactionId, shared: &mut Shared) {
         let Some(entry) = self.clients.get(id) else {
             return;

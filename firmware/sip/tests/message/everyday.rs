@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use rsip::prelude::*;
 use sip::digest;
-use sip::message::{Headers, Message, NameAddr, Uri};
+use sip::message::{Headers, Message, NameAddr, SipUri, Uri};
 
 use crate::everyday_table::{CASES, KNOWN_TO_RSIP, RSIP_FAILS};
 
@@ -110,7 +110,8 @@ fn ours(bytes: &[u8]) -> Facts {
     put(&mut facts, "vias", Some(headers.via_count()));
     put(&mut facts, "call-id", headers.call_id().ok());
     put(&mut facts, "cseq", headers.cseq().ok());
-    put(&mut facts, "max-forwards", headers.max_forwards().unwrap());
+    let max_forwards = headers.number("Max-Forwards");
+    put(&mut facts, "max-forwards", max_forwards);
     put(&mut facts, "expires", headers.expires());
     our_address(
         &mut facts,
@@ -210,22 +211,25 @@ fn ours(bytes: &[u8]) -> Facts {
     facts
 }
 
+/// The user part with its escapes.
+fn user_as_written(uri: &SipUri) -> Option<String> {
+    let text = uri.to_string();
+    let (user, _) = text.split_once(':')?.1.split_once('@')?;
+    user.split(':').next().map(str::to_owned)
+}
+
 fn our_uri(facts: &mut Facts, uri: &Uri, [user, host, port]: [&'static str; 3]) {
     put(
         facts,
         user,
         match uri {
-            Uri::Sip(sip) => sip.raw_user().map(str::to_owned),
+            Uri::Sip(sip) => user_as_written(sip),
             Uri::Tel(tel) => Some(tel.digits()),
             Uri::Other(_) => None,
         },
     );
-    put(facts, host, uri.as_sip().map(sip::message::SipUri::host));
-    put(
-        facts,
-        port,
-        uri.as_sip().and_then(sip::message::SipUri::port),
-    );
+    put(facts, host, uri.as_sip().map(SipUri::host));
+    put(facts, port, uri.as_sip().and_then(SipUri::port));
 }
 
 fn our_address(

@@ -49,7 +49,7 @@ pub(crate) fn exercise(bytes: &[u8]) -> Result<Message, ParseError> {
                 headers.call_id().is_ok() && headers.cseq().is_ok() && headers.top_via().is_ok()
             );
             let _ = (
-                headers.max_forwards(),
+                headers.number("Max-Forwards"),
                 headers.expires(),
                 headers.content_type(),
                 headers.number("Session-Expires"),

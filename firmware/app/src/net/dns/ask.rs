@@ -129,7 +129,7 @@ async fn exchange(
             server,
             code,
         }),
-        Reply::Foreign | Reply::Truncated(_) => Err(AskError::Refused {
+        Reply::Unrelated | Reply::Truncated(_) => Err(AskError::Refused {
             question,
             server,
             code: "nothing that can be read".to_owned(),
@@ -156,11 +156,11 @@ async fn by_udp(
     for _ in 0..MAX_FOREIGN {
         let length = socket.recv(&mut answer).await?;
         match message::read(question, id, &answer[..length]) {
-            Reply::Foreign => {}
+            Reply::Unrelated => {}
             reply => return Ok(reply),
         }
     }
-    Ok(Reply::Foreign)
+    Ok(Reply::Unrelated)
 }
 
 async fn by_tcp(

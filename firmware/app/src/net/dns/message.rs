@@ -23,8 +23,8 @@ const NEGATIVE: Duration = Duration::from_secs(60);
 /// What a datagram from a name server is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// Not the answer to this question.
-    Foreign,
+    /// No answer to this question.
+    Unrelated,
     /// The rest must be fetched by TCP; what came of it.
     Truncated(Answer),
     /// The server does not answer: SERVFAIL, REFUSED, NOTIMP, FORMERR.
@@ -55,13 +55,13 @@ fn record_type(kind: Kind) -> RecordType {
 /// else's answer (RFC 5452 section 9.1).
 pub(crate) fn read(question: &Question, id: u16, bytes: &[u8]) -> Reply {
     let Ok(message) = Message::from_vec(bytes) else {
-        return Reply::Foreign;
+        return Reply::Unrelated;
     };
     let asked = |query: &Query| {
         query.query_type == record_type(question.kind) && is_name(&query.name, &question.name)
     };
     if message.metadata.id != id || message.metadata.message_type != MessageType::Response {
-        return Reply::Foreign;
+        return Reply::Unrelated;
     }
     // Who understood nothing repeats nothing.
     let refuses = !matches!(
@@ -73,7 +73,7 @@ pub(crate) fn read(question: &Question, id: u16, bytes: &[u8]) -> Reply {
         None => refuses,
     };
     if !is_ours {
-        return Reply::Foreign;
+        return Reply::Unrelated;
     }
     if message.metadata.truncation {
         return Reply::Truncated(answer(question, &message));

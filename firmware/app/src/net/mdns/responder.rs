@@ -46,8 +46,8 @@ const MAX_ANSWERS: u32 = 50;
 const LOST_TIE: Duration = Duration::from_secs(1);
 /// How often in a row another may come first, before it has the name.
 const MAX_LOST_TIES: u8 = 3;
-/// After so many conflicts that no household has so many phones, the configured name is tried
-/// again after that long.
+/// After [`MANY_CONFLICTS`], more than a household has phones, the configured name is tried again
+/// when this time has passed.
 const REGAIN: Duration = Duration::from_secs(600);
 /// Most addresses that are announced.
 const MAX_ADDRESSES: usize = 16;
@@ -165,7 +165,7 @@ impl Responder {
     }
 
     /// The phone leaves the link: whoever knows its name is to forget it.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn say_goodbye(&mut self) {
         self.queue.clear();
         match self.state {
             State::Announcing(..) | State::Running(_) => self.queue(Outgoing::Goodbye),

@@ -259,7 +259,7 @@ fn two_networks_that_become_one_have_two_names() {
 fn a_goodbye_claims_nothing_and_is_said_by_whoever_leaves() {
     let mut now = Instant::now();
     let mut responder = Responder::new("kitchen", 0, now);
-    responder.leave();
+    responder.say_goodbye();
     assert_eq!(responder.poll_transmit(&OURS), None, "it has no name yet");
     drained(&mut responder, &mut now);
     let mut theirs = claim("kitchen.local.", [192, 168, 1, 30], MessageType::Response);
@@ -268,7 +268,7 @@ fn a_goodbye_claims_nothing_and_is_said_by_whoever_leaves() {
     theirs[end - 10..end - 6].fill(0);
     responder.handle_datagram(other(), &theirs, &OURS, now);
     assert_eq!(responder.poll_timeout(), None, "still ours");
-    responder.leave();
+    responder.say_goodbye();
     let (to, bytes) = responder.poll_transmit(&OURS).unwrap();
     let goodbye = Message::from_vec(&bytes).unwrap();
     assert_eq!((to, goodbye.answers[0].ttl), (Destination::Group, 0));
