@@ -75,7 +75,7 @@ fn loss_the_far_end_reports_reaches_libopus() {
     let (mut engine, start) = engine();
     run(&mut engine, start, 0..2);
     let before = settings(&engine);
-    let tell = |engine: &mut Engine, fraction: u8| {
+    let reported = |engine: &mut Engine, fraction: u8| {
         let from = SocketAddr::from(([192, 0, 2, 1], 4000));
         let mut packet = report(fraction);
         let at = start + Duration::from_secs(2);
@@ -83,11 +83,11 @@ fn loss_the_far_end_reports_reaches_libopus() {
         settings(engine)
     };
     // 8 %: as much redundancy, and no less sound.
-    let some = tell(&mut engine, 21);
+    let some = reported(&mut engine, 21);
     assert_eq!((some.loss_percent, some.bitrate), (8, before.bitrate));
     // A quarter, and again: the way is full.
-    tell(&mut engine, 64);
-    let full = tell(&mut engine, 64);
+    reported(&mut engine, 64);
+    let full = reported(&mut engine, 64);
     assert_eq!(full.loss_percent, 10);
     assert!(full.bitrate < before.bitrate, "{full:?} after {before:?}");
 }
