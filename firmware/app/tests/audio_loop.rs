@@ -124,6 +124,7 @@ fn a_call_costs_the_audio_thread_no_memory() {
     let card = board::audio::open(&silence()).unwrap();
     let mut running = Running::start(Some(card));
     let (far, to) = receiver();
+    running.link.capture_headers(true);
     running.call(42_200, to);
     let echoing = Arc::new(AtomicBool::new(true));
     let echo = {
@@ -187,6 +188,8 @@ fn a_call_costs_the_audio_thread_no_memory() {
         _ => None,
     });
     assert!(seen >= 20, "{seen} packets in 1.3 s");
+    let headers = std::iter::from_fn(|| running.link.receive_header()).count();
+    assert!(headers > 40, "{headers} headers captured, both ways");
     assert_eq!(retired, 2, "one was replaced, one stopped");
     assert!(
         figures.is_some_and(|stats| stats.received > 10),

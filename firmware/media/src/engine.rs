@@ -583,3 +583,6 @@ impl Engine {
         (self.outbox.dropped(), self.dropped_events)
     }
 }
+
+#[cfg(test)]
+mod tests;

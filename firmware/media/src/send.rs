@@ -224,6 +224,15 @@ impl Send {
         self.encoder.adapt(self.control.on_late_period());
     }
 
+    /// What libopus is set to.
+    #[cfg(test)]
+    pub(crate) fn opus_settings(&self) -> Option<crate::codec::opus_control::OpusSettings> {
+        match &self.encoder {
+            Encoder::Opus(encoder) => Some(encoder.settings()),
+            Encoder::G711(_) | Encoder::G722(_) => None,
+        }
+    }
+
     /// A second is over.
     pub(crate) fn second(&mut self) {
         if let Some(settings) = self.control.on_second() {

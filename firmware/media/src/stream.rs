@@ -488,6 +488,12 @@ impl Stream {
         self.send.late_period();
     }
 
+    /// What libopus is set to.
+    #[cfg(test)]
+    pub(crate) fn opus_settings(&self) -> Option<OpusSettings> {
+        self.send.opus_settings()
+    }
+
     /// A second is over: levels are of this second.
     pub(crate) fn second(&mut self) {
         let missing = self.missing();
@@ -546,5 +552,7 @@ pub(crate) enum FarEvent {
     OtherSource(SocketAddr),
 }
 
+#[cfg(test)]
+use crate::codec::opus_control::OpusSettings;
 #[cfg(test)]
 mod tests;

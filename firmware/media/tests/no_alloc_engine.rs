@@ -19,7 +19,7 @@ use media::{
     VoiceOptions, VoiceProcessor,
 };
 use testkit::heap::{CountingAllocator, untouched};
-use types::Key;
+use types::{Key, RtcpXr};
 
 use pair::{Rng, babble, config};
 
@@ -106,6 +106,7 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
         config.recv_payloads.push((120, Codec::Pcma));
         config.opus_dtx = side == 1;
         config.comfort_noise = side == 1;
+        config.rtcp_xr = RtcpXr::ALL;
         if let Some(suite) = suite {
             let keys = 10 * (generation / 2);
             config.protection = Protection::Srtp {
@@ -113,8 +114,11 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
                 receive: key(suite, keys + 1 - side),
             };
         }
+        // One sends keys as tones, the other listens for them.
         if id == 1 {
             config.send_dtmf = None;
+        } else {
+            config.recv_dtmf = None;
         }
         Stream::new(config).unwrap()
     };
@@ -141,7 +145,7 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
     }
     let period = Duration::from_secs_f64(frames as f64 / f64::from(rate));
     let mut playback = vec![0i16; frames];
-    let (mut digits, mut packets) = (0, 0);
+    let (mut digits, mut tones, mut packets) = (0, 0, 0);
     let mut clips = Vec::with_capacity(64);
     let mut next_clip = Some(Clip::new(1, vec![2000; rate as usize / 4]));
     for n in 0..(12.0 / period.as_secs_f64()) as u32 {
@@ -326,7 +330,8 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
             match event {
                 Event::Retired(stream) => returned.push(stream),
                 Event::Spoken(clip) => clips.push(clip),
-                Event::Digit { .. } => digits += 1,
+                Event::Digit { inband: false, .. } => digits += 1,
+                Event::Digit { inband: true, .. } => tones += 1,
                 Event::Stats { .. }
                 | Event::Levels { .. }
                 | Event::Echo(_)
@@ -342,6 +347,14 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
     assert!(
         packets > 500 && digits > 0 && stats.concealed > 0 && stats.received > 200,
         "{codec:?}: the storm was none: {stats:?}"
+    );
+    assert!(
+        tones > 0,
+        "{codec:?}, {rate} Hz: no key was heard as a tone"
+    );
+    assert!(
+        stats.far_metrics.is_some(),
+        "{codec:?}, {rate} Hz: no extended report came"
     );
     let srtp = stats.srtp;
     assert!(

@@ -1,12 +1,15 @@
 //! Sound over a bad network and a bad machine: loss, jitter, order, copies, outages, stalls, a card
 //! that goes away. Judged by ear.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use offhook_tests::world::{HEARD, PhoneId, Setup, World, ms, phone_ip, secs};
 use phone::State;
 use testkit::Rng;
-use testkit::network::{Jitter, Link, Loss};
+use testkit::network::{Jitter, Link, Loss, RuleAction};
+use testkit::signal::Source;
 
 /// An established call over this link, with speech for this long.
 fn talk(
@@ -310,9 +313,9 @@ fn a_burst_after_a_pause_leaves_no_delay_behind() {
         let until = world.now() + ms(400);
         world.network.add_rule("held", move |_, now| {
             if now < until {
-                testkit::network::RuleAction::Delay(until.saturating_sub(now))
+                RuleAction::Delay(until.saturating_sub(now))
             } else {
-                testkit::network::RuleAction::Pass
+                RuleAction::Pass
             }
         });
         world.run(secs(4));
@@ -509,4 +512,66 @@ fn strangers_are_not_heard() {
             after.rejected - before.rejected
         ),
     );
+}
+
+/// Payload types of what the phone with this address sends as RTP, as it sends it.
+fn payloads_of(world: &mut World, phone: PhoneId) -> Rc<RefCell<Vec<u8>>> {
+    let sent = Rc::new(RefCell::new(Vec::new()));
+    let (list, from) = (Rc::clone(&sent), phone_ip(phone));
+    world.network.add_rule("payload types", move |datagram, _| {
+        let payload = datagram.bytes.get(1).map_or(0, |byte| byte & 0x7F);
+        // RTCP has the types 200 to 207 there (RFC 5761 section 4).
+        if datagram.from.ip() == from && datagram.is_media() && !(72..80).contains(&payload) {
+            list.borrow_mut().push(payload);
+        }
+        RuleAction::Pass
+    });
+    sent
+}
+
+/// In a room where no one says a word.
+#[test]
+fn silence_is_left_out_where_that_is_set() {
+    const COMFORT_NOISE: u8 = 13;
+    let mut random = Rng::new(3);
+    let room: Vec<i16> = (0..16_000)
+        .map(|_| (random.normal() * 8.0) as i16)
+        .collect();
+    for (codec, dtx, least, most) in [
+        ("pcmu", "codecs", 8, 14),
+        ("opus", "codecs", 8, 40),
+        ("pcmu", "", 499, 501),
+        ("opus", "", 499, 501),
+    ] {
+        let mut setup = Setup::default()
+            .codecs(&format!("\"{codec}\""))
+            .voice(Source::samples(room.clone()));
+        if !dtx.is_empty() {
+            setup = setup.toml(dtx, "dtx = true");
+        }
+        let name = format!("silence {codec} {dtx}");
+        let (mut world, l, r) = World::pair(&name, 9, &setup);
+        world.connect(l, r);
+        world.run(secs(5));
+        let sent = payloads_of(&mut world, l);
+        world.run(secs(10));
+        let sent = sent.take();
+        world.network.remove_rule("payload types");
+        let described = sent.iter().filter(|p| **p == COMFORT_NOISE).count();
+        let case = format!(
+            "{name}: {} packets, {described} of comfort noise",
+            sent.len()
+        );
+        assert!((least..=most).contains(&sent.len()), "{case}");
+        // Opus describes silence itself.
+        let wanted = if codec == "pcmu" && !dtx.is_empty() {
+            sent.len()
+        } else {
+            0
+        };
+        assert_eq!(described, wanted, "{case}");
+        let stats = world[r].stream_stats()[0];
+        assert_eq!(stats.lost, 0, "{case}: silence is no loss");
+        finish(world, &case);
+    }
 }

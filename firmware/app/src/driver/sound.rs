@@ -72,12 +72,7 @@ impl Sound {
             EchoCancelling::On => Some(EchoMode::On),
         };
         let engine = engine_for(device.as_deref(), card.wanted(), sidetone_db, now);
-        let voice = VoiceOptions {
-            high_pass: config.board.audio.high_pass,
-            noise_suppression: config.board.audio.noise_suppression,
-            gain_control: config.board.audio.gain_control,
-            noise_gate: config.board.audio.noise_gate,
-        };
+        let voice = voice_options(&config.board.audio);
         let engine = with_voice_processor(with_echo_canceller(engine, echo), voice);
         let format = engine.config();
         card.set_format(format.rate_hz, format.period_frames);
@@ -392,6 +387,16 @@ fn with_echo_canceller(engine: Engine, mode: Option<EchoMode>) -> Engine {
     engine.with_echo_canceller(echo)
 }
 
+/// What the board wants done to the microphone's sound.
+fn voice_options(board: &config::schema::Audio) -> VoiceOptions {
+    VoiceOptions {
+        high_pass: board.high_pass,
+        noise_suppression: board.noise_suppression,
+        gain_control: board.gain_control,
+        noise_gate: board.noise_gate,
+    }
+}
+
 /// The engine with what else is wanted for the microphone.
 fn with_voice_processor(engine: Engine, options: VoiceOptions) -> Engine {
     let (rate_hz, frames) = (engine.config().rate_hz, engine.config().period_frames);
@@ -402,5 +407,32 @@ impl Drop for Sound {
     /// Ends the audio thread's loop within one poll.
     fn drop(&mut self) {
         self.link.send(AudioCommand::Quit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setting_of_the_board_reaches_the_microphone() {
+        let of = |line: &str| {
+            let text = format!("[board.audio]\n{line}\n");
+            let config = config::load(&text, "t.toml").unwrap();
+            voice_options(&config.board.audio)
+        };
+        let mut wanted = [VoiceOptions::default(); 5];
+        wanted[1].high_pass = true;
+        wanted[2].noise_suppression = true;
+        wanted[3].gain_control = true;
+        wanted[4].noise_gate = true;
+        let lines = [
+            "",
+            "high_pass = true",
+            "noise_suppression = true",
+            "gain_control = true",
+            "noise_gate = true",
+        ];
+        assert_eq!(lines.map(of), wanted);
     }
 }

@@ -274,3 +274,29 @@ fn dtmf_method(config: &config::Config, account: Option<usize>) -> DtmfMethod {
         .and_then(|account| config.accounts.get(account)?.dtmf)
         .unwrap_or(config.call.dtmf)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is set for an account goes before what is set for all.
+    #[test]
+    fn digits_go_as_the_account_says() {
+        let account = |user: &str, more: &str| {
+            format!("[[account]]\nuser = \"{user}\"\ndomain = \"example.net\"\n{more}")
+        };
+        let text = format!(
+            "[call]\ndtmf = \"info\"\n{}{}",
+            account("a", "dtmf = \"inband\"\n"),
+            account("b", "")
+        );
+        let config = config::load(&text, "t.toml").unwrap();
+        for (account, method) in [
+            (Some(0), DtmfMethod::Inband),
+            (Some(1), DtmfMethod::Info),
+            (None, DtmfMethod::Info),
+        ] {
+            assert_eq!(dtmf_method(&config, account), method, "{account:?}");
+        }
+    }
+}

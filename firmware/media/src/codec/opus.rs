@@ -177,6 +177,19 @@ impl Encoder {
         }
     }
 
+    /// What libopus itself says it is set to.
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> OpusSettings {
+        let Bitrate::BitsPerSecond(bitrate) = self.inner.bitrate().unwrap() else {
+            panic!("a bitrate was set");
+        };
+        OpusSettings {
+            bitrate: bitrate as u32,
+            loss_percent: self.inner.packet_loss_perc().unwrap(),
+            complexity: self.inner.complexity().unwrap(),
+        }
+    }
+
     /// Codes one frame of 2.5, 5, 10, 20, 40 or 60 ms; returns the bytes written.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Digits of a call, as events and as tones.
 
-use media::{Codec, Command, Event};
+use media::dtmf::Timing;
+use media::{Codec, Command, Event, PacketKind};
 use testkit::network::{Link, Loss};
 
 use crate::pair::{ID, Pair, babble, config, link};
@@ -118,4 +119,135 @@ fn keys_as_tones_are_not_cut_by_comfort_noise() {
     pair.talk(&quiet, 2.0);
     let heard = press(&mut pair, 5, 0.3, &quiet);
     assert!(loud(&heard), "key 5 is heard as a tone");
+}
+
+#[test]
+fn a_key_heard_as_a_tone_is_reported_once() {
+    for codec in [Codec::Pcmu, Codec::Opus] {
+        let mut pair = Pair::new(16_000, 80, 1);
+        for side in 0..2 {
+            let mut config = config(side, codec, 16_000, 80, pair.start);
+            (config.send_dtmf, config.recv_dtmf) = (None, None);
+            pair.start_stream(side, config);
+        }
+        let speech = babble(16_000, 3.0);
+        pair.talk(&speech, 3.0);
+        assert!(digits(&pair, 1).is_empty(), "{codec:?}: talk is no key");
+        for event in [5, 11, 0, 0] {
+            press(&mut pair, event, 0.15, &speech);
+        }
+        let inband = |e: &Event| matches!(e, Event::Digit { inband: true, .. });
+        assert_eq!(digits(&pair, 1), [5, 11, 0, 0], "{codec:?}");
+        let heard = pair.sides[1].events.iter().filter(|e| inband(e)).count();
+        assert_eq!(heard, 4, "{codec:?}: said to be tones");
+    }
+}
+
+/// Of each key sent as events: when it begins and how long it lasts, in ms.
+fn events_sent(pair: &mut Pair, keys: &[u8]) -> Vec<(u32, u32)> {
+    pair.wiretap = Some(Vec::new());
+    for &event in keys {
+        for down in [true, false] {
+            pair.command(
+                0,
+                Command::Dtmf {
+                    id: ID,
+                    event,
+                    down,
+                },
+            );
+        }
+    }
+    pair.talk(&[0; 80], 2.0);
+    let sent = pair.wiretap.take().unwrap();
+    let mut events: Vec<(u32, u32)> = Vec::new();
+    let mut first = None;
+    for (side, kind, _, bytes) in sent {
+        if (side, kind) != (0, PacketKind::Rtp) || bytes[1] & 0x7F != 101 {
+            continue;
+        }
+        let timestamp = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
+        let at = timestamp.wrapping_sub(*first.get_or_insert(timestamp)) / 8;
+        let lasts = u32::from(u16::from_be_bytes([bytes[14], bytes[15]])) / 8;
+        match events.last_mut() {
+            Some((start, length)) if *start == at => *length = lasts,
+            Some(_) | None => events.push((at, lasts)),
+        }
+    }
+    events
+}
+
+#[test]
+fn keys_last_and_lie_apart_as_is_set() {
+    for (timing, lasts, apart) in [
+        (Timing::default(), 60, 60),
+        (
+            Timing {
+                shortest_ms: Some(120),
+                gap_ms: 100,
+            },
+            120,
+            100,
+        ),
+    ] {
+        let mut pair = Pair::new(8000, 40, 1);
+        for side in 0..2 {
+            let mut config = config(side, Codec::Pcmu, 8000, 40, pair.start);
+            config.dtmf = timing;
+            pair.start_stream(side, config);
+        }
+        pair.talk(&[0; 80], 1.0);
+        // Let go at once: as short as they may be, in whole packets.
+        let wanted: Vec<(u32, u32)> = (0..3).map(|n| (n * (lasts + apart), lasts)).collect();
+        assert_eq!(events_sent(&mut pair, &[1, 2, 3]), wanted, "{timing:?}");
+    }
+}
+
+#[test]
+fn keys_as_tones_last_and_lie_apart_as_is_set() {
+    let mut pair = Pair::new(8000, 40, 1);
+    for side in 0..2 {
+        let mut config = config(side, Codec::Pcmu, 8000, 40, pair.start);
+        config.send_dtmf = None;
+        config.dtmf = Timing {
+            shortest_ms: Some(200),
+            gap_ms: 140,
+        };
+        pair.start_stream(side, config);
+    }
+    pair.talk(&[0; 80], 1.0);
+    for event in [1, 2] {
+        for down in [true, false] {
+            pair.command(
+                0,
+                Command::Dtmf {
+                    id: ID,
+                    event,
+                    down,
+                },
+            );
+        }
+    }
+    let heard = pair.talk(&[0; 80], 1.0);
+    // Loud in each 10 ms or not, and how long each of it lasts.
+    let mut runs: Vec<(bool, usize)> = Vec::new();
+    for piece in heard.chunks_exact(80).map(loud) {
+        match runs.last_mut() {
+            Some((sounds, length)) if *sounds == piece => *length += 10,
+            Some(_) | None => runs.push((piece, 10)),
+        }
+    }
+    let [
+        (false, _),
+        (true, first),
+        (false, gap),
+        (true, second),
+        (false, _),
+    ] = runs[..]
+    else {
+        panic!("{runs:?}");
+    };
+    assert!(first.abs_diff(200) <= 20, "{runs:?}");
+    assert!(second.abs_diff(200) <= 20, "{runs:?}");
+    assert!(gap.abs_diff(140) <= 20, "{runs:?}");
 }

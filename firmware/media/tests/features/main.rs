@@ -154,6 +154,31 @@ fn the_far_end_bounds_the_bitrate_of_opus() {
     assert!((3_000..5_500).contains(&least), "{least} at 8 kbit/s");
 }
 
+/// What the far end reports to be lost reaches the encoder: a way that is full gets less.
+#[test]
+fn opus_sends_less_where_much_is_lost() {
+    let rate_at_end = |loss: f64| {
+        let mut pair = Pair::call(Codec::Opus, 16_000, 80, 1);
+        let lossy = Link {
+            loss: Loss::Random(loss),
+            ..link(10.0, 0.0)
+        };
+        pair.set_link(0, lossy);
+        let speech = babble(16_000, 4.0);
+        pair.talk(&speech, 40.0);
+        pair.wiretap = Some(Vec::new());
+        pair.talk(&speech, 8.0);
+        let sent = pair.wiretap.unwrap();
+        let of_left = sent
+            .iter()
+            .filter(|(side, kind, ..)| (*side, *kind) == (0, PacketKind::Rtp));
+        of_left.map(|(.., bytes)| bytes.len() - 12).sum::<usize>()
+    };
+    let (clear, full) = (rate_at_end(0.0), rate_at_end(0.25));
+    println!("8 s: {clear} octets, {full} where a quarter is lost");
+    assert!(full * 3 < clear * 2, "{full} octets, {clear} without loss");
+}
+
 fn tone(hz: u16, level_dbm0: f32) -> ToneSpec {
     let mut segments = [ToneSegment::default(); media::tone::MAX_SEGMENTS];
     segments[0] = ToneSegment {
