@@ -557,7 +557,8 @@ fn silence_is_left_out_where_that_is_set() {
         world.run(secs(10));
         let sent = sent.take();
         world.network.remove_rule("payload types");
-        let described = sent.iter().filter(|p| **p == COMFORT_NOISE).count();
+        let is_noise = |payload: &&u8| **payload == COMFORT_NOISE;
+        let described = sent.iter().filter(is_noise).count();
         let case = format!(
             "{name}: {} packets, {described} of comfort noise",
             sent.len()

@@ -159,14 +159,14 @@ fn events_sent(pair: &mut Pair, keys: &[u8]) -> Vec<(u32, u32)> {
         }
     }
     pair.talk(&[0; 80], 2.0);
-    let sent = pair.wiretap.take().unwrap();
+    let sent = pair.wiretap.take().unwrap_or_default();
     let mut events: Vec<(u32, u32)> = Vec::new();
     let mut first = None;
     for (side, kind, _, bytes) in sent {
         if (side, kind) != (0, PacketKind::Rtp) || bytes[1] & 0x7F != 101 {
             continue;
         }
-        let timestamp = u32::from_be_bytes(bytes[4..8].try_into().unwrap());
+        let timestamp = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
         let at = timestamp.wrapping_sub(*first.get_or_insert(timestamp)) / 8;
         let lasts = u32::from(u16::from_be_bytes([bytes[14], bytes[15]])) / 8;
         match events.last_mut() {
