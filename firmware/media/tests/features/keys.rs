@@ -143,9 +143,8 @@ fn a_key_heard_as_a_tone_is_reported_once() {
     }
 }
 
-/// Of each key sent as events: when it begins and how long it lasts, in ms.
-fn events_sent(pair: &mut Pair, keys: &[u8]) -> Vec<(u32, u32)> {
-    pair.wiretap = Some(Vec::new());
+/// The left side's keys, each let go at once.
+fn type_keys(pair: &mut Pair, keys: &[u8]) {
     for &event in keys {
         for down in [true, false] {
             pair.command(
@@ -158,6 +157,12 @@ fn events_sent(pair: &mut Pair, keys: &[u8]) -> Vec<(u32, u32)> {
             );
         }
     }
+}
+
+/// Of each key sent as events: when it begins and how long it lasts, in ms.
+fn events_sent(pair: &mut Pair, keys: &[u8]) -> Vec<(u32, u32)> {
+    pair.wiretap = Some(Vec::new());
+    type_keys(pair, keys);
     pair.talk(&[0; 80], 2.0);
     let sent = pair.wiretap.take().unwrap_or_default();
     let mut events: Vec<(u32, u32)> = Vec::new();
@@ -216,18 +221,7 @@ fn keys_as_tones_last_and_lie_apart_as_is_set() {
         pair.start_stream(side, config);
     }
     pair.talk(&[0; 80], 1.0);
-    for event in [1, 2] {
-        for down in [true, false] {
-            pair.command(
-                0,
-                Command::Dtmf {
-                    id: ID,
-                    event,
-                    down,
-                },
-            );
-        }
-    }
+    type_keys(&mut pair, &[1, 2]);
     let heard = pair.talk(&[0; 80], 1.0);
     // Loud in each 10 ms or not, and how long each of it lasts.
     let mut runs: Vec<(bool, usize)> = Vec::new();
