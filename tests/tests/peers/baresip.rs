@@ -306,6 +306,11 @@ impl Baresip {
         self.process.kill();
     }
 
+    /// It stands still for so long.
+    pub(crate) fn stall(&self, time: Duration) {
+        self.process.stall(time);
+    }
+
     /// Ends it so that its recordings are closed.
     pub(crate) fn quit(&mut self) {
         self.process.terminate(Duration::from_secs(4));

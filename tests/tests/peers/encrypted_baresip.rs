@@ -151,6 +151,39 @@ fn baresip_calls_us_by_sdes_opus() {
     call(&SDES, OPUS, true);
 }
 
+/// From before our answer until well after our `ClientHello` was repeated: it then reads all of them
+/// at once, and its OpenSSL answers the first.
+#[test]
+fn a_baresip_that_stands_still_at_the_answer_gets_its_keys() {
+    let dir = TestDir::new("baresip-stands-still");
+    let sound = NullSink::start(&dir);
+    let bob = speech(&dir, Speaker::Bob, 8000, 1);
+    let (account, config) = (DTLS.account, DTLS.config);
+    let mut baresip = Baresip::start_with(&dir, PCMU.1, &bob, &sound, account, config);
+    let setup = Setup {
+        codecs: "\"pcmu\"",
+        speed: baresip.speed_dial(),
+        more: DTLS.ours.to_owned(),
+        ..Setup::default()
+    };
+    let desk = DeskPhone::start(&dir, "desk", setup);
+    let address = format!("sip:phone@127.0.0.1:{}", desk.sip_port);
+    baresip.command("dial", &address);
+    desk.wait_state("ringing");
+    std::thread::scope(|threads| {
+        threads.spawn(|| baresip.stall(Duration::from_secs(7)));
+        // It is stopped before we answer: nothing of ours was read.
+        std::thread::sleep(Duration::from_millis(200));
+        desk.lift();
+    });
+    desk.wait("keys", Duration::from_secs(8), |status| {
+        status["calls"][0]["encryption"] == DTLS.suites[1]
+    });
+    desk.hang_up();
+    baresip.quit();
+    desk.assert_usable();
+}
+
 #[test]
 fn baresip_without_encryption_is_not_called_in_clear() {
     let dir = TestDir::new("baresip-clear-dtls");

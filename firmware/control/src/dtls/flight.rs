@@ -3,7 +3,9 @@
 //! RFC 6347 section 4.2.4: who waits for a flight repeats the own one until it comes. rtc-dtls
 //! 0.21 stops its timer as soon as any message of the awaited flight arrives and does not start it
 //! again if the flight was not whole, or only the one before once more. If the rest is lost, it
-//! sends nothing any more.
+//! sends nothing any more. And it gives a handshake up after [`LIBRARY_REPEATS`] repeats, four
+//! seconds, where all it could do then is to begin another with another `ClientHello.random`: a
+//! server that was only slow answers the first, and its signature does not fit the second.
 //!
 //! A repeated record needs a number of its own, otherwise the peer drops it as a replay (section
 //! 4.1.2.6). Those of epoch 0 are not authenticated and get their numbers here, all of them, so
@@ -16,8 +18,11 @@ use std::time::{Duration, Instant};
 /// A flight is sent again after this time. RFC 6347 section 4.2.4.1 wants a second where nothing
 /// better is known: here somebody waits for sound, and flights are small.
 pub(crate) const RETRANSMISSION: Duration = Duration::from_millis(500);
-/// How often in a handshake flights are repeated from here.
-const MOST_REPEATS: u32 = 20;
+/// How often the library repeats a flight; at the next time it would give up.
+pub(crate) const LIBRARY_REPEATS: u32 = 7;
+/// How often in a handshake flights are repeated from here: with the library's repeats, until the
+/// longest handshake is over.
+const MOST_REPEATS: u32 = 22;
 /// Header of a record (RFC 6347 section 4.1): type, version, epoch, number, length.
 const RECORD: usize = 13;
 

@@ -29,7 +29,7 @@ use sha2::{Digest, Sha256};
 use sip::media_security::Setup;
 use zeroize::Zeroizing;
 
-use super::flight::{Exhausted, LastFlight, RETRANSMISSION};
+use super::flight::{Exhausted, LIBRARY_REPEATS, LastFlight, RETRANSMISSION};
 use super::record_filter::{LimitExceeded, RecordFilter};
 use super::sas::Sas;
 use crate::credentials::Credentials;
@@ -157,6 +157,8 @@ pub(crate) struct Handshake {
     complete: bool,
     record_filter: RecordFilter,
     last_flight: LastFlight,
+    /// How often the library repeated the flight it sent last.
+    library_repeats: u32,
 }
 
 impl Handshake {
@@ -184,6 +186,7 @@ impl Handshake {
             complete: false,
             record_filter: RecordFilter::handshake(),
             last_flight: LastFlight::default(),
+            library_repeats: 0,
         };
         handshake.drain(now, out);
         Ok(handshake)
@@ -211,7 +214,12 @@ impl Handshake {
         let events = self
             .endpoint
             .read(now, PEER, None, BytesMut::from(&bytes[..]));
-        self.drain(now, out);
+        // What it sends now is another flight.
+        let sent = self.drain(now, out);
+        if sent {
+            self.library_repeats = 0;
+            self.watch(now);
+        }
         // Application data belongs to no one here, and a close_notify ends no call: signalling
         // does.
         if events?
@@ -238,8 +246,15 @@ impl Handshake {
             return Ok(());
         }
         let repeated = self.last_flight.handle_timeout(now, out);
-        let outcome = self.endpoint.handle_timeout(PEER, now);
-        self.drain(now, out);
+        let outcome = match self.library_timeout() {
+            Some(due) if due <= now => self.endpoint.handle_timeout(PEER, now),
+            Some(_) | None => Ok(()),
+        };
+        let sent = self.drain(now, out);
+        if sent {
+            self.library_repeats += 1;
+            self.watch(now);
+        }
         // The only thing that can go wrong here is that all retransmissions are spent.
         match (outcome, repeated) {
             (Ok(()), Ok(())) => Ok(()),
@@ -249,12 +264,17 @@ impl Handshake {
 
     /// When to call [`Handshake::handle_timeout`].
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let library = self.endpoint.poll_timeout(&PEER);
-        library
+        self.library_timeout()
             .into_iter()
             .chain(self.last_flight.poll_timeout())
             .min()
             .filter(|_| !self.complete)
+    }
+
+    /// The library's own timer, until it would give up.
+    fn library_timeout(&self) -> Option<Instant> {
+        let timeout = self.endpoint.poll_timeout(&PEER);
+        timeout.filter(|_| self.library_repeats < LIBRARY_REPEATS)
     }
 
     /// The peer's certificate (DER), once it was shown. Until the handshake is complete it proves
@@ -306,16 +326,23 @@ impl Handshake {
         Ok(Secrets { send, receive, sas })
     }
 
-    fn drain(&mut self, now: Instant, out: &mut VecDeque<Vec<u8>>) {
-        let datagrams = std::iter::from_fn(|| self.endpoint.poll_transmit())
+    /// Takes what the library has to say; whether it sends something.
+    fn drain(&mut self, now: Instant, out: &mut VecDeque<Vec<u8>>) -> bool {
+        let datagrams: Vec<_> = std::iter::from_fn(|| self.endpoint.poll_transmit())
             .map(|transmit| transmit.message.to_vec())
             .collect();
+        let sent = !datagrams.is_empty();
         self.last_flight.send(datagrams, out);
-        let library_waits = self.endpoint.poll_timeout(&PEER).is_some();
-        self.last_flight.watch(library_waits, self.complete, now);
+        self.watch(now);
         if self.certificate.is_none() {
             self.certificate = self.displayable();
         }
+        sent
+    }
+
+    fn watch(&mut self, now: Instant) {
+        let library_waits = self.library_timeout().is_some();
+        self.last_flight.watch(library_waits, self.complete, now);
     }
 
     fn displayable(&self) -> Option<Vec<u8>> {
@@ -526,7 +553,8 @@ mod tests {
             assert!(due <= now + LONGEST);
             error = active.handle_timeout(due, &mut out).err();
         }
-        assert_eq!(out.len(), 8, "said, and said again seven times");
+        let most = LONGEST.as_millis() / RETRANSMISSION.as_millis();
+        assert_eq!(out.len() as u128, most, "repeated until it is over");
         assert_eq!(error, Some(HandshakeError::Unanswered));
     }
 }

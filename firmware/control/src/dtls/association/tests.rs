@@ -198,6 +198,37 @@ fn loss_is_repaired_and_silence_is_reported() {
     assert_eq!(r.failed, Some(Failure::Silence { announced: at(L) }));
 }
 
+/// A server that stands still, as one on a busy machine does, and then reads all that came
+/// meanwhile: it answers the first `ClientHello`, so the others must be the same.
+#[test]
+fn a_server_that_was_slow_is_not_given_up() {
+    for silent_s in [1, 5, 8, 12] {
+        let (mut l, mut r) = (End::new(L), End::new(R));
+        let now = crate::test_origin();
+        l.agree(Setup::Active, &r, now);
+        r.agree(Setup::Passive, &l, now);
+        let mut waiting = Vec::new();
+        let silence = Duration::from_secs(silent_s);
+        let now = run(&mut [&mut l], now, silence, |_, _, bytes| {
+            waiting.push(bytes.to_vec());
+            false
+        });
+        assert_eq!(waiting.len() as u64, 1 + 2 * silent_s, "{silent_s} s");
+        // As OpenSSL does: a `ClientHello` that is one more of the same changes nothing.
+        let random = |hello: &[u8]| hello[13 + 12 + 2..][..32].to_vec();
+        let first = random(&waiting[0]);
+        assert!(
+            waiting.iter().all(|hello| random(hello) == first),
+            "{silent_s} s"
+        );
+        for hello in &waiting {
+            r.hears(l.at, hello, now);
+        }
+        run(&mut [&mut l, &mut r], now, LONG, |_, _, _| true);
+        both_secured(&l, &r);
+    }
+}
+
 /// A link that loses a tenth of the datagrams in each direction, delays each by 45 to 75 ms, and
 /// one in twenty by 80 ms more; returns when both have keys, or `None` after the longest handshake.
 fn over_a_bad_link(l: &mut End, r: &mut End, seed: u64, start: Instant) -> Option<Duration> {
