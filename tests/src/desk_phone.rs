@@ -111,7 +111,13 @@ impl DeskPhone {
         std::fs::create_dir_all(&dir).unwrap();
         let base = port_block();
         let sip_port = setup.sip_port.unwrap_or(base);
-        let ear = dir.join("ear.wav");
+        // A phone without its rights writes to its state directory and to /tmp only.
+        let ear = if setup.confined {
+            std::fs::create_dir(dir.join("state")).unwrap();
+            dir.join("state/ear.wav")
+        } else {
+            dir.join("ear.wav")
+        };
         let socket = dir.join("ctl.sock");
         let capture = setup
             .microphone

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, Pid, access};
 
 /// The directory of one test; removed when the test passed, kept and named when it failed.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub struct TestDir {
 impl TestDir {
     /// Makes an empty directory for the test `name`.
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("offhook-{}-{name}", std::process::id()));
+        let path = temporary().join(format!("offhook-{}-{name}", std::process::id()));
         // Of a test that failed in an earlier process of this number.
         std::fs::remove_dir_all(&path).ok();
         std::fs::create_dir_all(&path).unwrap();
@@ -54,6 +55,26 @@ impl Drop for TestDir {
         } else {
             std::fs::remove_dir_all(&self.path).ok();
         }
+    }
+}
+
+/// Where tests keep their files: in memory where there is room, because a disk that other work keeps
+/// busy can hold a write for many seconds, and with it a phone that starts.
+fn temporary() -> PathBuf {
+    /// For all tests that run at the same time, in bytes.
+    const ROOM: u64 = 2 << 30;
+    let memory = Path::new("/dev/shm");
+    let fits = statvfs(memory).is_ok_and(|found| {
+        found.fragment_size() * found.blocks_available() >= ROOM
+            && !found
+                .flags()
+                .intersects(FsFlags::ST_NOEXEC | FsFlags::ST_RDONLY)
+    });
+    let writable = access(memory, AccessFlags::W_OK).is_ok();
+    if fits && writable {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
     }
 }
 
