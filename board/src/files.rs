@@ -113,7 +113,7 @@ pub fn in_time<T: Send + 'static>(
     let over = Arc::new(AtomicBool::new(false));
     let reader_over = Arc::clone(&over);
     std::thread::Builder::new()
-        .name("offhook-read".into())
+        .name("offhook-file".into())
         .stack_size(128 * 1024)
         .spawn(move || {
             let read = work();

@@ -18,6 +18,8 @@ use control::Credentials;
 use control::credentials::CredentialsError;
 use zeroize::Zeroizing;
 
+use crate::storage::Files;
+
 /// The file in the state directory.
 pub const FILE: &str = "identity.pem";
 /// No identity of ours is longer.
@@ -26,12 +28,22 @@ const MAX_BYTES: u64 = 16 * 1024;
 /// Why there is no identity, or why it is another than before.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The file cannot be read or written.
-    #[error("{path}: {source}; set control.state_dir to a folder this user may write")]
+    /// The file cannot be read.
+    #[error("{path}: {source}; set control.state_dir to a folder this user may read")]
     File {
         /// Which.
         path: PathBuf,
         /// Why.
+        source: io::Error,
+    },
+    /// One was made, and the file cannot be written, or not in time.
+    #[error("{path}: {source}; set control.state_dir to a folder this user may write")]
+    NotStored {
+        /// What was made: good for this run.
+        made: Box<Credentials>,
+        /// Where it was to be kept.
+        path: PathBuf,
+        /// Why it is not.
         source: io::Error,
     },
     /// The file is there and is no identity.
@@ -64,12 +76,8 @@ pub enum Damage {
 /// The identity kept in this folder; made and kept there if there is none. A damaged one is an
 /// error: another fingerprint would lock out everybody who pinned the old one, so no one but
 /// the owner decides that.
-pub fn load_or_make(folder: &Path) -> Result<Credentials, IdentityError> {
+pub(crate) fn load_or_make(folder: &Path, disk: &dyn Files) -> Result<Credentials, IdentityError> {
     let path = folder.join(FILE);
-    let wrong = |source| IdentityError::File {
-        path: path.clone(),
-        source,
-    };
     match board::files::read_in_time(&path, MAX_BYTES).map(Zeroizing::new) {
         Ok(text) => Credentials::parse(&text).map_err(|error| IdentityError::Damaged {
             path,
@@ -81,14 +89,17 @@ pub fn load_or_make(folder: &Path) -> Result<Credentials, IdentityError> {
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let made = Credentials::make()?;
-            crate::storage::write_atomic(&path, made.pem().as_bytes()).map_err(wrong)?;
+            if let Err(source) = disk.write_atomic(&path, made.pem().as_bytes()) {
+                let made = Box::new(made);
+                return Err(IdentityError::NotStored { made, path, source });
+            }
             tracing::info!(
                 "made this phone's certificate, fingerprint {}",
                 made.fingerprint_text()
             );
             Ok(made)
         }
-        Err(error) => Err(wrong(error)),
+        Err(source) => Err(IdentityError::File { path, source }),
     }
 }
 
@@ -100,19 +111,20 @@ mod tests {
     use testkit::process::TestDir;
 
     use super::*;
+    use crate::storage::Disk;
 
     #[test]
     fn made_once_and_the_same_ever_after() {
         let folder = TestDir::new("identity-once");
         // Made with what is in it.
         let folder = folder.join("state");
-        let made = load_or_make(&folder).unwrap();
+        let made = load_or_make(&folder, &Disk).unwrap();
         let path = folder.join(FILE);
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
-        let read = load_or_make(&folder).unwrap();
+        let read = load_or_make(&folder, &Disk).unwrap();
         assert_eq!(
             (read.certificate(), read.private_key()),
             (made.certificate(), made.private_key())
@@ -129,7 +141,7 @@ mod tests {
     #[test]
     fn a_damaged_one_is_not_replaced_silently() {
         let folder = TestDir::new("identity-damaged");
-        let made = load_or_make(&folder).unwrap();
+        let made = load_or_make(&folder, &Disk).unwrap();
         let path = folder.join(FILE);
         let good = fs::read_to_string(&path).unwrap();
         let other = Credentials::make().unwrap();
@@ -147,7 +159,7 @@ mod tests {
             (&"x".repeat(20_000), "too many"),
         ] {
             fs::write(&path, bad).unwrap();
-            let error = load_or_make(&folder).unwrap_err().to_string();
+            let error = load_or_make(&folder, &Disk).unwrap_err().to_string();
             assert!(
                 error.contains(wanted) && error.contains("identity.pem") && error.contains("; "),
                 "{error}"
@@ -156,8 +168,36 @@ mod tests {
         }
         fs::write(&path, &good).unwrap();
         assert_eq!(
-            load_or_make(&folder).unwrap().fingerprint(),
+            load_or_make(&folder, &Disk).unwrap().fingerprint(),
             made.fingerprint()
         );
+    }
+    /// A card that fills its folder late, or never.
+    struct LateDisk;
+
+    impl Files for LateDisk {
+        fn write_atomic(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+            Err(io::ErrorKind::TimedOut.into())
+        }
+
+        fn write_card(&self, _: &Path, _: &str, _: &[u8]) -> io::Result<()> {
+            Err(io::ErrorKind::TimedOut.into())
+        }
+
+        fn factory_reset(&self, _: &Path, _: Option<&Path>) -> io::Result<()> {
+            Err(io::ErrorKind::TimedOut.into())
+        }
+    }
+
+    /// What was made is used, and not another: the late write may still store it.
+    #[test]
+    fn one_that_is_not_stored_in_time_is_used_for_this_run() {
+        let folder = TestDir::new("identity-late");
+        let error = load_or_make(&folder, &LateDisk).unwrap_err();
+        let IdentityError::NotStored { made, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(made.fingerprint_text().len(), 32 * 3 - 1);
+        assert!(!folder.join(FILE).exists());
     }
 }

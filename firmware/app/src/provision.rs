@@ -30,7 +30,7 @@ use config::store::{Source, Texts};
 use config::{Config, Errors, Layer};
 
 use crate::net::fetch::FetchError;
-use crate::storage::{CONFIG_FILE, Disk, LAST_GOOD, NETWORK};
+use crate::storage::{CONFIG_FILE, DiskAtStart, Files as _, LAST_GOOD, NETWORK};
 pub(crate) use download::download;
 pub(crate) use emit::emit;
 use trial::TrialState;
@@ -227,7 +227,7 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
     let mut standing = TrialState::Accepted;
     if keep {
         let store = trial::Store::new(&found.state_dir);
-        standing = store.begin(&Disk).unwrap_or_else(|error| {
+        standing = store.begin(&DiskAtStart).unwrap_or_else(|error| {
             warn(&format!(
                 "{}: {error}; a configuration from the network stays on trial",
                 found.state_dir.display()
@@ -261,7 +261,7 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
     });
     if let Some(text) = decision.keep.as_ref().filter(|_| keep) {
         let kept = found.state_dir.join(LAST_GOOD);
-        if let Err(error) = crate::storage::write_atomic(&kept, text.0.as_bytes()) {
+        if let Err(error) = DiskAtStart.write_atomic(&kept, text.0.as_bytes()) {
             warn(&format!(
                 "{}: {error}; the last good configuration is not kept",
                 kept.display()
@@ -298,7 +298,7 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
     errors.truncate(config::MAX_ERRORS);
     let errors = (!errors.is_empty()).then_some(Errors(errors));
     if keep && decision.source == Source::File && config.security.move_secrets {
-        match crate::secrets::move_off(&found.file, &config.control.state_dir) {
+        match crate::secrets::move_off(&found.file, &config.control.state_dir, &DiskAtStart) {
             Ok(true) => warn(&format!(
                 "{}: its passwords are in {} now",
                 found.name,
@@ -311,7 +311,7 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
             )),
         }
         let state_dir = config.control.state_dir.clone();
-        match crate::secrets::move_key(&mut config.tls, beside, &state_dir) {
+        match crate::secrets::move_key(&mut config.tls, beside, &state_dir, &DiskAtStart) {
             Ok(true) => warn(&format!(
                 "the private key tls.key names is in {} now",
                 state_dir.display()

@@ -21,7 +21,7 @@ use config::secrets::{self, StoredSecrets};
 use config::{Error, Errors};
 use zeroize::Zeroizing;
 
-use crate::storage::{CONFIG_FILE, LAST_GOOD, NETWORK};
+use crate::storage::{AT_START, CONFIG_FILE, Files, LAST_GOOD, NETWORK, remove_from_card};
 
 /// The file in the state directory.
 pub(crate) const FILE: &str = "secrets.toml";
@@ -50,13 +50,13 @@ pub(crate) fn restore(bytes: Vec<u8>, state_dir: &Path) -> Vec<u8> {
 /// Moves the secrets of a good file into the state directory; whether there was anything to move.
 /// At each step of it both files are whole, and together they hold everything: done again after a
 /// power cut, it ends the same.
-pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
+pub(crate) fn move_off(file: &Path, state_dir: &Path, disk: &dyn Files) -> io::Result<bool> {
     let text = files::read_in_time(file, config::MAX_BYTES as u64)?;
     let text = String::from_utf8(text).map_err(io::Error::other)?;
     let Some(moved) = secrets::move_out(&text, &kept(state_dir)) else {
         return Ok(false);
     };
-    crate::storage::write_atomic(&state_dir.join(FILE), moved.stored.text().0.as_bytes())?;
+    disk.write_atomic(&state_dir.join(FILE), moved.stored.text().0.as_bytes())?;
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -65,7 +65,7 @@ pub(crate) fn move_off(file: &Path, state_dir: &Path) -> io::Result<bool> {
         .file_name()
         .and_then(|name| name.to_str())
         .unwrap_or(CONFIG_FILE);
-    crate::storage::write_card(folder, name, moved.text.as_bytes())?;
+    disk.write_card(folder, name, moved.text.as_bytes())?;
     Ok(true)
 }
 
@@ -83,6 +83,7 @@ pub(crate) fn move_key(
     tls: &mut config::schema::Tls,
     beside: &Path,
     state_dir: &Path,
+    disk: &dyn Files,
 ) -> io::Result<bool> {
     let Some(key) = tls.key.clone() else {
         return Ok(false);
@@ -95,13 +96,14 @@ pub(crate) fn move_key(
         return Ok(false);
     }
     let content = Zeroizing::new(files::read_in_time(&key, MAX_BYTES)?);
-    crate::storage::write_atomic(&there, &content)?;
+    disk.write_atomic(&there, &content)?;
     let folder = if beside.as_os_str().is_empty() {
         Path::new(".")
     } else {
         beside
     };
-    crate::storage::remove_from_card(folder, &name.to_string_lossy())?;
+    let (folder, name) = (folder.to_owned(), name.to_string_lossy().into_owned());
+    files::in_time(AT_START, move || remove_from_card(&folder, &name))?;
     // Certificate and key may lie in one file.
     if tls.certificate.as_ref() == Some(&key) {
         tls.certificate = Some(there.clone());
@@ -216,6 +218,7 @@ mod tests {
     use testkit::process::TestDir;
 
     use super::*;
+    use crate::storage::Disk;
 
     const TEXT: &str = "[security]\nmove_secrets = true\n[[account]]\nuser = \"101\"\n\
                         domain = \"pbx\"\npassword = \"hunter2\"\n";
@@ -242,7 +245,7 @@ mod tests {
     fn secrets_leave_the_card_once_and_the_phone_has_them() {
         let (_folder, file, state) = folders("move");
         fs::write(&file, TEXT).unwrap();
-        assert!(move_off(&file, &state).unwrap());
+        assert!(move_off(&file, &state, &Disk).unwrap());
         let card = fs::read_to_string(&file).unwrap();
         assert!(
             !card.contains("hunter2") && card.contains("\"@moved\""),
@@ -253,7 +256,7 @@ mod tests {
             0o600
         );
         assert_eq!(password(&file, &state), "hunter2");
-        assert!(!move_off(&file, &state).unwrap(), "once is enough");
+        assert!(!move_off(&file, &state, &Disk).unwrap(), "once is enough");
         assert_eq!(fs::read_to_string(&file).unwrap(), card);
         let beside: Vec<_> = fs::read_dir(file.parent().unwrap()).unwrap().collect();
         assert_eq!(beside.len(), 1, "nothing is left beside the file");
@@ -266,17 +269,17 @@ mod tests {
         // The card refuses the write, as if the power had gone: a folder stands where the new file
         // would be written.
         fs::create_dir(file.parent().unwrap().join("offhook.toml.new")).unwrap();
-        assert!(move_off(&file, &state).is_err());
+        assert!(move_off(&file, &state, &Disk).is_err());
         assert_eq!(fs::read_to_string(&file).unwrap(), TEXT);
         assert_eq!(password(&file, &state), "hunter2");
         fs::remove_dir(file.parent().unwrap().join("offhook.toml.new")).unwrap();
-        assert!(move_off(&file, &state).unwrap());
+        assert!(move_off(&file, &state, &Disk).unwrap());
         assert_eq!(password(&file, &state), "hunter2");
         // And where the secrets cannot be kept, the card keeps them.
         let (_folder, file, state) = folders("full");
         fs::write(&file, TEXT).unwrap();
         fs::create_dir(state.join("secrets.new")).unwrap();
-        assert!(move_off(&file, &state).is_err());
+        assert!(move_off(&file, &state, &Disk).is_err());
         assert_eq!(fs::read_to_string(&file).unwrap(), TEXT);
     }
 
@@ -296,7 +299,7 @@ mod tests {
         fs::write(card.join("phone.pem"), "certificate").unwrap();
         fs::write(card.join("phone.key"), "first").unwrap();
         let mut tls = load(text);
-        assert!(move_key(&mut tls, card, &state).unwrap());
+        assert!(move_key(&mut tls, card, &state, &Disk).unwrap());
         let there = state.join("moved-phone.key");
         assert_eq!(
             (tls.key.as_ref(), tls.certificate.as_ref()),
@@ -313,24 +316,27 @@ mod tests {
         // The next start: the file still says where it was, and that is no error.
         let mut tls = load(text);
         assert_eq!((tls.key.as_ref(), missing(text)), (Some(&there), None));
-        assert!(!move_key(&mut tls, card, &state).unwrap(), "once is enough");
+        assert!(
+            !move_key(&mut tls, card, &state, &Disk).unwrap(),
+            "once is enough"
+        );
         // A new key on the card takes the old one's place; so does one that a power cut left in
         // both.
         fs::write(card.join("phone.key"), "second").unwrap();
         let mut tls = load(text);
         assert_eq!(tls.key, Some(card.join("phone.key")));
-        assert!(move_key(&mut tls, card, &state).unwrap());
+        assert!(move_key(&mut tls, card, &state, &Disk).unwrap());
         assert_eq!(fs::read_to_string(&there).unwrap(), "second");
         // Where it cannot be kept it stays, and works from there.
         fs::create_dir(state.join("moved-third.new")).unwrap();
         fs::write(card.join("third.key"), "third").unwrap();
         let third = text.replace("phone.key", "third.key");
-        assert!(move_key(&mut load(&third), card, &state).is_err());
+        assert!(move_key(&mut load(&third), card, &state, &Disk).is_err());
         assert_eq!(load(&third).key, Some(card.join("third.key")));
         // One file for both; and one that is nowhere.
         fs::write(card.join("both.pem"), "both").unwrap();
         let mut tls = load("[tls]\ncertificate = \"both.pem\"\nkey = \"both.pem\"\n");
-        assert!(move_key(&mut tls, card, &state).unwrap());
+        assert!(move_key(&mut tls, card, &state, &Disk).unwrap());
         assert_eq!(
             (&tls.certificate, &tls.key),
             (
@@ -349,7 +355,7 @@ mod tests {
         let mut tls = load(&format!(
             "[tls]\ncertificate = \"phone.pem\"\nkey = {elsewhere:?}\n"
         ));
-        assert!(!move_key(&mut tls, card, &state).unwrap() && elsewhere.exists());
+        assert!(!move_key(&mut tls, card, &state, &Disk).unwrap() && elsewhere.exists());
     }
 
     #[test]

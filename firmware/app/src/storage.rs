@@ -17,6 +17,10 @@ mod thread;
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
+
+use board::files::in_time;
+use zeroize::Zeroizing;
 
 pub(crate) use card::{remove_from_card, write_card};
 pub(crate) use state_dir::write_atomic;
@@ -55,5 +59,31 @@ impl Files for Disk {
 
     fn factory_reset(&self, state_dir: &Path, card: Option<&Path>) -> io::Result<()> {
         reset::factory_reset(state_dir, card)
+    }
+}
+
+/// The start of the phone waits this long for one write.
+pub(crate) const AT_START: Duration = Duration::from_secs(2);
+
+/// [`Disk`] for the start of the phone, before its storage thread runs: no write is awaited longer
+/// than [`AT_START`]. One that is late is an error of kind [`io::ErrorKind::TimedOut`]; it goes on
+/// by itself and may still succeed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct DiskAtStart;
+
+impl Files for DiskAtStart {
+    fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let (path, bytes) = (path.to_owned(), Zeroizing::new(bytes.to_vec()));
+        in_time(AT_START, move || Disk.write_atomic(&path, &bytes))
+    }
+
+    fn write_card(&self, card: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let (card, name) = (card.to_owned(), name.to_owned());
+        let bytes = Zeroizing::new(bytes.to_vec());
+        in_time(AT_START, move || Disk.write_card(&card, &name, &bytes))
+    }
+
+    fn factory_reset(&self, state_dir: &Path, card: Option<&Path>) -> io::Result<()> {
+        Disk.factory_reset(state_dir, card)
     }
 }

@@ -9,12 +9,20 @@ use control::{Credentials, features, history};
 
 use crate::identity::{IdentityError, load_or_make};
 use crate::net::dns::last_good::{self, LastGood};
+use crate::storage::DiskAtStart;
 
 /// The phone's identity. Where it cannot be stored, the phone has one for this run; where the
 /// stored one is damaged, it has none. Both are logged; neither costs dial tone.
 pub(super) fn credentials(config: &config::Config) -> Option<Credentials> {
-    match load_or_make(&config.control.state_dir) {
+    match load_or_make(&config.control.state_dir, &DiskAtStart) {
         Ok(credentials) => Some(credentials),
+        Err(IdentityError::NotStored { made, path, source }) => {
+            tracing::warn!(
+                "{}: {source}; this phone may have another certificate after its next start",
+                path.display()
+            );
+            Some(*made)
+        }
         Err(error @ IdentityError::File { .. }) => {
             tracing::warn!("{error}; this phone has another certificate after each start");
             Credentials::make().ok()

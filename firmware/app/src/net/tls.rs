@@ -374,7 +374,7 @@ pub(crate) fn own_fingerprint(config: &config::Config) -> Result<String, OwnCert
         let own = chain.first().map(fingerprint).unwrap_or_default();
         return Ok(control::credentials::colons(&own));
     }
-    let own = crate::identity::load_or_make(&config.control.state_dir)?;
+    let own = crate::identity::load_or_make(&config.control.state_dir, &crate::storage::Disk)?;
     Ok(own.fingerprint_text())
 }
 
