@@ -8,6 +8,9 @@
 
 use std::f64::consts::{PI, TAU};
 
+use rustfft::FftPlanner;
+use rustfft::num_complex::Complex;
+
 /// A stretch of sound on the world's own time line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clip {
@@ -71,21 +74,14 @@ pub fn align(said: &Clip, heard: &Clip, longest_s: f64) -> Match {
         said.samples.len(),
         heard.samples.len()
     );
-    let x: Vec<f32> = said.samples[..count]
-        .iter()
-        .map(|&s| f32::from(s))
-        .collect();
-    let y: Vec<f32> = heard.samples.iter().map(|&s| f32::from(s)).collect();
-    let energy_x: f64 = x.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
-    let mut energy_y: f64 = y[..count]
-        .iter()
-        .map(|&s| f64::from(s) * f64::from(s))
-        .sum();
-    let mut products = Vec::with_capacity(lags + 1);
+    let x = &said.samples[..count];
+    let y = &heard.samples[..];
+    let energy = |samples: &[i16]| -> f64 { samples.iter().map(|&s| square(s)).sum() };
+    let energy_x = energy(x);
+    let mut energy_y = energy(&y[..count]);
+    let products = correlate(x, y, lags);
     let mut best = (0, -1.0, -120.0);
-    for lag in 0..=lags {
-        let product = dot(&x, &y[lag..lag + count]);
-        products.push(product);
+    for (lag, product) in products.iter().enumerate() {
         if energy_x > 0.0 && energy_y > 1.0 {
             let correlation = product / (energy_x * energy_y).sqrt();
             if correlation > best.1 {
@@ -93,7 +89,7 @@ pub fn align(said: &Clip, heard: &Clip, longest_s: f64) -> Match {
             }
         }
         if lag + count < y.len() {
-            energy_y += f64::from(y[lag + count]).powi(2) - f64::from(y[lag]).powi(2);
+            energy_y += square(y[lag + count]) - square(y[lag]);
         }
     }
     let (lag, correlation, gain_db) = best;
@@ -194,28 +190,32 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Dot product, in eight lanes so that the compiler may use the machine's.
-fn dot(x: &[f32], y: &[f32]) -> f64 {
-    let mut lanes = [0f32; 8];
-    let mut sum = 0f64;
-    let (mut xs, mut ys) = (x.chunks_exact(8), y.chunks_exact(8));
-    for (block, (a, b)) in xs.by_ref().zip(ys.by_ref()).enumerate() {
-        for lane in 0..8 {
-            lanes[lane] += a[lane] * b[lane];
+fn square(sample: i16) -> f64 {
+    f64::from(sample) * f64::from(sample)
+}
+
+/// The sum of `x[i] * y[lag + i]` for each lag from 0 to `lags`, by Fourier transform: a minute is
+/// searched for a part of it in milliseconds.
+fn correlate(x: &[i16], y: &[i16], lags: usize) -> Vec<f64> {
+    // No lag reaches past the end of `y`, so nothing wraps around.
+    let size = y.len().next_power_of_two();
+    let mut planner = FftPlanner::<f64>::new();
+    let forward = planner.plan_fft_forward(size);
+    let spectrum = |samples: &[i16]| {
+        let mut values = vec![Complex::default(); size];
+        for (value, &sample) in values.iter_mut().zip(samples) {
+            value.re = f64::from(sample);
         }
-        // Single precision forgets small products next to a long sum.
-        if block % 64 == 63 {
-            sum += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
-            lanes = [0.0; 8];
-        }
+        forward.process(&mut values);
+        values
+    };
+    let of_x = spectrum(x);
+    let mut product = spectrum(y);
+    for (y, x) in product.iter_mut().zip(of_x) {
+        *y *= x.conj() / size as f64;
     }
-    sum += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
-    sum + xs
-        .remainder()
-        .iter()
-        .zip(ys.remainder())
-        .map(|(&a, &b)| f64::from(a) * f64::from(b))
-        .sum::<f64>()
+    planner.plan_fft_inverse(size).process(&mut product);
+    product[..=lags].iter().map(|value| value.re).collect()
 }
 
 /// Amplitude of one frequency (Goertzel, Hann window), as the amplitude of a sine in sample units.
