@@ -43,6 +43,9 @@ pub(crate) struct Timed {
     pub(crate) seconds: f64,
 }
 
+/// So many failures may be those of a busy machine.
+const MOST_REPEATED: usize = 5;
+
 /// What was learned from a run of tests.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Outcome {
@@ -52,6 +55,8 @@ pub(crate) struct Outcome {
     pub(crate) failures: Vec<(String, String)>,
     /// Lines `SKIPPED: what: why`.
     pub(crate) skips: Vec<String>,
+    /// Tests that failed and passed when they were run once more.
+    pub(crate) at_second_try: Vec<String>,
 }
 
 impl Outcome {
@@ -61,6 +66,35 @@ impl Outcome {
         self.times.extend(other.times);
         self.failures.extend(other.failures);
         self.skips.extend(other.skips);
+        self.at_second_try.extend(other.at_second_try);
+    }
+
+    /// Runs tests that failed once more, each by `run` with the name of its program and its own.
+    /// Where more than [`MOST_REPEATED`] failed it is not the machine that was busy, and none is.
+    pub(crate) fn repeat_failures(&mut self, run: impl Fn(&str, &str) -> Option<Self>) {
+        if self.failures.len() > MOST_REPEATED {
+            return;
+        }
+        for (name, output) in std::mem::take(&mut self.failures) {
+            let again = name
+                .split_once(' ')
+                .and_then(|(program, test)| run(program, test));
+            let passes = again.is_some_and(|again| {
+                let Counts {
+                    passed,
+                    failed,
+                    skipped: _,
+                } = again.counts;
+                (passed, failed) == (1, 0)
+            });
+            if passes {
+                self.counts.failed -= 1;
+                self.counts.passed += 1;
+                self.at_second_try.push(name);
+            } else {
+                self.failures.push((name, output));
+            }
+        }
     }
 
     /// One check that is no Rust test.
@@ -298,6 +332,35 @@ SKIPPED: a::three: no sound card
         assert_eq!(outcome.counts, counts);
         assert_eq!(outcome.failures, [("y".to_owned(), "it broke".to_owned())]);
         assert_eq!(outcome.times.len(), 1);
+    }
+
+    #[test]
+    fn what_failed_is_run_once_more_and_said() {
+        let failed = |names: &[&str]| {
+            let mut outcome = Outcome::default();
+            for name in names {
+                outcome.fail(name, "why");
+            }
+            outcome
+        };
+        let once = |program: &str, test: &str| {
+            assert_eq!(program, "peers");
+            let passed = test == "busy";
+            Some(Outcome::of_check(test, passed, 0.1, ""))
+        };
+        let mut outcome = failed(&["peers busy", "peers broken", "netns"]);
+        outcome.repeat_failures(once);
+        assert_eq!((outcome.counts.passed, outcome.counts.failed), (1, 2));
+        assert_eq!(outcome.at_second_try, ["peers busy"]);
+        let still: Vec<&str> = outcome.failures.iter().map(|(name, _)| &name[..]).collect();
+        assert_eq!(still, ["peers broken", "netns"]);
+        let mut many = failed(&["peers busy"; MOST_REPEATED + 1]);
+        many.repeat_failures(|_, _| panic!("too many to be chance"));
+        assert_eq!(many.counts.failed, MOST_REPEATED + 1);
+        // A program that runs no test of this name proves nothing.
+        let mut none = failed(&["peers busy"]);
+        none.repeat_failures(|_, _| Some(Outcome::default()));
+        assert_eq!(none.counts.failed, 1);
     }
 
     #[test]

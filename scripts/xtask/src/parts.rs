@@ -147,6 +147,7 @@ impl Part {
                     ON_THE_CLOCK.contains(&name)
                 });
                 part.binaries(1, &[], |name| IN_REAL_TIME.contains(&name));
+                part.repeat_failures(&[]);
             }
             Self::Run => part.check(
                 "make run without a terminal",
@@ -288,6 +289,23 @@ impl Running {
         outcome.take_status(&binary.name, done.success, &done.output());
         self.note(&format!("-- {}\n{log}{}", binary.name, done.stderr));
         self.outcome.add(outcome);
+    }
+
+    /// Runs the tests that failed once more, alone: what they wait for is real time, and another
+    /// test, or another machine on the same host, may have had the processors meanwhile. Both runs
+    /// are in the log, and the report names each.
+    fn repeat_failures(&mut self, wrapper: &[&str]) {
+        let mut log = String::new();
+        let again = std::cell::RefCell::new(&mut log);
+        self.outcome.repeat_failures(|program, test| {
+            let mut binaries = test_binaries().into_iter().flatten();
+            let binary = binaries.find(|binary| binary.name == program)?;
+            let mut alone = Self::default();
+            alone.binary(binary, wrapper, &["--exact", test, "--test-threads=1"], &[]);
+            again.borrow_mut().push_str(&alone.log);
+            Some(alone.outcome)
+        });
+        self.note(&log);
     }
 
     /// Runs a program that prints its tests as libtest's text.

@@ -59,6 +59,9 @@ impl Report {
             self.seconds,
             self.log.display()
         );
+        for name in &self.outcome.at_second_try {
+            println!("  passed at the second try only, alone (see the log): {name}");
+        }
         for (name, output) in &self.outcome.failures {
             println!("  --- failed: {name}");
             let lines: Vec<&str> = without_backtrace(output);

@@ -62,6 +62,9 @@ pub(super) fn peers(part: &mut Running) {
             part.add_from("real peers", share.join());
         }
     });
+    if let Ok(netns) = Path::new("scripts/netns").canonicalize() {
+        part.repeat_failures(&[&netns.to_string_lossy()]);
+    }
 }
 
 /// Runs the test program `name` in a network of its own, or skips it where that is not allowed.

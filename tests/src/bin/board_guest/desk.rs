@@ -311,17 +311,25 @@ pub(crate) fn stories(chip: &Chip) {
     let others = ["r", "s"].map(|name| start(name, None));
     let mut failed = Vec::new();
     for story in &stories {
-        let began = Instant::now();
-        let done = catch_unwind(AssertUnwindSafe(|| play(chip, story, &others)));
-        let seconds = began.elapsed().as_secs_f64();
-        println!("story {}: {} ({seconds:.1} s)", story.name, done.is_ok());
-        if done.is_err() {
-            failed.push(story.name.clone());
-            // Whatever they were doing.
-            chip.rest();
-            for other in &others {
-                other.ask("{\"cmd\":\"hang-up\"}");
+        let attempt = || {
+            let began = Instant::now();
+            let done = catch_unwind(AssertUnwindSafe(|| play(chip, story, &others))).is_ok();
+            let seconds = began.elapsed().as_secs_f64();
+            println!("story {}: {done} ({seconds:.1} s)", story.name);
+            if !done {
+                // Whatever they were doing.
+                chip.rest();
+                for other in &others {
+                    other.ask("{\"cmd\":\"hang-up\"}");
+                }
             }
+            done
+        };
+        // A guest has one processor for everything: what fails for want of it is played again.
+        // Where three have failed it is not that.
+        let passed = attempt() || failed.len() < 3 && attempt();
+        if !passed {
+            failed.push(story.name.clone());
         }
     }
     assert!(failed.is_empty(), "{failed:?}");
