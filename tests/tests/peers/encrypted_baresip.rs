@@ -151,8 +151,8 @@ fn baresip_calls_us_by_sdes_opus() {
     call(&SDES, OPUS, true);
 }
 
-/// From before our answer until well after our `ClientHello` was repeated: it then reads all of them
-/// at once, and its OpenSSL answers the first.
+/// From before our answer until well after our `ClientHello` was repeated: it then reads all of
+/// them at once, and its OpenSSL answers the first.
 #[test]
 fn a_baresip_that_stands_still_at_the_answer_gets_its_keys() {
     let dir = TestDir::new("baresip-stands-still");
