@@ -216,7 +216,7 @@ impl PhaseFilter {
         let weights = (0..=phases)
             .flat_map(|phase| {
                 let position = half as f64 + f64::from(phase) / f64::from(phases);
-                (0..2 * half + 1).map(move |k| weight(k as f64 - position, reach, cutoff))
+                (0..=2 * half).map(move |k| weight(k as f64 - position, reach, cutoff))
             })
             .collect();
         Self {
