@@ -21,7 +21,16 @@ pub struct TestDir {
 impl TestDir {
     /// Makes an empty directory for the test `name`.
     pub fn new(name: &str) -> Self {
-        let path = temporary().join(format!("offhook-{}-{name}", std::process::id()));
+        Self::below(&temporary(), name)
+    }
+
+    /// The same, never in memory: that is below `/dev`, which a confined phone may read.
+    pub fn on_disk(name: &str) -> Self {
+        Self::below(&std::env::temp_dir(), name)
+    }
+
+    fn below(parent: &Path, name: &str) -> Self {
+        let path = parent.join(format!("offhook-{}-{name}", std::process::id()));
         // Of a test that failed in an earlier process of this number.
         std::fs::remove_dir_all(&path).ok();
         std::fs::create_dir_all(&path).unwrap();

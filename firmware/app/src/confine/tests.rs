@@ -22,7 +22,7 @@ fn confined_as<T: Send>(
     user: Option<User>,
     attempt: impl FnOnce(&Path) -> T + Send,
 ) -> T {
-    let folder = TestDir::new(&format!("confine-{name}"));
+    let folder = TestDir::on_disk(&format!("confine-{name}"));
     for part in ["card", "state", "run", "tmp", "other"] {
         fs::create_dir_all(folder.join(part)).unwrap();
         fs::write(folder.join(part).join("file"), "secret").unwrap();
