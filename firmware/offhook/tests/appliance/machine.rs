@@ -15,7 +15,7 @@ pub(crate) struct Machine(TestDir);
 
 impl Machine {
     pub(crate) fn new(name: &str) -> Self {
-        let path = TestDir::new(&format!("appliance-{name}"));
+        let path = TestDir::on_disk(&format!("appliance-{name}"));
         for part in ["card", "state", "run", "profiles/box"] {
             fs::create_dir_all(path.join(part)).unwrap();
         }
