@@ -19,10 +19,13 @@ use std::time::Duration;
 
 /// How long a medium may take for one file.
 pub const DEADLINE: Duration = Duration::from_secs(5);
-/// Readers given up that still wait for their medium; with so many, no more are started.
+/// Readers given up that still wait for their medium; with so many, no more are started. As many
+/// writers, counted by themselves: a card that writes slowly still reads, and what was not read is
+/// taken for lost and written over.
 const MAX_OVERDUE: usize = 2;
 
-static OVERDUE: AtomicUsize = AtomicUsize::new(0);
+static OVERDUE_READS: AtomicUsize = AtomicUsize::new(0);
+static OVERDUE_WRITES: AtomicUsize = AtomicUsize::new(0);
 
 /// Opens an ordinary file of at most `max_bytes` for reading; never waits for a writer. An error of
 /// kind [`ErrorKind::FileTooLarge`] or [`ErrorKind::InvalidInput`] says what is wrong with it.
@@ -93,8 +96,25 @@ fn too_large(length: u64, max_bytes: u64) -> io::Error {
     )
 }
 
-/// Does `work` on a thread of its own and waits for it no longer than the deadline.
+/// Does `work`, which only reads, on a thread of its own and waits for it no longer than the
+/// deadline.
 pub fn in_time<T: Send + 'static>(
+    deadline: Duration,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    in_time_of(&OVERDUE_READS, deadline, work)
+}
+
+/// [`in_time`] for work that writes. What is late goes on by itself and may still succeed.
+pub fn write_in_time<T: Send + 'static>(
+    deadline: Duration,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    in_time_of(&OVERDUE_WRITES, deadline, work)
+}
+
+fn in_time_of<T: Send + 'static>(
+    overdue: &'static AtomicUsize,
     deadline: Duration,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -105,34 +125,34 @@ pub fn in_time<T: Send + 'static>(
         );
         io::Error::new(ErrorKind::TimedOut, text)
     };
-    if OVERDUE.load(Ordering::Relaxed) >= MAX_OVERDUE {
+    if overdue.load(Ordering::Relaxed) >= MAX_OVERDUE {
         return Err(hangs());
     }
     let (done, outcome) = sync_channel(1);
-    // Set by whoever is first: the reader when it is done, its caller when it gives up.
+    // Set by whoever is first: the worker when it is done, its caller when it gives up.
     let over = Arc::new(AtomicBool::new(false));
-    let reader_over = Arc::clone(&over);
+    let worker_over = Arc::clone(&over);
     std::thread::Builder::new()
         .name("offhook-file".into())
         .stack_size(128 * 1024)
         .spawn(move || {
-            let read = work();
-            if reader_over.swap(true, Ordering::Relaxed) {
-                OVERDUE.fetch_sub(1, Ordering::Relaxed);
+            let done_work = work();
+            if worker_over.swap(true, Ordering::Relaxed) {
+                overdue.fetch_sub(1, Ordering::Relaxed);
             }
             // No one may be waiting any more.
-            let _ = done.send(read);
+            let _ = done.send(done_work);
         })?;
     match outcome.recv_timeout(deadline) {
-        Ok(read) => read,
+        Ok(outcome) => outcome,
         Err(RecvTimeoutError::Timeout) => {
-            OVERDUE.fetch_add(1, Ordering::Relaxed);
+            overdue.fetch_add(1, Ordering::Relaxed);
             if over.swap(true, Ordering::Relaxed) {
-                OVERDUE.fetch_sub(1, Ordering::Relaxed);
+                overdue.fetch_sub(1, Ordering::Relaxed);
             }
             Err(hangs())
         }
-        Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the reader ended")),
+        Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the thread ended")),
     }
 }
 
@@ -203,6 +223,29 @@ mod tests {
         })
         .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
+        drop(release);
+    }
+    /// Also where both writes that may be late are: what is not read is taken for lost.
+    #[test]
+    fn late_writes_keep_no_one_from_reading() {
+        let folder = TestDir::new("late-writes");
+        let path = folder.join("features.json");
+        fs::write(&path, "{}").unwrap();
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Arc::new(std::sync::Mutex::new(gate));
+        for _ in 0..MAX_OVERDUE {
+            let gate = Arc::clone(&gate);
+            let late = write_in_time(Duration::from_millis(10), move || {
+                // Until the test ends.
+                let _ = gate.lock().unwrap().recv();
+                Ok(())
+            });
+            assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
+        }
+        assert_eq!(read_in_time(&path, 10).unwrap(), b"{}");
+        // No third thread waits with them.
+        let refused = write_in_time(Duration::from_secs(9), || Ok(()));
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::TimedOut);
         drop(release);
     }
 }

@@ -103,7 +103,7 @@ pub(crate) fn move_key(
         beside
     };
     let (folder, name) = (folder.to_owned(), name.to_string_lossy().into_owned());
-    files::in_time(AT_START, move || remove_from_card(&folder, &name))?;
+    files::write_in_time(AT_START, move || remove_from_card(&folder, &name))?;
     // Certificate and key may lie in one file.
     if tls.certificate.as_ref() == Some(&key) {
         tls.certificate = Some(there.clone());

@@ -19,7 +19,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use board::files::in_time;
+use board::files::write_in_time;
 use zeroize::Zeroizing;
 
 pub(crate) use card::{remove_from_card, write_card};
@@ -67,20 +67,20 @@ pub(crate) const AT_START: Duration = Duration::from_secs(2);
 
 /// [`Disk`] for the start of the phone, before its storage thread runs: no write is awaited longer
 /// than [`AT_START`]. One that is late is an error of kind [`io::ErrorKind::TimedOut`]; it goes on
-/// by itself and may still succeed.
+/// by itself and may still succeed. A factory reset is awaited: nothing of before it may be read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct DiskAtStart;
 
 impl Files for DiskAtStart {
     fn write_atomic(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let (path, bytes) = (path.to_owned(), Zeroizing::new(bytes.to_vec()));
-        in_time(AT_START, move || Disk.write_atomic(&path, &bytes))
+        write_in_time(AT_START, move || Disk.write_atomic(&path, &bytes))
     }
 
     fn write_card(&self, card: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
         let (card, name) = (card.to_owned(), name.to_owned());
         let bytes = Zeroizing::new(bytes.to_vec());
-        in_time(AT_START, move || Disk.write_card(&card, &name, &bytes))
+        write_in_time(AT_START, move || Disk.write_card(&card, &name, &bytes))
     }
 
     fn factory_reset(&self, state_dir: &Path, card: Option<&Path>) -> io::Result<()> {

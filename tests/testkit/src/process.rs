@@ -67,8 +67,8 @@ impl Drop for TestDir {
     }
 }
 
-/// Where tests keep their files: in memory where there is room, because a disk that is busy can
-/// hold a write for many seconds, and with it a phone that starts.
+/// Where tests keep their files: in memory where there is room, so that no test waits for a disk
+/// that other work keeps busy.
 fn temporary() -> PathBuf {
     /// For all tests that run at the same time, in bytes.
     const ROOM: u64 = 2 << 30;
