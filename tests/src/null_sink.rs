@@ -29,8 +29,8 @@ impl NullSink {
             &script,
             format!(
                 "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
-                 load-module module-null-sink sink_name=ear rate=48000 channels=1\n\
-                 load-module module-null-sink sink_name=mouth rate=48000 channels=1\n",
+                 load-module module-null-sink sink_name=ear rate=48000 channels=1 norewinds=1\n\
+                 load-module module-null-sink sink_name=mouth rate=48000 channels=1 norewinds=1\n",
                 socket.display()
             ),
         )

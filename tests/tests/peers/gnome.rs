@@ -62,12 +62,15 @@ impl Gnome {
         )
         .unwrap();
         let socket = dir.join("native");
+        // A null sink that rewinds (for a stream that asks for less delay) lets its monitor stand
+        // still meanwhile. That monitor is the clock of all gnome-calls plays: it would be late for
+        // the rest of the call, and drop what it is late for.
         std::fs::write(
             dir.join("bench.pa"),
             format!(
                 "load-module module-native-protocol-unix auth-anonymous=1 socket={}\n\
-                 load-module module-null-sink sink_name=ear rate=48000 channels=1\n\
-                 load-module module-null-sink sink_name=mouth rate=48000 channels=1\n",
+                 load-module module-null-sink sink_name=ear rate=48000 channels=1 norewinds=1\n\
+                 load-module module-null-sink sink_name=mouth rate=48000 channels=1 norewinds=1\n",
                 socket.display()
             ),
         )
