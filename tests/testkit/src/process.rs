@@ -95,12 +95,23 @@ pub fn port_block() -> u16 {
 }
 
 /// A port of the loopback that was free for UDP and for TCP a moment ago.
+///
+/// It lies below those that the kernel gives to a socket that asks for none: whoever connects to a
+/// server that is down would be given the server's own port now and then, and speak to itself.
 pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 10_000;
+    const COUNT: u32 = 10_000;
+    let loopback = "127.0.0.1";
+    // Test programs that run side by side begin far from each other.
+    let start = std::process::id().wrapping_mul(977);
     (0..100)
-        .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
-        .map(|socket| socket.local_addr().unwrap().port())
-        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        .expect("one of a hundred ports is free for TCP, too")
+        .map(|_| start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).into()) % COUNT)
+        .filter_map(|index| FIRST.checked_add(u16::try_from(index).ok()?))
+        .find(|&port| {
+            UdpSocket::bind((loopback, port)).is_ok() && TcpListener::bind((loopback, port)).is_ok()
+        })
+        .expect("one of a hundred ports is free for UDP and for TCP")
 }
 
 /// A child process that ends with its owner.
