@@ -69,17 +69,14 @@ impl Outcome {
         self.at_second_try.extend(other.at_second_try);
     }
 
-    /// Runs tests that failed once more, each by `run` with the name of its program and its own.
-    /// Where more than [`MOST_REPEATED`] failed it is not the machine that was busy, and none is.
-    pub(crate) fn repeat_failures(&mut self, run: impl Fn(&str, &str) -> Option<Self>) {
+    /// Runs tests that failed once more, each by `run` with its name. Where more than
+    /// [`MOST_REPEATED`] failed it is not the machine that was busy, and none is.
+    pub(crate) fn repeat_failures(&mut self, run: impl Fn(&str) -> Option<Self>) {
         if self.failures.len() > MOST_REPEATED {
             return;
         }
         for (name, output) in std::mem::take(&mut self.failures) {
-            let again = name
-                .split_once(' ')
-                .and_then(|(program, test)| run(program, test));
-            let passes = again.is_some_and(|again| {
+            let passes = run(&name).is_some_and(|again| {
                 let Counts {
                     passed,
                     failed,
@@ -343,10 +340,9 @@ SKIPPED: a::three: no sound card
             }
             outcome
         };
-        let once = |program: &str, test: &str| {
-            assert_eq!(program, "peers");
-            let passed = test == "busy";
-            Some(Outcome::of_check(test, passed, 0.1, ""))
+        let once = |test: &str| {
+            let passed = test == "peers busy";
+            (test != "netns").then(|| Outcome::of_check(test, passed, 0.1, ""))
         };
         let mut outcome = failed(&["peers busy", "peers broken", "netns"]);
         outcome.repeat_failures(once);
@@ -355,11 +351,11 @@ SKIPPED: a::three: no sound card
         let still: Vec<&str> = outcome.failures.iter().map(|(name, _)| &name[..]).collect();
         assert_eq!(still, ["peers broken", "netns"]);
         let mut many = failed(&["peers busy"; MOST_REPEATED + 1]);
-        many.repeat_failures(|_, _| panic!("too many to be chance"));
+        many.repeat_failures(|_| panic!("too many to be chance"));
         assert_eq!(many.counts.failed, MOST_REPEATED + 1);
         // A program that runs no test of this name proves nothing.
         let mut none = failed(&["peers busy"]);
-        none.repeat_failures(|_, _| Some(Outcome::default()));
+        none.repeat_failures(|_| Some(Outcome::default()));
         assert_eq!(none.counts.failed, 1);
     }
 

@@ -157,7 +157,7 @@ impl Part {
             Self::Peers => peers::peers(part),
             Self::Board => {
                 if part.built() {
-                    part.text_tests("board", Command::new("tests/board/run.sh"));
+                    part.guest_tests();
                 }
             }
             Self::Image => image(part),
@@ -297,11 +297,30 @@ impl Running {
     fn repeat_failures(&mut self, wrapper: &[&str]) {
         let mut log = String::new();
         let again = std::cell::RefCell::new(&mut log);
-        self.outcome.repeat_failures(|program, test| {
+        self.outcome.repeat_failures(|name| {
+            let (program, test) = name.split_once(' ')?;
             let mut binaries = test_binaries().into_iter().flatten();
             let binary = binaries.find(|binary| binary.name == program)?;
             let mut alone = Self::default();
             alone.binary(binary, wrapper, &["--exact", test, "--test-threads=1"], &[]);
+            again.borrow_mut().push_str(&alone.log);
+            Some(alone.outcome)
+        });
+        self.note(&log);
+    }
+
+    /// Runs the tests of the user-mode guest, and those that failed once more, each in a guest of
+    /// its own: their time is real, too.
+    fn guest_tests(&mut self) {
+        let guest = || Command::new("tests/board/run.sh");
+        self.text_tests("board", guest());
+        let mut log = String::new();
+        let again = std::cell::RefCell::new(&mut log);
+        self.outcome.repeat_failures(|test| {
+            let mut alone = Self::default();
+            let mut command = guest();
+            command.arg(test);
+            alone.text_tests(test, command);
             again.borrow_mut().push_str(&alone.log);
             Some(alone.outcome)
         });
