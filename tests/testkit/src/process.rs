@@ -102,11 +102,14 @@ pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     const FIRST: u16 = 10_000;
     const COUNT: u32 = 10_000;
+    // Whoever gets one may use some tens after it for its sound.
+    const STRIDE: u32 = 101;
     let loopback = "127.0.0.1";
     // Test programs that run side by side begin far from each other.
     let start = std::process::id().wrapping_mul(977);
     (0..100)
-        .map(|_| start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed).into()) % COUNT)
+        .map(|_| u32::from(NEXT.fetch_add(1, Ordering::Relaxed)))
+        .map(|number| start.wrapping_add(number.wrapping_mul(STRIDE)) % COUNT)
         .filter_map(|index| FIRST.checked_add(u16::try_from(index).ok()?))
         .find(|&port| {
             UdpSocket::bind((loopback, port)).is_ok() && TcpListener::bind((loopback, port)).is_ok()
