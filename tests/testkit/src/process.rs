@@ -176,6 +176,29 @@ impl ChildProcess {
         kill(self.nix_pid(), Signal::SIGCONT).unwrap();
     }
 
+    /// Waits up to `limit` for a socket of its network that receives at this port, by UDP or TCP:
+    /// what is sent before is refused.
+    pub fn wait_listening(&self, port: u16, limit: Duration) {
+        /// TCP_LISTEN of the kernel's table, and what it says of a UDP socket without a peer.
+        const STATES: [(&str, &str); 4] =
+            [("udp", "07"), ("udp6", "07"), ("tcp", "0A"), ("tcp6", "0A")];
+        let suffix = format!(":{port:04X}");
+        let listens = |(table, wanted): (&str, &str)| {
+            let path = format!("/proc/{}/net/{table}", self.pid());
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            text.lines().any(|line| {
+                let mut fields = line.split_ascii_whitespace().skip(1);
+                let (local, state) = (fields.next(), fields.nth(1));
+                local.is_some_and(|local| local.ends_with(&suffix)) && state == Some(wanted)
+            })
+        };
+        let end = Instant::now() + limit;
+        while !STATES.into_iter().any(listens) {
+            assert!(Instant::now() < end, "nothing listens at port {port}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// How long its threads have run on a processor.
     pub fn cpu_time(&self) -> Duration {
         let tasks = format!("/proc/{}/task", self.pid());

@@ -282,6 +282,9 @@ fn file(name: &str) -> PathBuf {
         .with_extension("xml")
 }
 
+/// SIPp opens its socket within this, also where many programs start at once.
+const START: Duration = Duration::from_secs(10);
+
 /// A port for SIPp; it takes a few beside it for media.
 fn sipp_port() -> u16 {
     const EACH: u16 = 20;
@@ -351,7 +354,10 @@ fn run(desk: &DeskPhone, dir: &Path, scenario: &Scenario, limit: Duration) -> bo
     };
     if scenario.begins != Begins::Sipp {
         // SIPp says nothing when its socket is open.
-        std::thread::sleep(Duration::from_millis(200));
+        far.wait_listening(port, START);
+        if let Some(more) = &more {
+            more.wait_listening(other, START);
+        }
         let transport = match scenario.begins {
             Begins::PhoneByTcp => ";transport=tcp",
             Begins::Sipp | Begins::Phone => "",
@@ -381,7 +387,9 @@ fn run_servers(dir: &TestDir) -> Vec<(&'static str, bool)> {
         .zip(&ports)
         .map(|(name, port)| sipp(dir.path(), name, *port, &[]))
         .collect();
-    std::thread::sleep(Duration::from_millis(200));
+    for (server, port) in servers.iter().zip(&ports) {
+        server.wait_listening(*port, START);
+    }
     let more = SERVERS.iter().zip(&ports).map(|(name, port)| {
         let registers = name.starts_with("uas_register");
         let messages = if name.starts_with("uas_mailbox") {

@@ -223,7 +223,7 @@ fn stock_uas_is_called_and_echoes_our_speech() {
             ..Setup::default()
         },
     );
-    std::thread::sleep(Duration::from_millis(500));
+    sipp.wait_listening(port, Duration::from_secs(10));
     desk.call("1#");
     std::thread::sleep(Duration::from_secs(5));
     let ear = desk.ear_now();
