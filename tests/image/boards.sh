@@ -68,8 +68,19 @@ for profile in "$root"/board/profiles/*/buildroot.config; do
   fat() { echo "$image.img@@$(($(start "$1") * 512))"; }
   text() { mtype -i "$(fat "$1")" "::$2" 2>/dev/null; }
   holds() { mdir -b -i "$(fat "$1")" "::$2" >/dev/null 2>&1 && echo yes; }
+  # Other systems show it: by the rules their drivers go by, and without a fault of the file system.
+  fat=$root/tests/image/fat.py
+  is "p1 for Windows and macOS" "$("$fat" "$image.img" "$(start 1)")" "FAT32 OFFHOOK"
+  for part in 2 3; do is "p$part for Windows and macOS" "$("$fat" "$image.img" "$(start $part)")" "FAT16 BOOT"; done
+  for part in 1 2 3; do
+    dd if="$image.img" of="$work/part" bs=512 skip="$(start $part)" count="$(sfdisk -d "$image.img" | sed -n "s/^[^ ]*img$part :.*size= *\([0-9]*\),.*/\1/p")" status=none
+    is "p$part is whole" "$(fsck.fat -n "$work/part" >"$work/log" 2>&1; echo $?)" 0
+  done
   for name in offhook.toml README.txt autoboot.txt; do is "p1 $name" "$(holds 1 $name)" yes; done
   is "p1 names slot a" "$(text 1 autoboot.txt | sed -n 3p)" "boot_partition=$(slot_boot a)"
+  # Notepad shows lines that end as Windows ends them; ten points say what to do.
+  is "README.txt for people" "$(text 1 README.txt | grep -c $'\r$') lines, $(text 1 README.txt | grep -c '^ *[0-9]*[.)] ') points" \
+    "$(wc -l <"$root/buildroot/board/offhook/README.txt") lines, 10 points"
   cmp -s <(text 1 offhook.toml) "$root/firmware/config/offhook.example.toml" || fail "offhook.toml is not the explained one"
   for slot in a b; do
     part=$(slot_boot $slot) line=$(text "$(slot_boot $slot)" cmdline.txt)
