@@ -275,6 +275,12 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
     let beside = found.file.parent().unwrap_or(Path::new("."));
     apply_machine(&mut config, found.state_dir, beside, paths);
     let mut report = decision.report;
+    if decision.source == Source::LastGood && !config.system.ssh_keys.is_empty() {
+        // The phone itself writes that file, and whoever has taken it over: root takes who may log
+        // in from the card alone.
+        config.system.ssh_keys.clear();
+        report.push_str("; SSH keys count on the card alone");
+    }
     if found
         .unreadable
         .iter()

@@ -98,6 +98,21 @@ fn a_bad_card_is_named_as_a_person_knows_it() {
 }
 
 #[test]
+fn who_logs_in_is_taken_from_the_card_alone() {
+    let paths = Layers::new("keys");
+    let key = "[system]\nssh_keys = [\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJz2b6Y9 anna\"]\n";
+    paths.card(&format!("{key}[phone]\nuser = \"anna\"\n"));
+    assert_eq!(paths.load().config.system.ssh_keys.len(), 1);
+    paths.card("[phone]\nusr = \"bad\"\n");
+    let provisioned = paths.load();
+    assert_eq!(provisioned.source, Source::LastGood);
+    assert_eq!(provisioned.config.phone.user, "anna");
+    assert!(provisioned.config.system.ssh_keys.is_empty());
+    let note = provisioned.note().unwrap();
+    assert!(note.contains("SSH keys count on the card alone"), "{note}");
+}
+
+#[test]
 fn the_network_may_not_say_where_files_lie_or_who_logs_in() {
     let paths = Layers::new("remote");
     paths.card("");
