@@ -217,6 +217,53 @@ fn a_configuration_that_ends_the_phone_is_reverted() {
     assert_eq!(phone.exit_code(), 10);
 }
 
+/// A text with which the phone starts, binds and never reaches its server again. Wall clock: a
+/// trial takes as long as the phone gives it, 60 s where it goes well and 180 s at most.
+#[test]
+fn a_configuration_that_reaches_no_server_is_reverted() {
+    let trial = |name: &str| {
+        let (machine, server) = provisioned(name);
+        server.body(PATH, "[phone]\nname = \"on trial\"\n");
+        let mut phone = machine.start();
+        phone.ask(r#"{"cmd":"refresh"}"#);
+        assert_eq!(phone.exit_code(), 10);
+        (machine, server)
+    };
+    let ends = |phone: &mut Phone, seconds: u64| {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(seconds) {
+            if phone.child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        false
+    };
+    let (bad, silent) = trial("trial-unreached");
+    let (good, _server) = trial("trial-reached");
+    silent.answer(PATH, "HTTP/1.1 503 Gone\r\nContent-Length: 0\r\n\r\n");
+    let (mut unreached, reached) = (bad.start(), good.start());
+    unreached.ask(r#"{"cmd":"lift"}"#);
+    // What reaches its server is kept after a minute, what does not is still on trial.
+    std::thread::sleep(Duration::from_secs(75));
+    assert!(!good.path("state/network-trial").exists());
+    assert!(good.path("state/network.toml").exists());
+    assert!(bad.path("state/network-trial").exists());
+    let status = unreached.ask(r#"{"cmd":"status"}"#);
+    assert_eq!(status["hook"], "off", "dial tone all the while: {status}");
+    drop(reached);
+    unreached.ask(r#"{"cmd":"hang-up"}"#);
+    assert!(ends(&mut unreached, 150), "still on trial");
+    assert_eq!(unreached.exit_code(), 10);
+    assert!(!bad.path("state/network.toml").exists());
+    let again = bad.start();
+    until("status.txt", || {
+        bad.status_file()
+            .contains("no provisioning server answered")
+    });
+    assert_eq!(again.ask(r#"{"cmd":"status"}"#)["hook"], "on");
+}
+
 #[test]
 fn a_token_in_a_url_is_shown_nowhere() {
     let (machine, server) = provisioned("token");
