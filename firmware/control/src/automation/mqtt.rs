@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Situation ─▶ Mqtt::observe ─▶ Publication (what changed)         connected ─▶ all of it again
-//! topic, payload ─▶ Mqtt::order ─▶ Order | OrderError (not listed, retained, too many, no number …)
+//! topic, payload ─▶ Mqtt::order ─▶ MqttCommand | OrderError (not listed, retained, too many, no number …)
 //!
 //! offhook/kitchen-phone/availability   "online" | "offline" (last will), retained
 //!                      /ringing        "ON" | "OFF", retained; and so on for each entity
@@ -25,7 +25,7 @@ use crate::readable::displayable;
 use crate::status::MqttStatus;
 use discovery::Entity;
 use order::OrderLimit;
-pub(crate) use order::{Order, OrderError};
+pub(crate) use order::{MqttCommand, OrderError};
 
 /// Longest text of a state, in characters: Home Assistant takes 255.
 const MOST_TEXT: usize = 128;
@@ -226,13 +226,13 @@ impl Mqtt {
         payload: &[u8],
         retained: bool,
         now: Instant,
-    ) -> Result<Order, OrderError> {
+    ) -> Result<MqttCommand, OrderError> {
         self.limit.take(now)?;
         if retained {
             return Err(OrderError::Retained);
         }
         let entity = self.topics.ordered(topic).ok_or(OrderError::Unknown)?;
-        let order = Order::read(entity, payload)?;
+        let order = MqttCommand::read(entity, payload)?;
         if self.config.allows(order.kind()) {
             Ok(order)
         } else {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use phone::Input;
 
 use super::{Control, Output};
-use crate::automation::mqtt::{MqttEvent, Order, OrderError};
+use crate::automation::mqtt::{MqttCommand, MqttEvent, OrderError};
 use crate::automation::{Automation, FarEnd, Report, Situation};
 use crate::note::Note;
 use crate::readable::displayable;
@@ -114,25 +114,25 @@ impl Control {
     }
 
     /// Does what is ordered. Returns what it was.
-    fn carry_out(&mut self, order: Order, now: Instant) -> Result<String, OrderError> {
+    fn carry_out(&mut self, order: MqttCommand, now: Instant) -> Result<String, OrderError> {
         match order {
-            Order::Ring => {
+            MqttCommand::Ring => {
                 self.phone.check_ring_order(None)?;
                 self.phone.handle(Input::RingOrder(None), now);
                 Ok("ring".to_owned())
             }
-            Order::Dial(number) => {
+            MqttCommand::Dial(number) => {
                 self.phone.check_ring_order(Some(&number))?;
                 self.phone
                     .handle(Input::RingOrder(Some(number.clone())), now);
                 Ok(format!("ring to dial {number}"))
             }
-            Order::Dnd(on) => {
+            MqttCommand::Dnd(on) => {
                 self.phone.handle(Input::Dnd(on), now);
                 let word = if on { "on" } else { "off" };
                 Ok(format!("do not disturb {word}"))
             }
-            Order::Volume(of, db) => {
+            MqttCommand::Volume(of, db) => {
                 self.phone.handle(Input::Volume(of, db), now);
                 Ok(format!("volume of the {} {db} dB", of.as_str()))
             }

@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_millis(500);
 
 /// Something ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum MqttCommand {
     /// Ring for a moment.
     Ring,
     /// Ring, and connect whoever lifts with this number.
@@ -58,7 +58,7 @@ pub(crate) enum OrderError {
     Ring(#[from] RingOrderError),
 }
 
-impl Order {
+impl MqttCommand {
     /// What a payload means to an entity.
     pub(super) fn read(entity: &str, payload: &[u8]) -> Result<Self, OrderError> {
         let text = std::str::from_utf8(payload).ok();
@@ -97,12 +97,12 @@ impl Order {
 }
 
 /// dB, as a whole number; Home Assistant may write a fraction of 0.
-fn volume(of: VolumeOf, text: Option<&str>) -> Result<Order, OrderError> {
+fn volume(of: VolumeOf, text: Option<&str>) -> Result<MqttCommand, OrderError> {
     let (least, most, _) = Volumes::LIMITS_DB;
     let db = text.and_then(|text| text.parse::<f32>().ok());
     let within = db.filter(|db| (f32::from(least)..=f32::from(most)).contains(db));
     match within {
-        Some(db) => Ok(Order::Volume(of, db.round() as i8)),
+        Some(db) => Ok(MqttCommand::Volume(of, db.round() as i8)),
         None => Err(OrderError::Volume),
     }
 }

@@ -164,25 +164,29 @@ fn an_order_is_taken_where_it_is_listed_and_understood() {
     let take =
         |toml: &str, topic: &str, payload: &[u8]| mqtt(toml).order(topic, payload, false, now);
     let all = "orders = [\"ring\", \"dial\", \"dnd\", \"volume\"]\n";
-    let table: [(&str, &[u8], Order); 7] = [
-        ("ring", b"PRESS", Order::Ring),
-        ("dnd", b"ON", Order::Dnd(true)),
-        ("dnd", b"OFF", Order::Dnd(false)),
-        ("dial", b"+49 30 12-34", Order::Dial("+49301234".to_owned())),
+    let table: [(&str, &[u8], MqttCommand); 7] = [
+        ("ring", b"PRESS", MqttCommand::Ring),
+        ("dnd", b"ON", MqttCommand::Dnd(true)),
+        ("dnd", b"OFF", MqttCommand::Dnd(false)),
+        (
+            "dial",
+            b"+49 30 12-34",
+            MqttCommand::Dial("+49301234".to_owned()),
+        ),
         (
             "ringer_volume",
             b"-12",
-            Order::Volume(VolumeOf::Ringer, -12),
+            MqttCommand::Volume(VolumeOf::Ringer, -12),
         ),
         (
             "earpiece_volume",
             b"3.0",
-            Order::Volume(VolumeOf::Earpiece, 3),
+            MqttCommand::Volume(VolumeOf::Earpiece, 3),
         ),
         (
             "speaker_volume",
             b"12",
-            Order::Volume(VolumeOf::Speaker, 12),
+            MqttCommand::Volume(VolumeOf::Speaker, 12),
         ),
     ];
     for (entity, payload, order) in table {
