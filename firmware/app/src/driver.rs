@@ -77,7 +77,7 @@ const LAST_REPLIES: Duration = Duration::from_millis(500);
 const EVENTS_A_TURN: usize = 64;
 
 /// Everything a phone is made of.
-pub struct Setup {
+pub struct DriverSetup {
     /// The configuration in use.
     pub config: config::Config,
     /// What `status` says about it.
@@ -149,12 +149,12 @@ struct Inputs {
 }
 
 /// Runs a phone until it is to end.
-pub fn run(setup: Setup) -> Result<Ending, DriverError> {
+pub fn run(setup: DriverSetup) -> Result<Ending, DriverError> {
     run_with(setup, Arc::new(Disk))
 }
 
 /// Runs a phone that writes its files by `files`.
-pub(crate) fn run_with(setup: Setup, files: Arc<dyn Files>) -> Result<Ending, DriverError> {
+pub(crate) fn run_with(setup: DriverSetup, files: Arc<dyn Files>) -> Result<Ending, DriverError> {
     let now = Instant::now();
     let (card, further) = (setup.card.clone(), setup.further_cards.clone());
     let (sound, audio_thread) = Sound::start(card, further, &setup.config, now)?;
@@ -180,7 +180,7 @@ pub(crate) fn run_with(setup: Setup, files: Arc<dyn Files>) -> Result<Ending, Dr
 
 impl Driver {
     fn new(
-        setup: Setup,
+        setup: DriverSetup,
         sound: Sound,
         storage: Storage,
         now: Instant,

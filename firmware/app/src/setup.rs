@@ -1,7 +1,7 @@
 //! From a command to a running phone: configuration, log, board, card.
 //!
 //! ```text
-//! offhook.toml ─▶ provision::load ─▶ Config, note for status ─▶ Setup ─▶ driver::run
+//! offhook.toml ─▶ provision::load ─▶ Config, note for status ─▶ DriverSetup ─▶ driver::run
 //! ```
 
 use std::io::{self, Write as _};
@@ -24,7 +24,7 @@ use crate::bundle::log::Tee;
 use crate::card_source::{CardSource, further_cards};
 use crate::confine::broker::Broker;
 use crate::confine::{self, Reach};
-use crate::driver::{self, Setup};
+use crate::driver::{self, DriverSetup};
 use crate::hardware::{audio_request, override_profile, overrides};
 use crate::provision::ConfigPaths;
 use crate::run_dir::SELF_TEST;
@@ -163,7 +163,7 @@ pub(crate) fn whole_phone(
     config: Config,
     config_note: Option<String>,
     appliance: bool,
-) -> Result<Setup, SetupError> {
+) -> Result<DriverSetup, SetupError> {
     let (folder, name) = (&config.board.profile_dir, &config.board.profile);
     let overrides = overrides(&config);
     let (mut profile, faults) = if appliance {
@@ -184,7 +184,7 @@ pub(crate) fn whole_phone(
     let request = audio_request(&config, &profile);
     let further_cards = further_cards(&config, &request);
     let display = open_display(&profile, &mut board_faults);
-    Ok(Setup {
+    Ok(DriverSetup {
         card: CardSource::Board(request, profile.audio.mixer.clone()),
         further_cards,
         board: Some(board),

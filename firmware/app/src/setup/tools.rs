@@ -13,7 +13,7 @@ use control::readable::OneLineWriter;
 
 use super::{log_to_stderr, start_log, whole_phone};
 use crate::card_source::CardSource;
-use crate::driver::{self, Setup};
+use crate::driver::{self, DriverSetup};
 use crate::hardware::{override_profile, overrides};
 use crate::panel::PanelError;
 use crate::provision::ConfigPaths;
@@ -91,7 +91,7 @@ pub(crate) fn echo(options: &EchoOptions) -> Result<(), SetupError> {
         rate_hz: audio.rate_hz.unwrap_or(48_000),
         period_ms: audio.period_ms.unwrap_or(5),
     };
-    driver::run(Setup {
+    driver::run(DriverSetup {
         further_cards: Vec::new(),
         card,
         board: None,
