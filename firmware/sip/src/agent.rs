@@ -28,6 +28,7 @@ use crate::events::Subscription;
 use crate::keepalive::KeepaliveStep;
 use crate::known_hosts::KnownHosts;
 use crate::local_addresses::LocalAddresses;
+use crate::locate::LookupFailed;
 use crate::publication::Publications;
 use crate::registration::Registration;
 use crate::requests::{NO_ADDRESS, Outcome, Requests};
@@ -183,7 +184,7 @@ impl UserAgent {
 
     /// A lookup found nothing; `reason` says which question was not answered, and by whom.
     pub fn handle_lookup_failed(&mut self, id: LookupId, reason: &str, now: Instant) {
-        self.lookup_done(id, Err(reason), now);
+        self.lookup_done(id, Err(LookupFailed(reason)), now);
     }
 
     /// Where an account is registered, and the servers that would be better and do not answer.
@@ -413,7 +414,12 @@ impl UserAgent {
         }
     }
 
-    fn lookup_done(&mut self, id: LookupId, found: Result<&[Target], &str>, now: Instant) {
+    fn lookup_done(
+        &mut self,
+        id: LookupId,
+        found: Result<&[Target], LookupFailed<'_>>,
+        now: Instant,
+    ) {
         let shared = &mut self.shared;
         self.requests.handle_lookup(id, found, shared, now);
         self.finish_turn(now);

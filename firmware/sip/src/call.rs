@@ -46,7 +46,7 @@ use crate::identity::shown;
 use crate::ids::{CallHandle, TransactionId};
 use crate::initial_route::InitialRoute;
 use crate::message::{Headers, NameAddr, Request, Response, Uri, reason_phrase};
-use crate::offer_answer::{LocalMedia, Negotiated, Session};
+use crate::offer_answer::{LocalMedia, Negotiated, OfferAnswer};
 use crate::reason::is_answered_elsewhere;
 use crate::requests::Failure;
 use crate::sdp::SdpError;
@@ -122,7 +122,7 @@ impl Call {
     ) -> Result<Self, SdpError> {
         let env = &mut *turn.env;
         let here = env.addresses.primary().ip();
-        let mut session = Session::new(placement.media, here, env.tokens.session_id());
+        let mut session = OfferAnswer::new(placement.media, here, env.tokens.session_id());
         session.set_addresses(&env.addresses);
         let is_emergency = placement.options.is_emergency;
         session.begin_with(env.offers.of(account, &placement.target, is_emergency));

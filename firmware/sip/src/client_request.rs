@@ -28,7 +28,7 @@ use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::TransactionId;
-use crate::locate::Hop;
+use crate::locate::{Hop, LookupFailed};
 use crate::message::{Method, Request, Response, Via};
 use crate::servers::{PasswordTrust, ServerChoice, Servers, identity};
 use crate::timer::T1_64;
@@ -36,7 +36,7 @@ use crate::transaction::client::State;
 
 use authentication::{Answer, Authentication};
 use destinations::{Attempt, Destinations};
-use overtaken::{Heard, Overtaken};
+use overtaken::{Overtaken, ReplySoFar};
 
 pub(crate) use destinations::Delivery;
 pub(crate) use hop_by_hop::{ack_of_refusal, cancel_of};
@@ -136,7 +136,7 @@ pub(crate) struct ClientRequest {
     /// Its connection is not open yet.
     opening: bool,
     transaction: Option<TransactionId>,
-    heard: Heard,
+    heard: ReplySoFar,
     /// Transactions with addresses that did not answer in time, and may still.
     overtaken: Vec<Overtaken>,
     cancel: Cancel,
@@ -168,7 +168,7 @@ impl ClientRequest {
             for_its_size: false,
             opening: false,
             transaction: None,
-            heard: Heard::Nothing,
+            heard: ReplySoFar::Nothing,
             overtaken: Vec::new(),
             cancel: Cancel::No,
             deadline: None,
@@ -267,7 +267,7 @@ impl ClientRequest {
     /// The server's name was resolved: these addresses are tried in turn.
     pub(crate) fn handle_targets(
         &mut self,
-        found: Result<&[Target], &str>,
+        found: Result<&[Target], LookupFailed<'_>>,
         env: &Env,
         now: Instant,
     ) -> Step {
@@ -282,7 +282,9 @@ impl ClientRequest {
                  transport, or ask the provider"
             )
         } else {
-            let why = found.err().unwrap_or("check the name and the DNS server");
+            let why = found
+                .err()
+                .map_or("check the name and the DNS server", |LookupFailed(why)| why);
             format!("the name {host} does not resolve: {why}")
         };
         Step::TryNext(503, reason)
@@ -359,7 +361,7 @@ impl ClientRequest {
     ) {
         self.flow = Some(flow);
         self.transaction = Some(transaction);
-        self.heard = Heard::Nothing;
+        self.heard = ReplySoFar::Nothing;
         self.opening = opening;
         let opens = match flow.transport() {
             Transport::Udp | Transport::Tcp => CONNECT_TIME,
@@ -540,7 +542,7 @@ impl ClientRequest {
                 }
             }
             (Cancel::No, Some(State::Proceeding))
-                if self.heard == Heard::Trying && self.destinations.trying().is_some() =>
+                if self.heard == ReplySoFar::Trying && self.destinations.trying().is_some() =>
             {
                 let server = self.current.map(|attempt| attempt.target.address);
                 let server = server.map_or_else(|| "the server".to_owned(), |a| a.to_string());

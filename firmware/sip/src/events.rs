@@ -12,7 +12,7 @@
 mod served;
 mod subscription;
 
-pub(crate) use served::{Asked, ServedSubscriptions};
+pub(crate) use served::{ServedSubscriptions, SubscribeRequest};
 pub(crate) use subscription::{Subscription, SubscriptionAction, Topic};
 
 use crate::message::Headers;

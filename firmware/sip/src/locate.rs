@@ -23,6 +23,11 @@ pub(crate) struct Hop {
     pub(crate) transport: Option<Transport>,
 }
 
+/// Why a name has no addresses, in words for whoever sent the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct LookupFailed<'a>(pub(crate) &'a str);
+
 /// Why a URI leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HopError {

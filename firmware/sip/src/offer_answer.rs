@@ -1,11 +1,11 @@
 //! SDP offer/answer (RFC 3264): codecs matched by rtpmap, not by number.
 //!
 //! ```text
-//! LocalMedia ─▶ Session::offer() ─▶ bytes ─▶ … far end … ─▶ bytes ─▶ Session::accept() ─▶ Negotiated
-//! far end's offer ─▶ Session::answer() ─▶ (bytes, Negotiated)
+//! LocalMedia ─▶ OfferAnswer::offer() ─▶ bytes ─▶ … far end … ─▶ bytes ─▶ OfferAnswer::accept() ─▶ Negotiated
+//! far end's offer ─▶ OfferAnswer::answer() ─▶ (bytes, Negotiated)
 //! ```
 //!
-//! One [`Session`] per leg: it remembers the m-lines (their number never shrinks), the payload
+//! One [`OfferAnswer`] per leg: it remembers the m-lines (their number never shrinks), the payload
 //! numbers given away (they never change their meaning), our version in `o=`, and the direction
 //! this phone wants.
 
@@ -51,7 +51,7 @@ struct Chosen {
 
 /// Offer/answer state of one leg of one call.
 #[derive(Debug, Clone)]
-pub(crate) struct Session {
+pub(crate) struct OfferAnswer {
     local: LocalMedia,
     /// The signalling of this leg runs over TLS: keys may stand in its descriptions.
     secure: bool,
@@ -85,7 +85,7 @@ pub(crate) struct Session {
     alternative: Option<String>,
 }
 
-impl Session {
+impl OfferAnswer {
     /// A session that nothing has been said about yet. An unspecified address in `local` is
     /// replaced by `address`.
     pub(crate) fn new(mut local: LocalMedia, address: IpAddr, id: u64) -> Self {

@@ -24,7 +24,7 @@ use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::flow::{Flow, Target, Transport};
 use crate::ids::{ConnectionId, LookupId, RequestId};
-use crate::locate::{Hop, Service};
+use crate::locate::{Hop, LookupFailed, Service};
 use crate::message::{Method, Response};
 use crate::shared::{Shared, Waiter};
 use crate::transaction::client::{Client, State};
@@ -206,7 +206,7 @@ impl Requests {
     pub(crate) fn handle_lookup(
         &mut self,
         lookup: LookupId,
-        found: Result<&[Target], &str>,
+        found: Result<&[Target], LookupFailed<'_>>,
         shared: &mut Shared,
         now: Instant,
     ) {
@@ -221,7 +221,7 @@ impl Requests {
     fn learn_targets(
         &mut self,
         id: RequestId,
-        found: Result<&[Target], &str>,
+        found: Result<&[Target], LookupFailed<'_>>,
         shared: &mut Shared,
         now: Instant,
     ) -> Option<Step> {

@@ -8,7 +8,9 @@ use crate::api::{InviteError, MessageWaiting};
 use crate::dialog::Dialog;
 use crate::env::Env;
 use crate::event_body::{CallSummary, RingingDialog};
-use crate::events::{Asked, Package, ServedSubscriptions, Subscription, SubscriptionAction, Topic};
+use crate::events::{
+    Package, ServedSubscriptions, SubscribeRequest, Subscription, SubscriptionAction, Topic,
+};
 use crate::flow::Flow;
 use crate::ids::ServedId;
 use crate::message::{Headers, Method, NameAddr, Request, SipUri};
@@ -244,7 +246,7 @@ impl Subscriptions {
     ) -> Result<Reply, Reply> {
         check_require(request)?;
         let contact = shared.contact(account, Some(reply_to.transport()), wants_sips(request));
-        let asked = Asked::read(&request.headers)?;
+        let asked = SubscribeRequest::read(&request.headers)?;
         let dialog = Dialog::of_callee(request, tag, contact.clone(), Some(reply_to))
             .ok_or_else(|| Reply::refusal(400).with_reason("Missing Contact header"))?;
         self.served

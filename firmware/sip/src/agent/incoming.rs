@@ -34,7 +34,7 @@ use super::{UserAgent, text_messages};
 const FULL_RETRY_S: u32 = 10;
 
 /// A request outside of what was here before, and the ways to it.
-struct Asked<'a> {
+struct IncomingRequest<'a> {
     flow: Flow,
     /// Where answers go.
     reply_to: Flow,
@@ -99,7 +99,7 @@ impl UserAgent {
             let connections = &mut self.shared.transport.connections;
             connections.learn_alias(connection, port);
         }
-        let asked = Asked {
+        let incoming = IncomingRequest {
             flow,
             reply_to,
             key: &key,
@@ -107,36 +107,36 @@ impl UserAgent {
         };
         let tagged = request.headers.to().is_ok_and(|to| to.tag().is_some());
         if tagged && let Some(call) = self.calls.of_request(&request) {
-            self.handle_in_call(call, &asked, now);
+            self.handle_in_call(call, &incoming, now);
         } else if let Some(dialog) = self.subscriptions.find(&request) {
-            self.handle_in_subscription(dialog, &asked, now);
+            self.handle_in_subscription(dialog, &incoming, now);
         } else if request.method == Method::Subscribe
             && !tagged
             && may_watch(flow, &request, &self.shared.env)
         {
-            self.handle_watcher(&asked, now);
+            self.handle_watcher(&incoming, now);
         } else {
-            self.handle_outside(tagged, &asked, now);
+            self.handle_outside(tagged, &incoming, now);
         }
     }
 
     /// A request in a dialog of a call.
-    fn handle_in_call(&mut self, handle: CallHandle, asked: &Asked<'_>, now: Instant) {
-        let Asked { flow, request, .. } = *asked;
+    fn handle_in_call(&mut self, handle: CallHandle, incoming: &IncomingRequest<'_>, now: Instant) {
+        let IncomingRequest { flow, request, .. } = *incoming;
         if self.calls.is_downgrade(handle, flow, request) {
-            return self.refuse_downgrade(asked, now);
+            return self.refuse_downgrade(incoming, now);
         }
         if self.calls.is_from_elsewhere(handle, flow, &self.shared) {
             return self.shared.drop_refused();
         }
         self.shared.request_accepted(flow, false);
-        let reply_to = asked.reply_to;
+        let reply_to = incoming.reply_to;
         let Some((in_order, early)) = self.calls.check_order(handle, reply_to, request) else {
             return;
         };
         let transactions = self.servers.len();
         let room = self.admission.has_room_in_dialog(handle, transactions);
-        let opened = room.then(|| self.open(asked, Some(handle)));
+        let opened = room.then(|| self.open(incoming, Some(handle)));
         let Some(transaction) = opened.flatten() else {
             return self.shared.drop_message();
         };
@@ -146,29 +146,40 @@ impl UserAgent {
         if let Err(reply) = check_require(request) {
             return self.respond(transaction, &reply.with("Allow", ALLOW), now);
         }
-        let asked = InDialog {
+        let incoming = InDialog {
             transaction,
             request,
             early,
             subscribed: self.calls.is_referrer(handle),
             trusted: self.is_trusted(handle, reply_to.remote().ip()),
         };
-        self.on_call(handle, now, |call, turn| call.handle_request(asked, turn));
+        self.on_call(handle, now, |call, turn| {
+            call.handle_request(incoming, turn);
+        });
     }
 
     /// A request in a dialog of a subscription, in a transaction of its own.
-    fn handle_in_subscription(&mut self, dialog: EventDialog, asked: &Asked<'_>, now: Instant) {
-        if self.subscriptions.is_secure(dialog) && !asked.flow.is_secure() {
-            return self.refuse_downgrade(asked, now);
+    fn handle_in_subscription(
+        &mut self,
+        dialog: EventDialog,
+        incoming: &IncomingRequest<'_>,
+        now: Instant,
+    ) {
+        if self.subscriptions.is_secure(dialog) && !incoming.flow.is_secure() {
+            return self.refuse_downgrade(incoming, now);
         }
-        self.shared.request_accepted(asked.flow, true);
-        let Some(transaction) = self.open(asked, None) else {
+        self.shared.request_accepted(incoming.flow, true);
+        let Some(transaction) = self.open(incoming, None) else {
             return self.shared.drop_message();
         };
         let env = &mut self.shared.env;
-        let (reply, actions) =
-            self.subscriptions
-                .handle_request(dialog, asked.request, asked.reply_to, env, now);
+        let (reply, actions) = self.subscriptions.handle_request(
+            dialog,
+            incoming.request,
+            incoming.reply_to,
+            env,
+            now,
+        );
         if let EventDialog::Watching(index) = dialog {
             self.execute_subscription(index, actions, now);
         }
@@ -176,23 +187,23 @@ impl UserAgent {
     }
 
     /// What began over TLS goes on over TLS: anything else is from somebody else.
-    fn refuse_downgrade(&mut self, asked: &Asked<'_>, now: Instant) {
+    fn refuse_downgrade(&mut self, incoming: &IncomingRequest<'_>, now: Instant) {
         let reply = Reply::refusal(403).with_reason("Secure Signalling Required");
-        self.respond_stateless(asked.reply_to, asked.request, &reply, now);
+        self.respond_stateless(incoming.reply_to, incoming.request, &reply, now);
     }
 
     /// A SUBSCRIBE of a new watcher.
-    fn handle_watcher(&mut self, asked: &Asked<'_>, now: Instant) {
-        let account = self.by_account(asked.flow, asked.request).account();
-        self.shared.request_accepted(asked.flow, true);
-        let Some(transaction) = self.open(asked, None) else {
+    fn handle_watcher(&mut self, incoming: &IncomingRequest<'_>, now: Instant) {
+        let account = self.by_account(incoming.flow, incoming.request).account();
+        self.shared.request_accepted(incoming.flow, true);
+        let Some(transaction) = self.open(incoming, None) else {
             return self.shared.drop_message();
         };
         if self.shutting_down {
             return self.respond(transaction, &Reply::refusal(503), now);
         }
         let tag = self.servers.to_tag(transaction);
-        let (request, reply_to, shared) = (asked.request, asked.reply_to, &self.shared);
+        let (request, reply_to, shared) = (incoming.request, incoming.reply_to, &self.shared);
         let reply = self
             .subscriptions
             .handle_watcher(account, request, reply_to, &tag, shared, now);
@@ -201,13 +212,13 @@ impl UserAgent {
     }
 
     /// A request outside of any dialog.
-    fn handle_outside(&mut self, tagged: bool, asked: &Asked<'_>, now: Instant) {
-        let Asked {
+    fn handle_outside(&mut self, tagged: bool, incoming: &IncomingRequest<'_>, now: Instant) {
+        let IncomingRequest {
             flow,
             reply_to,
             request,
             ..
-        } = *asked;
+        } = *incoming;
         let origin = match self.admit(flow, request, now) {
             Decision::Admit(origin) => origin,
             Decision::RetryAfter(seconds) => {
@@ -218,14 +229,16 @@ impl UserAgent {
         };
         match check(request, tagged, || self.servers.has_merged(request)) {
             Err(refusal) => {
-                let (key, shared) = (asked.key, &mut self.shared);
+                let (key, shared) = (incoming.key, &mut self.shared);
                 self.servers
                     .refuse(reply_to, key, request, &refusal, shared, now);
             }
-            Ok(()) if request.method == Method::Invite => self.handle_invite(origin, asked, now),
-            Ok(()) if request.method == Method::Message => self.handle_message(origin, asked, now),
+            Ok(()) if request.method == Method::Invite => self.handle_invite(origin, incoming, now),
+            Ok(()) if request.method == Method::Message => {
+                self.handle_message(origin, incoming, now);
+            }
             Ok(()) if request.method == Method::Notify => {
-                self.handle_unsolicited(origin, asked, now);
+                self.handle_unsolicited(origin, incoming, now);
             }
             Ok(()) => {
                 // Of the methods that pass the checks only OPTIONS is left.
@@ -236,10 +249,10 @@ impl UserAgent {
     }
 
     /// A new INVITE that passed all checks.
-    fn handle_invite(&mut self, origin: Origin, asked: &Asked<'_>, now: Instant) {
-        let Asked {
+    fn handle_invite(&mut self, origin: Origin, incoming: &IncomingRequest<'_>, now: Instant) {
+        let IncomingRequest {
             reply_to, request, ..
-        } = *asked;
+        } = *incoming;
         let account = origin.account();
         if origin.is_known() {
             self.make_room_for_known(now);
@@ -257,14 +270,14 @@ impl UserAgent {
         let replaces = match checked {
             Ok(replaces) => replaces,
             Err(reply) => {
-                if let Some(transaction) = self.open(asked, None) {
+                if let Some(transaction) = self.open(incoming, None) {
                     self.respond(transaction, &reply, now);
                 }
                 return;
             }
         };
         let handle = self.calls.next_incoming();
-        let Some(transaction) = self.open(asked, Some(handle)) else {
+        let Some(transaction) = self.open(incoming, Some(handle)) else {
             return;
         };
         let new = NewCall {
@@ -303,28 +316,28 @@ impl UserAgent {
     }
 
     /// MESSAGE (RFC 3428), in a transaction of its own: a repeated one is shown once.
-    fn handle_message(&mut self, origin: Origin, asked: &Asked<'_>, now: Instant) {
-        let Some(transaction) = self.open(asked, None) else {
+    fn handle_message(&mut self, origin: Origin, incoming: &IncomingRequest<'_>, now: Instant) {
+        let Some(transaction) = self.open(incoming, None) else {
             return self.shared.drop_message();
         };
-        let reply_to = asked.reply_to;
+        let reply_to = incoming.reply_to;
         self.shared.request_accepted(reply_to, origin.is_known());
         let account = origin.account();
         let trusted = self.shared.is_trusted(account, reply_to.remote().ip());
-        let event = text_messages::received(account, trusted, asked.request);
+        let event = text_messages::received(account, trusted, incoming.request);
         self.shared.events.extend(event);
         self.respond(transaction, &Reply::new(200).with_capabilities(), now);
     }
 
     /// A NOTIFY no one subscribed to.
-    fn handle_unsolicited(&mut self, origin: Origin, asked: &Asked<'_>, now: Instant) {
-        let reply_to = asked.reply_to;
+    fn handle_unsolicited(&mut self, origin: Origin, incoming: &IncomingRequest<'_>, now: Instant) {
+        let reply_to = incoming.reply_to;
         self.shared.request_accepted(reply_to, origin.is_known());
-        let Some(transaction) = self.open(asked, None) else {
+        let Some(transaction) = self.open(incoming, None) else {
             return self.shared.drop_message();
         };
         let parts = (&self.shared.registrations, &self.shared.env);
-        let (request, account) = (asked.request, origin.account());
+        let (request, account) = (incoming.request, origin.account());
         let (reply, event) = self
             .unsolicited
             .handle_notify(account, reply_to, request, parts, now);
@@ -423,10 +436,14 @@ impl UserAgent {
         self.admission.admit(by, request, ip, proven, now)
     }
 
-    fn open(&mut self, asked: &Asked<'_>, call: Option<CallHandle>) -> Option<TransactionId> {
-        let (request, shared) = (asked.request.clone(), &mut self.shared);
+    fn open(
+        &mut self,
+        incoming: &IncomingRequest<'_>,
+        call: Option<CallHandle>,
+    ) -> Option<TransactionId> {
+        let (request, shared) = (incoming.request.clone(), &mut self.shared);
         self.servers
-            .open(asked.reply_to, asked.key, request, call, shared)
+            .open(incoming.reply_to, incoming.key, request, call, shared)
     }
 
     fn respond_stateless(

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::ids::TransactionId;
-use crate::offer_answer::Session;
+use crate::offer_answer::OfferAnswer;
 use crate::timer::{T1, T1_64, T2};
 
 /// What the 2xx carried.
@@ -14,7 +14,7 @@ pub(super) enum Sent {
     /// The first offer of the call: the ACK brings the answer.
     FirstOffer,
     /// A later offer; the session as it was before, in case the answer cannot be used.
-    LaterOffer(Box<Session>),
+    LaterOffer(Box<OfferAnswer>),
 }
 
 /// What to do when time has passed.

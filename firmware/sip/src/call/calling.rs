@@ -19,7 +19,7 @@ use crate::ids::{CallHandle, RequestId};
 use crate::initial_route::InitialRoute;
 use crate::media_security::offer_memory::OfferMemory;
 use crate::message::{CSeq, Method, NameAddr, Request, Response, SipUri, Uri};
-use crate::offer_answer::{Negotiated, Session};
+use crate::offer_answer::{Negotiated, OfferAnswer};
 use crate::requests::Failure;
 use crate::sdp::SdpError;
 use crate::session_body::session_body_of;
@@ -42,7 +42,7 @@ const MAX_REDIRECTS: usize = 5;
 #[derive(Debug)]
 pub(super) struct Leg {
     pub(super) dialog: Dialog,
-    session: Session,
+    session: OfferAnswer,
     media: Option<Negotiated>,
     order: ReceivedOrder,
     /// Its answer came in a reliable response: what comes later is no answer (RFC 3262 section 5).
@@ -61,7 +61,7 @@ pub(super) struct Calling {
     branches: u32,
     /// More than 100 came since: someone may have been rung.
     progressed: bool,
-    pub(super) session: Session,
+    pub(super) session: OfferAnswer,
     timer: SessionTimer,
     /// Who is called: the Request-URI of the INVITE.
     pub(super) target: Uri,
@@ -82,7 +82,7 @@ pub(super) struct Calling {
 #[derive(Debug)]
 pub(super) struct Agreed {
     pub(super) dialog: Dialog,
-    pub(super) session: Session,
+    pub(super) session: OfferAnswer,
     pub(super) timer: SessionTimer,
     pub(super) media: Result<Negotiated, SdpError>,
     /// Other branches of the call saw our keys, too.
@@ -108,7 +108,7 @@ impl Calling {
     pub(super) fn place(
         invite: Invite<'_>,
         target: Uri,
-        mut session: Session,
+        mut session: OfferAnswer,
         turn: &mut Turn<'_>,
     ) -> Result<Self, SdpError> {
         let secure = invite.route.is_secure();
@@ -500,7 +500,7 @@ impl Invite<'_> {
     fn send(
         self,
         target: &Uri,
-        session: &mut Session,
+        session: &mut OfferAnswer,
         timer: &SessionTimer,
         turn: &mut Turn<'_>,
     ) -> Result<RequestId, SdpError> {

@@ -22,7 +22,7 @@ use crate::ice::ChosenPath;
 use crate::ids::{CallHandle, RequestId, TransactionId};
 use crate::media_security::Protection;
 use crate::message::{Headers, Method, NameAddr, Request, Response};
-use crate::offer_answer::{LocalMedia, Negotiated, Session};
+use crate::offer_answer::{LocalMedia, Negotiated, OfferAnswer};
 use crate::sdp::SdpError;
 use crate::session_body::{session_body, session_body_of};
 use crate::timer::earliest;
@@ -43,7 +43,7 @@ const MAX_DEFERRALS: u8 = 3;
 pub(super) enum Exchange {
     Idle,
     /// Ours; the session as it was, in case it is refused.
-    Ours(RequestId, Box<Session>),
+    Ours(RequestId, Box<OfferAnswer>),
     /// Theirs: our 2xx waits for its ACK.
     Theirs(AckWait),
 }
@@ -60,7 +60,7 @@ pub(super) enum ChangeStep {
 #[derive(Debug)]
 pub(super) struct Established {
     pub(super) dialog: Dialog,
-    session: Session,
+    session: OfferAnswer,
     media: Option<Negotiated>,
     /// We placed it: the Call-ID is ours, and so is the longer wait at glare.
     caller: bool,
@@ -116,7 +116,7 @@ impl ChangeRefused {
 impl Established {
     pub(super) fn new(
         dialog: Dialog,
-        session: Session,
+        session: OfferAnswer,
         media: Option<Negotiated>,
         timer: SessionTimer,
         caller: bool,
@@ -331,7 +331,7 @@ impl Established {
         ChangeStep::Stay
     }
 
-    fn take_ours(&mut self) -> Option<Session> {
+    fn take_ours(&mut self) -> Option<OfferAnswer> {
         match std::mem::replace(&mut self.exchange, Exchange::Idle) {
             Exchange::Ours(_, before) => Some(*before),
             theirs @ (Exchange::Idle | Exchange::Theirs(_)) => {

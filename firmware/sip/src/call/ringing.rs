@@ -12,7 +12,7 @@ use crate::action::{Reply, Turn};
 use crate::dialog::Dialog;
 use crate::ids::TransactionId;
 use crate::message::Request;
-use crate::offer_answer::{LocalMedia, Negotiated, Session};
+use crate::offer_answer::{LocalMedia, Negotiated, OfferAnswer};
 use crate::sdp::SdpError;
 use crate::session_body::session_body;
 use crate::timer::earliest;
@@ -58,7 +58,7 @@ pub(super) struct Ringing {
 /// What a 183 agreed on.
 #[derive(Debug)]
 struct EarlySession {
-    session: Session,
+    session: OfferAnswer,
     media: Negotiated,
     /// The answer, to be repeated in the 200; none where a reliable response carried it.
     body: Option<Vec<u8>>,
@@ -66,7 +66,7 @@ struct EarlySession {
 
 /// What our 200 made of the call.
 pub(super) struct Accepted {
-    pub(super) session: Session,
+    pub(super) session: OfferAnswer,
     pub(super) media: Option<Negotiated>,
     pub(super) ack: AckWait,
 }
@@ -193,10 +193,10 @@ impl Ringing {
         Some(answered)
     }
 
-    fn new_session(&self, media: LocalMedia, turn: &mut Turn<'_>) -> Session {
+    fn new_session(&self, media: LocalMedia, turn: &mut Turn<'_>) -> OfferAnswer {
         let env = &mut *turn.env;
         let here = env.addresses.primary().ip();
-        let mut session = Session::new(media, here, env.tokens.session_id());
+        let mut session = OfferAnswer::new(media, here, env.tokens.session_id());
         session.set_addresses(&env.addresses);
         session.set_secure(self.dialog.is_secure());
         session.set_far_host(self.dialog.far_host());

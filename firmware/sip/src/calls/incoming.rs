@@ -10,7 +10,7 @@ use crate::flow::Flow;
 use crate::identity::{first_called, party, shown};
 use crate::ids::{AccountId, CallHandle, TransactionId};
 use crate::message::{Headers, Request};
-use crate::offer_answer::{LocalMedia, Session};
+use crate::offer_answer::{LocalMedia, OfferAnswer};
 use crate::request_check::{answer_after_ms, requires_auto_answer, wants_sips};
 use crate::sdp::Description;
 use crate::session_body::session_body;
@@ -178,7 +178,7 @@ fn check_offer(
         ice: None,
         owner_moves: false,
     };
-    let mut session = Session::new(all, local.ip(), 0);
+    let mut session = OfferAnswer::new(all, local.ip(), 0);
     session.set_addresses(&shared.env.addresses);
     session.set_secure(flow.is_secure());
     session.set_far_host(Some(flow.remote().ip()));

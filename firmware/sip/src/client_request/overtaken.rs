@@ -11,7 +11,7 @@ use crate::timer::TIMER_C;
 
 /// What was heard of an INVITE at the address it went to last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum ReplySoFar {
     Nothing,
     /// 100 Trying: a server has it. No one was found by it yet.
     Trying,
@@ -25,7 +25,7 @@ pub(super) struct Overtaken {
     transaction: TransactionId,
     attempt: Attempt,
     flow: Flow,
-    heard: Heard,
+    heard: ReplySoFar,
 }
 
 impl ClientRequest {
@@ -63,7 +63,7 @@ impl ClientRequest {
         self.destinations.select(found.attempt);
         self.current = Some(found.attempt);
         self.transaction = Some(transaction);
-        self.heard = Heard::Nothing;
+        self.heard = ReplySoFar::Nothing;
         self.flow = Some(found.flow);
         self.deadline = None;
         true
@@ -74,7 +74,7 @@ impl ClientRequest {
     pub(crate) fn fall_back(&mut self, transaction: TransactionId, now: Instant) -> bool {
         let falls_back = self.destinations.waits_for_last() && self.take_back(transaction);
         if falls_back {
-            self.heard = Heard::Progress;
+            self.heard = ReplySoFar::Progress;
             self.deadline = Some(now + TIMER_C);
         }
         falls_back
@@ -83,13 +83,13 @@ impl ClientRequest {
     /// Whether a refusal with this status is the server's own trouble, or that of a request that
     /// arrived by two ways (482), while another address tries.
     pub(super) fn may_fall_back(&self, code: u16) -> bool {
-        let tries = |known: &Overtaken| known.heard == Heard::Trying;
+        let tries = |known: &Overtaken| known.heard == ReplySoFar::Trying;
         (code == 482 || (500..600).contains(&code)) && self.overtaken.iter().any(tries)
     }
 
     /// Whether the address under way has found no one yet: it is silent, or tries.
     pub(crate) fn has_no_progress(&self) -> bool {
-        self.heard != Heard::Progress
+        self.heard != ReplySoFar::Progress
     }
 
     /// It was heard: no other address is tried for its silence any more. A server that says 100
@@ -97,13 +97,13 @@ impl ClientRequest {
     /// section 16.6), so another address follows where no such answer comes.
     pub(super) fn handle_provisional(&mut self, code: u16, invite: bool, now: Instant) {
         let wait = match (code, self.heard) {
-            (100, Heard::Trying | Heard::Progress) => return,
-            (100, Heard::Nothing) => {
-                self.heard = Heard::Trying;
+            (100, ReplySoFar::Trying | ReplySoFar::Progress) => return,
+            (100, ReplySoFar::Nothing) => {
+                self.heard = ReplySoFar::Trying;
                 self.destinations.trying().unwrap_or(TIMER_C)
             }
             _ => {
-                self.heard = Heard::Progress;
+                self.heard = ReplySoFar::Progress;
                 TIMER_C
             }
         };

@@ -29,12 +29,12 @@ const PACE: Duration = Duration::from_secs(1);
 
 /// What a SUBSCRIBE asks for, or the refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct SubscribeRequest {
     /// Lifetime in seconds; 0: one NOTIFY, and no more.
     expires_s: u32,
 }
 
-impl Asked {
+impl SubscribeRequest {
     /// Reads a SUBSCRIBE.
     pub(crate) fn read(headers: &Headers) -> Result<Self, Reply> {
         if Package::of(headers) != Some(Package::Dialog) {
@@ -154,7 +154,7 @@ impl ServedSubscriptions {
     /// A new watcher; the refusal where there are too many.
     pub(crate) fn subscribe(
         &mut self,
-        asked: Asked,
+        asked: SubscribeRequest,
         dialog: Dialog,
         account: Option<usize>,
         request: &Request,
@@ -206,7 +206,7 @@ impl ServedSubscriptions {
         if !served.dialog.in_order(cseq) {
             return Err(Reply::refusal(500));
         }
-        let asked = Asked::read(&request.headers)?;
+        let asked = SubscribeRequest::read(&request.headers)?;
         served.dialog.refresh(&request.headers);
         served.until = now + Duration::from_secs(u64::from(asked.expires_s));
         served.last = asked.expires_s == 0;

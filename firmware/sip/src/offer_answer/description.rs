@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use types::{Codec, Direction, OpusFormat, RtcpXr};
 use zeroize::Zeroizing;
 
-use super::{COMFORT_NOISE, Session};
+use super::{COMFORT_NOISE, OfferAnswer};
 
 /// An m-line of the session, as it stands in our descriptions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Slot {
     }
 }
 
-impl Session {
+impl OfferAnswer {
     pub(super) fn describe(
         &mut self,
         codecs: &[(u8, Codec)],

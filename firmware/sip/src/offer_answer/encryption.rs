@@ -10,7 +10,7 @@
 
 use types::{EncryptionPolicy, Keying};
 
-use super::Session;
+use super::OfferAnswer;
 use super::description::Slot;
 use crate::fingerprint::{self, SetupAttribute, role_answered, role_in_force, role_offered};
 use crate::media_security::offer_memory::FirstOffer;
@@ -65,7 +65,7 @@ impl Default for LegEncryption {
     }
 }
 
-impl Session {
+impl OfferAnswer {
     /// What holds on this leg.
     pub(super) fn encryption_rules(&self) -> EncryptionRules {
         let locked = self.encryption.protection != Protection::Clear;

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use super::Session;
+use super::OfferAnswer;
 use crate::ice::{AgreedIce, Candidate, ChosenPath, IceCredentials, LineIce};
 use crate::sdp::SdpLine;
 use crate::token::Tokens;
@@ -50,7 +50,7 @@ enum Writes {
     Mismatch,
 }
 
-impl Session {
+impl OfferAnswer {
     /// Whether this description carries our candidates.
     pub(super) fn writes_ice(&self) -> bool {
         self.ice.writes == Writes::Ice

@@ -33,8 +33,8 @@ fn tokens() -> Tokens {
     Tokens::new([3; 32])
 }
 
-fn session(codecs: &[Codec]) -> Session {
-    Session::new(local(codecs), "192.0.2.9".parse().unwrap(), 7)
+fn session(codecs: &[Codec]) -> OfferAnswer {
+    OfferAnswer::new(local(codecs), "192.0.2.9".parse().unwrap(), 7)
 }
 
 fn sdp(media: &str) -> Vec<u8> {
@@ -51,7 +51,7 @@ const ALL: [Codec; 4] = [Codec::Opus, Codec::G722, Codec::Pcmu, Codec::Pcma];
 #[test]
 fn two_of_ours_agree_on_the_first_codec() {
     let mut a = session(&ALL);
-    let mut b = Session::new(
+    let mut b = OfferAnswer::new(
         local(&[Codec::Pcma, Codec::G722]),
         "192.0.2.8".parse().unwrap(),
         9,
@@ -134,7 +134,7 @@ fn what_is_wanted_of_opus_is_said_and_heard() {
         opus: limits,
         ..local(&[Codec::Opus])
     };
-    let mut a = Session::new(modest, "192.0.2.9".parse().unwrap(), 7);
+    let mut a = OfferAnswer::new(modest, "192.0.2.9".parse().unwrap(), 7);
     let mut b = session(&[Codec::Opus]);
     let offer = a.offer(&mut tokens()).unwrap();
     assert!(text(&offer).contains(
@@ -152,7 +152,7 @@ fn comfort_noise_is_agreed_on_where_both_know_it() {
             comfort_noise: true,
             ..local(codecs)
         };
-        Session::new(media, "192.0.2.9".parse().unwrap(), 7)
+        OfferAnswer::new(media, "192.0.2.9".parse().unwrap(), 7)
     };
     let (mut a, mut b) = (quiet(&ALL), quiet(&[Codec::Pcma]));
     let offer = a.offer(&mut tokens()).unwrap();
@@ -394,7 +394,7 @@ fn packet_length_follows_the_far_end() {
 #[test]
 fn rtcp_goes_where_the_far_end_says() {
     let mut phone = session(&ALL);
-    let rtcp = |phone: &mut Session, attributes: &str| {
+    let rtcp = |phone: &mut OfferAnswer, attributes: &str| {
         let (body, negotiated) = phone
             .answer(
                 &sdp(&format!("m=audio 4000 RTP/AVP 0\r\n{attributes}")),
@@ -430,7 +430,7 @@ fn ipv6_is_written_as_ipv6() {
     let mut media = local(&[Codec::Pcmu]);
     media.rtp = "[::]:20000".parse().unwrap();
     media.rtcp = "[::]:20009".parse().unwrap();
-    let mut phone = Session::new(media, "2001:db8::9".parse().unwrap(), 1);
+    let mut phone = OfferAnswer::new(media, "2001:db8::9".parse().unwrap(), 1);
     let offer = phone.offer(&mut tokens()).unwrap();
     assert!(text(&offer).contains("c=IN IP6 2001:db8::9\r\n"));
     assert!(text(&offer).contains("a=rtcp:20009\r\n"));
@@ -566,7 +566,7 @@ fn extended_reports_are_asked_for_and_answered_where_both_want_them() {
             rtcp_xr: wants,
             ..local(&[Codec::Pcmu])
         };
-        Session::new(media, "192.0.2.9".parse().unwrap(), 7)
+        OfferAnswer::new(media, "192.0.2.9".parse().unwrap(), 7)
     };
     for (ours, theirs) in [(true, true), (true, false), (false, true), (false, false)] {
         let (mut a, mut b) = (wanting(ours), wanting(theirs));

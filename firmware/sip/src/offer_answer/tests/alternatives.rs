@@ -7,7 +7,7 @@ const V4: &str = "192.0.2.9";
 const V6: &str = "2001:db8::9";
 
 /// A phone that has these addresses, each as its default route; signalling comes from `far_host`.
-fn phone(sources: &[&str], far_host: &str) -> Session {
+fn phone(sources: &[&str], far_host: &str) -> OfferAnswer {
     let routes = sources.iter().map(|source| {
         let source: IpAddr = source.parse().unwrap();
         let network = if source.is_ipv4() { "0.0.0.0" } else { "::" };
@@ -18,7 +18,7 @@ fn phone(sources: &[&str], far_host: &str) -> Session {
         }
     });
     let addresses = LocalAddresses::new(5060, routes);
-    let mut session = Session::new(local(&[Codec::Pcmu]), addresses.primary().ip(), 7);
+    let mut session = OfferAnswer::new(local(&[Codec::Pcmu]), addresses.primary().ip(), 7);
     session.set_addresses(&addresses);
     session.set_far_host(Some(far_host.parse().unwrap()));
     session

@@ -26,10 +26,10 @@ fn local_ice(name: &str, offered: bool) -> LocalIce {
     }
 }
 
-fn with_ice(name: &str, offered: bool) -> Session {
+fn with_ice(name: &str, offered: bool) -> OfferAnswer {
     let mut media = local(&[Codec::Pcmu]);
     media.ice = Some(local_ice(name, offered));
-    Session::new(media, "192.0.2.9".parse().unwrap(), 7)
+    OfferAnswer::new(media, "192.0.2.9".parse().unwrap(), 7)
 }
 
 const OFFER: &str = "m=audio 4000 RTP/AVP 0\r\na=ice-ufrag:their\r\n\
@@ -88,7 +88,7 @@ fn the_candidates_that_checks_chose_are_answered_alone() {
         });
     }
     media.ice = Some(ice);
-    let mut session = Session::new(media, "192.0.2.9".parse().unwrap(), 7);
+    let mut session = OfferAnswer::new(media, "192.0.2.9".parse().unwrap(), 7);
     let (answer, first) = session.answer(&sdp(OFFER), &mut tokens()).unwrap();
     assert_eq!(text(&answer).matches("a=candidate:").count(), 4);
     // Checks are done: the end that leads says what it goes by.

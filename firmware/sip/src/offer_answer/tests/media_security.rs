@@ -30,8 +30,8 @@ fn guarded(policy: EncryptionPolicy) -> LocalMedia {
 }
 
 /// A leg over TLS.
-fn leg(policy: EncryptionPolicy) -> Session {
-    let mut session = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7);
+fn leg(policy: EncryptionPolicy) -> OfferAnswer {
+    let mut session = OfferAnswer::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7);
     session.set_secure(true);
     session
 }
@@ -229,7 +229,7 @@ fn dtls_is_agreed_in_both_profiles_and_roles() {
 fn a_dtls_offer_is_answered_and_kept() {
     let mut media = guarded(EncryptionPolicy::Required);
     media.media_security.keying = vec![Keying::Dtls];
-    let mut phone = Session::new(media, "192.0.2.9".parse().unwrap(), 7);
+    let mut phone = OfferAnswer::new(media, "192.0.2.9".parse().unwrap(), 7);
     let offer = phone.offer(&mut tokens()).unwrap();
     let offer = text(&offer);
     for wanted in [
@@ -246,11 +246,14 @@ fn a_dtls_offer_is_answered_and_kept() {
             &format!("{}{setup}a=rtcp-mux\r\n", print()),
         )
     };
-    let role =
-        |phone: &mut Session, setup: &str| match phone.accept(&answer(setup)).unwrap().protection {
-            Protection::Dtls { setup, .. } => setup,
-            other => panic!("{other:?}"),
-        };
+    let role = |phone: &mut OfferAnswer, setup: &str| match phone
+        .accept(&answer(setup))
+        .unwrap()
+        .protection
+    {
+        Protection::Dtls { setup, .. } => setup,
+        other => panic!("{other:?}"),
+    };
     assert!(
         phone.accept(&answer("a=setup:actpass\r\n")).is_err(),
         "an answer must decide"
@@ -369,10 +372,10 @@ fn an_encrypted_leg_stays_encrypted() {
 #[test]
 fn clear_signalling_carries_no_keys() {
     for policy in [EncryptionPolicy::Preferred, EncryptionPolicy::Required] {
-        let mut phone = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7);
+        let mut phone = OfferAnswer::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7);
         let offer = phone.offer(&mut tokens()).unwrap();
         assert_eq!(keys_of(&offer), Vec::<String>::new(), "{policy:?}");
-        let answered = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7)
+        let answered = OfferAnswer::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7)
             .answer(&line("RTP/AVP", CRYPTO), &mut tokens());
         match policy {
             EncryptionPolicy::Required => assert_eq!(answered.unwrap_err().status(), 488),
@@ -385,7 +388,7 @@ fn clear_signalling_carries_no_keys() {
                 assert_eq!(keys_of(&answer), Vec::<String>::new());
             }
         }
-        let error = Session::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7)
+        let error = OfferAnswer::new(guarded(policy), "192.0.2.9".parse().unwrap(), 7)
             .answer(&line("RTP/SAVP", CRYPTO), &mut tokens())
             .unwrap_err();
         assert_eq!((error.status(), error.warning()), (488, 399));
@@ -394,7 +397,7 @@ fn clear_signalling_carries_no_keys() {
     // And where there is no other way, required is no call.
     let mut media = guarded(EncryptionPolicy::Required);
     media.media_security.keying = vec![Keying::Sdes];
-    let error = Session::new(media, "192.0.2.9".parse().unwrap(), 7)
+    let error = OfferAnswer::new(media, "192.0.2.9".parse().unwrap(), 7)
         .offer(&mut tokens())
         .unwrap_err();
     assert!(error.to_string().contains("required"), "{error}");
@@ -411,7 +414,7 @@ fn a_short_tag_is_a_last_resort() {
     let mut allowed = guarded(EncryptionPolicy::Required);
     allowed.media_security.hmac_32 = true;
     let with = |body: &str| {
-        let mut phone = Session::new(allowed.clone(), "192.0.2.9".parse().unwrap(), 7);
+        let mut phone = OfferAnswer::new(allowed.clone(), "192.0.2.9".parse().unwrap(), 7);
         phone.set_secure(true);
         phone
             .answer(&line("RTP/SAVP", body), &mut tokens())
@@ -496,7 +499,7 @@ fn recorded_cases_with_keys_get_their_codes() {
         };
         let mut media = guarded(policy);
         media.media_security.sdes_over_clear = true;
-        let answered = Session::new(media, "192.0.2.9".parse().unwrap(), 7)
+        let answered = OfferAnswer::new(media, "192.0.2.9".parse().unwrap(), 7)
             .answer(body.as_bytes(), &mut tokens());
         let code = answered.as_ref().map_or_else(SdpError::status, |_| 200);
         let accepted = case["accept_codes"].as_array().unwrap();
