@@ -7,21 +7,23 @@
 //! ```
 //!
 //! It works at 16 kHz (8 kHz with a card of less), in blocks of the card's period, and adds one
-//! block and the two rate conversions of delay. Where there is no echo it finds that out, lets the
-//! microphone pass untouched, and only looks again now and then. Nothing allocates after `new`.
+//! block and the two rate conversions of delay; two blocks where a period is no whole number of
+//! samples ([`blocks`]). Where there is no echo it finds that out, lets the microphone pass
+//! untouched, and only looks again now and then. Nothing allocates after `new`.
 
+mod blocks;
 mod delay;
 mod filter;
 mod skew;
 mod suppressor;
 
+use blocks::{Intake, Output};
 use delay::DelaySearch;
 use filter::Filter;
 use skew::Skew;
 use suppressor::Suppressor;
 
 use crate::interpolate::{BEFORE, Interpolator, TAPS};
-use crate::resample::Push;
 
 /// Highest rate it works at, in Hz.
 const RATE_HZ: u32 = 16_000;
@@ -35,8 +37,6 @@ const BEFORE_MS: usize = 4;
 const ALIGNED_MS: usize = 12;
 /// So much of the filter, from its begin on, shows how the echo wanders, in ms.
 const WANDERS_MS: usize = 40;
-/// Block lengths it can work with, in samples.
-const HOPS: std::ops::RangeInclusive<usize> = 16..=320;
 /// Mean square of a block from which on the far end talks: 60 dB below full scale.
 const ACTIVE: f32 = 1_000.0;
 /// The error's power over the microphone's from which on the filter has diverged.
@@ -100,8 +100,10 @@ pub struct EchoCanceller {
     state: State,
     rate_hz: u32,
     hop: usize,
-    down: [Push; 2],
-    up: Push,
+    /// Of what was written to the card, and of the microphone.
+    played: Intake,
+    heard: Intake,
+    output: Output,
     filter: Filter,
     suppressor: Suppressor,
     search: DelaySearch,
@@ -115,7 +117,6 @@ pub struct EchoCanceller {
     first_parts: usize,
     reference: Box<[f32]>,
     microphone: Box<[f32]>,
-    converted: Box<[i16]>,
     powers: Powers,
     /// Samples until a divergence is acted on again.
     divergence_in: usize,
@@ -136,24 +137,20 @@ struct Powers {
 }
 
 impl EchoCanceller {
-    /// For a card of this rate and period; `None` where the period is no whole number of samples
-    /// at 16 kHz (or 8 kHz), or not 1 to 20 ms long.
+    /// For a card of this rate and period; `None` where the rate is below 8 kHz or the period not 1
+    /// to 20 ms long.
     pub fn new(mode: EchoMode, card_rate_hz: u32, period_frames: usize) -> Option<Self> {
         let rate_hz = if card_rate_hz >= RATE_HZ {
             RATE_HZ
         } else {
             8_000
         };
-        if card_rate_hz == 0 || !card_rate_hz.is_multiple_of(rate_hz) {
+        if card_rate_hz == 0 {
             return None;
         }
-        let factor = (card_rate_hz / rate_hz) as usize;
-        let hop = period_frames / factor;
-        if !period_frames.is_multiple_of(factor) || !HOPS.contains(&hop) {
-            return None;
-        }
+        let hop = blocks::block(card_rate_hz, rate_hz, period_frames)?;
         let ms = |ms: usize| ms * rate_hz as usize / 1000;
-        let down = || Push::new(card_rate_hz, rate_hz, period_frames).ok();
+        let intake = || Intake::new(card_rate_hz, rate_hz, period_frames, hop);
         let parts = ms(LENGTH_MS).div_ceil(hop);
         let first_parts = ms(WANDERS_MS).div_ceil(hop).min(parts);
         Some(Self {
@@ -161,8 +158,9 @@ impl EchoCanceller {
             state: State::Cancelling,
             rate_hz,
             hop,
-            down: [down()?, down()?],
-            up: Push::new(rate_hz, card_rate_hz, hop).ok()?,
+            played: intake()?,
+            heard: intake()?,
+            output: Output::new(card_rate_hz, rate_hz, period_frames, hop)?,
             filter: Filter::new(hop, parts, rate_hz),
             suppressor: Suppressor::new(hop),
             search: DelaySearch::new(rate_hz),
@@ -173,7 +171,6 @@ impl EchoCanceller {
             first_parts,
             reference: vec![0.0; hop].into(),
             microphone: vec![0.0; hop].into(),
-            converted: vec![0; period_frames + 2].into(),
             powers: Powers::default(),
             divergence_in: 0,
             overdriven: 0,
@@ -194,18 +191,14 @@ impl EchoCanceller {
         }
     }
 
-    /// One period was written to the card.
+    /// One period was written to the card, after [`EchoCanceller::process`] of the same one.
     pub fn written(&mut self, playback: &[i16]) {
-        let made = self.down[0].process(playback, &mut self.converted);
-        // The ratio is a whole number: each period makes one block.
-        let made = made.min(self.hop);
+        let Some(block) = self.played.take(playback) else {
+            return;
+        };
         self.written.copy_within(self.hop.., 0);
         let end = self.written.len();
-        let newest = &mut self.written[end - self.hop..];
-        newest.fill(0.0);
-        for (to, &from) in newest.iter_mut().zip(&self.converted[..made]) {
-            *to = f32::from(from);
-        }
+        self.written[end - self.hop..].copy_from_slice(block);
     }
 
     /// Sound was lost or repeated: what was learnt of the delay is no longer true.
@@ -221,12 +214,13 @@ impl EchoCanceller {
             let newest = &self.written[self.written.len() - self.hop..];
             power(newest) > ACTIVE
         };
-        if let State::Bypassed { passed } = &mut self.state {
-            *passed += if talks { self.hop } else { 0 };
-            if *passed < LOOK_AFTER_MS * self.rate_hz as usize / 1000 {
-                return;
+        if self.passes_by(talks) {
+            // Blocks that are not in step with periods go on, or the two sounds would no longer be
+            // of the same time.
+            if !self.output.is_in_step() {
+                self.heard.take(sound);
             }
-            self.enter(State::Looking { looked: 0 });
+            return;
         }
         let clips = |sample: &i16| !(-OVERDRIVEN..OVERDRIVEN).contains(sample);
         self.overdriven = if sound.iter().any(clips) {
@@ -234,42 +228,54 @@ impl EchoCanceller {
         } else {
             self.overdriven.saturating_sub(self.hop)
         };
-        let overdriven = self.overdriven > 0;
-        let made = self.down[1].process(sound, &mut self.converted);
-        self.microphone.fill(0.0);
-        for (to, &from) in self.microphone.iter_mut().zip(&self.converted[..made]) {
-            *to = f32::from(from);
+        if let Some(block) = self.heard.take(sound) {
+            self.microphone.copy_from_slice(block);
+            self.cancel(talks);
+            if self.state == State::Cancelling {
+                self.output.put(&self.microphone);
+            }
         }
+        if self.state == State::Cancelling {
+            self.output.give(sound);
+        }
+    }
+
+    /// There is no echo, and it is not yet time to look for one again.
+    fn passes_by(&mut self, talks: bool) -> bool {
+        let State::Bypassed { passed } = &mut self.state else {
+            return false;
+        };
+        *passed += if talks { self.hop } else { 0 };
+        if *passed < LOOK_AFTER_MS * self.rate_hz as usize / 1000 {
+            return true;
+        }
+        self.enter(State::Looking { looked: 0 });
+        false
+    }
+
+    /// One block of the microphone, in place.
+    fn cancel(&mut self, talks: bool) {
+        let overdriven = self.overdriven > 0;
         self.align();
         let before = power(&self.microphone);
         self.filter
             .process(&self.reference, &mut self.microphone, !overdriven);
         let error = power(&self.microphone);
         self.watch(before, error, talks);
-        match self.state {
-            State::Cancelling => {
-                self.suppressor.process(
-                    &mut self.microphone,
-                    self.filter.echo(),
-                    self.filter.residual(),
-                    overdriven,
-                );
-                if talks {
-                    let (long, after) = (&mut self.powers.long, power(&self.microphone));
-                    let step = self.hop as f32 / self.rate_hz as f32;
-                    long.0 += (before - long.0) * step;
-                    long.1 += (after - long.1) * step;
-                }
-                for (to, from) in self.converted.iter_mut().zip(&self.microphone) {
-                    *to = from.round() as i16;
-                }
-                if self.hop == sound.len() {
-                    sound.copy_from_slice(&self.converted[..self.hop]);
-                } else {
-                    self.up.process(&self.converted[..self.hop], sound);
-                }
-            }
-            State::Bypassed { .. } | State::Looking { .. } => {}
+        if self.state != State::Cancelling {
+            return;
+        }
+        self.suppressor.process(
+            &mut self.microphone,
+            self.filter.echo(),
+            self.filter.residual(),
+            overdriven,
+        );
+        if talks {
+            let (long, after) = (&mut self.powers.long, power(&self.microphone));
+            let step = self.hop as f32 / self.rate_hz as f32;
+            long.0 += (before - long.0) * step;
+            long.1 += (after - long.1) * step;
         }
     }
 
@@ -356,6 +362,7 @@ impl EchoCanceller {
                 let looked = looked + self.hop;
                 if looked >= ms(LOOK_FOR_MS) / 4 && ratio > ECHO {
                     self.enter(State::Cancelling);
+                    self.output.restart();
                 } else if looked >= ms(LOOK_FOR_MS) {
                     self.enter(State::Bypassed { passed: 0 });
                 } else {

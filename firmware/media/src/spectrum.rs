@@ -8,7 +8,7 @@
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
-use rustfft::algorithm::butterflies::{Butterfly3, Butterfly5};
+use rustfft::algorithm::butterflies::{Butterfly3, Butterfly5, Butterfly7};
 use rustfft::algorithm::{Dft, MixedRadix, Radix4};
 use rustfft::num_complex::Complex;
 use rustfft::{Fft, FftDirection};
@@ -91,26 +91,36 @@ impl Transform {
     }
 }
 
-/// A transform of complex samples: of the power of two in their number and of what is left of it:
-/// 5 for periods of 5, 10 and 20 ms at 8 and 16 kHz, nothing for those of 2, 4 and 8 ms.
+/// A transform of complex samples: of the power of two in their number, of each three, five and
+/// seven in it, and of what is left: nothing for periods of 1 to 20 ms at the usual rates.
 fn complex(length: usize, direction: FftDirection) -> Arc<dyn Fft<f32>> {
     let two = 1 << length.trailing_zeros();
-    let powers: Arc<dyn Fft<f32>> = Arc::new(Radix4::new(two, direction));
-    let rest: Arc<dyn Fft<f32>> = match length / two {
-        1 => return powers,
-        3 => Arc::new(Butterfly3::new(direction)),
-        5 => Arc::new(Butterfly5::new(direction)),
-        odd => Arc::new(Dft::new(odd, direction)),
-    };
-    Arc::new(MixedRadix::new(powers, rest))
+    let mut whole: Arc<dyn Fft<f32>> = Arc::new(Radix4::new(two, direction));
+    let mut rest = length / two;
+    let small: [Arc<dyn Fft<f32>>; 3] = [
+        Arc::new(Butterfly3::new(direction)),
+        Arc::new(Butterfly5::new(direction)),
+        Arc::new(Butterfly7::new(direction)),
+    ];
+    for small in small {
+        while rest.is_multiple_of(small.len()) {
+            rest /= small.len();
+            whole = Arc::new(MixedRadix::new(whole, Arc::clone(&small)));
+        }
+    }
+    if rest > 1 {
+        whole = Arc::new(MixedRadix::new(whole, Arc::new(Dft::new(rest, direction))));
+    }
+    whole
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Lengths of all kinds: a power of two, and three, five and seven times one.
-    const LENGTHS: [usize; 6] = [2, 64, 96, 160, 224, 640];
+    /// Lengths of all kinds: a power of two; three, five and seven times one; 10 ms at 48 kHz and at
+    /// 44.1 kHz; and one with a larger prime.
+    const LENGTHS: [usize; 9] = [2, 64, 96, 160, 224, 640, 960, 882, 352];
 
     fn noise(length: usize) -> Vec<f32> {
         let mut random = testkit::rng::Rng::new(7);

@@ -67,6 +67,8 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
     let mut random = Rng::new(u64::from(rate) + codec as u64);
     let speech = babble(rate, 4.0);
     let recording = std::sync::Arc::new(media::RingClip::new(vec![900; 3000], rate));
+    let echo = EchoCanceller::new(EchoMode::On, rate, frames);
+    assert!(echo.is_some(), "{rate} Hz, {frames} frames");
     let mut engine = Engine::new(
         EngineConfig {
             rate_hz: rate,
@@ -75,7 +77,7 @@ fn storm_by(codec: Codec, (rate, frames): (u32, usize), suite: Option<SrtpSuite>
         },
         start,
     )
-    .with_echo_canceller(EchoCanceller::new(EchoMode::On, rate, frames))
+    .with_echo_canceller(echo)
     .with_voice_processor(VoiceProcessor::new(
         VoiceOptions {
             high_pass: true,
@@ -393,6 +395,7 @@ fn pcmu_touches_no_heap() {
 #[test]
 fn pcma_touches_no_heap() {
     storm(Codec::Pcma, 44_100, 441, None);
+    storm(Codec::Pcma, 44_100, 220, None);
 }
 
 #[test]

@@ -381,7 +381,7 @@ fn with_echo_canceller(engine: Engine, mode: Option<EchoMode>) -> Engine {
     if echo.is_none() {
         tracing::error!(
             "no echo canceller: a card of {rate_hz} Hz with periods of {frames} frames does not \
-             suit it; set [board.audio] rate_hz to 16000 or 48000 and period_ms to 5 or 10"
+             suit it; set [board.audio] period_ms to 5 or 10, and rate_hz to 8000 or more"
         );
     }
     engine.with_echo_canceller(echo)

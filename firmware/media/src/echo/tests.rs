@@ -9,6 +9,7 @@ use crate::test_data::{Rng, read};
 use crate::test_stoi::stoi;
 
 mod made_rooms;
+mod other_rates;
 
 const RATE: u32 = 16_000;
 /// A period of 5 ms.
@@ -258,13 +259,16 @@ fn a_handset_without_echo_is_passed_by_until_there_is_one() {
 }
 
 #[test]
-fn only_whole_ratios_are_taken() {
+fn cards_of_any_rate_are_taken() {
     for (rate, frames, taken) in [
         (48_000, 240, true),
         (16_000, 80, true),
         (8_000, 80, true),
-        (44_100, 220, false),
-        (48_000, 241, false),
+        (44_100, 441, true),
+        (44_100, 220, true),
+        (48_000, 241, true),
+        (48_000, 1024, false),
+        (4_000, 40, false),
         (0, 0, false),
     ] {
         let made = EchoCanceller::new(EchoMode::On, rate, frames).is_some();

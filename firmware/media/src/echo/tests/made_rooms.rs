@@ -5,13 +5,13 @@ use super::*;
 
 /// One way from loudspeaker to microphone.
 #[derive(Debug, Clone, Copy)]
-struct Way {
-    seed: u64,
+pub(super) struct Way {
+    pub(super) seed: u64,
     /// Until a sound has died away by 60 dB.
-    rt60_s: f32,
-    delay_ms: f32,
+    pub(super) rt60_s: f32,
+    pub(super) delay_ms: f32,
     /// Sound at full scale is bent to this share of it; 1: not at all.
-    bent: f32,
+    pub(super) bent: f32,
 }
 
 impl Way {
@@ -30,7 +30,7 @@ impl Way {
         taps.iter().map(|x| x / energy.sqrt()).collect()
     }
 
-    fn echo(self, far: &[f32]) -> Vec<f32> {
+    pub(super) fn echo(self, far: &[f32]) -> Vec<f32> {
         // A curve that is a straight line for soft sound.
         let bend = 1.0 / self.bent - 1.0;
         let played: Vec<f32> = far
@@ -42,7 +42,7 @@ impl Way {
 }
 
 /// Three far ends that no recording above has, so many seconds long.
-fn far_ends(test: &str, seconds: usize) -> Option<[Vec<f32>; 3]> {
+pub(super) fn far_ends(test: &str, seconds: usize) -> Option<[Vec<f32>; 3]> {
     let long = |file: &str| -> Option<Vec<f32>> {
         let sound = read_wav(test, file).map(floats)?;
         Some(sound.into_iter().cycle().take(seconds * SECOND).collect())
