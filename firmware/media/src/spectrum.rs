@@ -118,8 +118,8 @@ fn complex(length: usize, direction: FftDirection) -> Arc<dyn Fft<f32>> {
 mod tests {
     use super::*;
 
-    /// Lengths of all kinds: a power of two; three, five and seven times one; 10 ms at 48 kHz and at
-    /// 44.1 kHz; and one with a larger prime.
+    /// Lengths of all kinds: a power of two; three, five and seven times one; 10 ms at 48 kHz and
+    /// at 44.1 kHz; and one with a larger prime.
     const LENGTHS: [usize; 9] = [2, 64, 96, 160, 224, 640, 960, 882, 352];
 
     fn noise(length: usize) -> Vec<f32> {
