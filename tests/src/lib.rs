@@ -42,6 +42,7 @@ pub mod kamailio;
 pub mod null_sink;
 pub mod pages;
 pub mod phone;
+pub mod plots;
 pub mod recorder;
 pub mod speech;
 pub mod story;
