@@ -2,7 +2,7 @@
 //! to.
 //!
 //! ```text
-//! INVITE ─▶ 180 … 200 ─▶ ACK;  RTP: echoed at once | played, 20 ms a packet, some left out;  BYE
+//! INVITE ─▶ 180 … 200 ─▶ ACK;  RTP: echoed at once | played, 20 ms a packet, some late or left out;  BYE
 //! ```
 
 use std::net::{SocketAddr, UdpSocket};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use media::Codec;
 use media::codec::{Encoder, EncoderOptions};
+use testkit::recorded::{Arrival, loss_percent};
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
@@ -180,63 +181,65 @@ impl Caller {
         self.expect("SIP/2.0 200", Duration::from_secs(2));
     }
 
-    /// Sends back each packet the moment it comes, as another source.
-    pub(crate) fn echo(&self) -> Sound {
+    /// Sends back each packet the moment it comes, as another source, but those that `is_lost`
+    /// names.
+    pub(crate) fn echo(&self, is_lost: impl Fn(u32) -> bool + Send + 'static) -> Sound {
         let socket = self.rtp.try_clone().unwrap();
         socket
             .set_read_timeout(Some(Duration::from_millis(100)))
             .unwrap();
         Sound::run(move |stop| {
             let mut packet = [0; 2048];
+            let mut number = 0;
             while !stop.load(Ordering::Relaxed) {
                 if let Ok((length, from)) = socket.recv_from(&mut packet)
                     && length > 12
                 {
-                    packet[8] ^= 0x55;
-                    socket.send_to(&packet[..length], from).ok();
+                    if !is_lost(number) {
+                        packet[8] ^= 0x55;
+                        socket.send_to(&packet[..length], from).ok();
+                    }
+                    number += 1;
                 }
             }
         })
     }
 
-    /// Plays sound (at the codec's own rate), one packet in 20 ms; `lost` says which packets never
-    /// leave.
-    pub(crate) fn play(
-        &self,
-        codec: Codec,
-        sound: Vec<i16>,
-        loss_percent: u8,
-        lost: impl Fn(u32) -> bool + Send + 'static,
-    ) -> Sound {
+    /// Plays sound (at the codec's own rate) in packets of 20 ms: these, at these times. Opus hears
+    /// of the loss, as an encoder does by RTCP.
+    pub(crate) fn play(&self, codec: Codec, sound: &[i16], arrivals: Vec<Arrival>) -> Sound {
         let (socket, to) = (
             self.rtp.try_clone().unwrap(),
             self.far_rtp.expect("the call is answered"),
         );
         let mut encoder = Encoder::new(codec, EncoderOptions::default()).unwrap();
-        encoder.set_loss_percent(loss_percent);
-        let frame = 20 * encoder.samples_per_ms();
+        let frames = sound.chunks_exact(20 * encoder.samples_per_ms());
+        let loss = loss_percent(&arrivals, frames.len() as u32);
+        encoder.set_loss_percent(loss.round() as u8);
         let payload = rtpmap(codec).0;
-        let ticks = encoder.ticks(frame);
+        let mut coded = [0; 1500];
+        let packets: Vec<Vec<u8>> = (0_u32..)
+            .zip(frames)
+            .map(|(n, frame)| {
+                let length = encoder.encode(frame, &mut coded).unwrap();
+                let mut packet = vec![0x80, payload | if n == 0 { 0x80 } else { 0 }];
+                packet.extend((1000 + n as u16).to_be_bytes());
+                packet.extend((n * encoder.ticks(frame.len())).to_be_bytes());
+                packet.extend(0x0BEC_0001_u32.to_be_bytes());
+                packet.extend(&coded[..length]);
+                packet
+            })
+            .collect();
         Sound::run(move |stop| {
             let start = Instant::now();
-            let mut coded = [0; 1500];
-            for (n, frame) in sound.chunks_exact(frame).enumerate() {
-                let due = start + Duration::from_millis(20 * n as u64);
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            for Arrival { at, packet } in arrivals {
+                std::thread::sleep((start + at).saturating_duration_since(Instant::now()));
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                let length = encoder.encode(frame, &mut coded).unwrap();
-                let n = n as u32;
-                if lost(n) {
-                    continue;
+                if let Some(packet) = packets.get(packet as usize) {
+                    socket.send_to(packet, to).ok();
                 }
-                let mut packet = vec![0x80, payload | if n == 0 { 0x80 } else { 0 }];
-                packet.extend((1000 + n as u16).to_be_bytes());
-                packet.extend((n * ticks).to_be_bytes());
-                packet.extend(0x0BEC_0001_u32.to_be_bytes());
-                packet.extend(&coded[..length]);
-                socket.send_to(&packet, to).ok();
             }
         })
     }

@@ -8,138 +8,37 @@
 //!     near end alone  ─▶ canceller                  ─▶ what is lost of it
 //! ```
 //!
-//! No phone runs here: the cancellers are called in this process. speexdsp has no search for a
+//! No phone runs here: the cancellers are called in this process, and where it is counted what they
+//! cost, in `sound-work`. speexdsp has no search for a
 //! delay; it is given the far end as late as the card is. The others find that out.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Instant;
+use std::path::Path;
 
-use media::{EchoCanceller, EchoMode};
-use sonora::{AudioProcessing, Config, StreamConfig};
+use sound_work::echo::{CARD, Canceller, HOP, Kind, RATE};
+use sound_work::hiss;
 use testkit::data::read_wav;
 use testkit::heap;
-use testkit::measure::median;
-use testkit::speexdsp;
 
-use crate::quality::write_wav;
-use crate::subject::{has_module, python};
+use crate::released::{instructions, microseconds};
+use crate::scores::{self, Score, cells};
+use crate::subject::has_module;
 use crate::table::{Page, Table, figure};
-use crate::work::total;
 
-/// Rate of all sound here, in Hz, and of the period of a board, 10 ms.
-const RATE: usize = 16_000;
-const HOP: usize = RATE / 100;
-/// From writing a sound to the card until it is played, in samples.
-const CARD: usize = 2 * HOP;
-/// The filter of speexdsp: 200 ms.
-const SPEEX_FILTER: usize = RATE / 5;
 /// Both talk from here on, in seconds, where a recording does not say it.
 const BOTH_FROM_S: usize = 5;
-/// Names the canceller and the number of periods where this process is one whose instructions are
-/// counted.
-pub(crate) const COUNTED: &str = "OFFHOOK_BENCH_ECHO";
-/// Periods of the two runs whose difference is counted.
-const PERIODS: [usize; 2] = [500, 1500];
-/// Runs whose time is measured.
-const RUNS: usize = 5;
-
-/// The columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Offhook,
-    Speexdsp,
-    Sonora,
-    Nothing,
-}
 
 const COLUMNS: [&str; Kind::ALL.len()] = ["Offhook", "speexdsp", "AEC3 (sonora)", "no canceller"];
 
-impl Kind {
-    const ALL: [Kind; 4] = [Kind::Offhook, Kind::Speexdsp, Kind::Sonora, Kind::Nothing];
-
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Offhook => "offhook",
-            Kind::Speexdsp => "speexdsp",
-            Kind::Sonora => "sonora",
-            Kind::Nothing => "nothing",
-        }
+/// What a canceller makes of a whole recording; `None` where it is not installed.
+fn run(kind: Kind, far: &[i16], microphone: &[f32]) -> Option<Vec<f32>> {
+    let mut canceller = Canceller::new(kind, HOP)?;
+    let mut heard = Vec::with_capacity(microphone.len());
+    for (far, microphone) in far.chunks_exact(HOP).zip(microphone.chunks_exact(HOP)) {
+        let mut sound: Vec<i16> = microphone.iter().map(|x| x.round() as i16).collect();
+        canceller.process(&mut sound, far);
+        heard.extend(sound.into_iter().map(f32::from));
     }
-}
-
-/// A canceller that runs.
-enum Canceller {
-    Offhook(Box<EchoCanceller>),
-    Speexdsp {
-        canceller: speexdsp::Canceller,
-        /// What the card has not played yet.
-        queued: Vec<i16>,
-    },
-    Sonora(Box<AudioProcessing>),
-    Nothing,
-}
-
-impl Canceller {
-    /// `None` where it is not installed.
-    fn new(kind: Kind) -> Option<Self> {
-        Some(match kind {
-            Kind::Offhook => {
-                let made = EchoCanceller::new(EchoMode::On, RATE as u32, HOP)?;
-                Self::Offhook(Box::new(made))
-            }
-            Kind::Speexdsp => Self::Speexdsp {
-                canceller: speexdsp::Canceller::new(RATE as u32, HOP, SPEEX_FILTER)?,
-                queued: vec![0; CARD],
-            },
-            Kind::Sonora => {
-                let format = StreamConfig::new(RATE as u32, 1);
-                let config = Config {
-                    echo_canceller: Some(sonora::config::EchoCanceller::default()),
-                    ..Config::default()
-                };
-                let builder = AudioProcessing::builder().config(config);
-                let made = builder.capture_config(format).render_config(format).build();
-                Self::Sonora(Box::new(made))
-            }
-            Kind::Nothing => Self::Nothing,
-        })
-    }
-
-    /// One period: `microphone` becomes what is sent, `far` is written to the card after it.
-    fn process(&mut self, microphone: &mut [i16], far: &[i16]) {
-        match self {
-            Self::Offhook(canceller) => {
-                canceller.process(microphone);
-                canceller.written(far);
-            }
-            Self::Speexdsp { canceller, queued } => {
-                queued.extend_from_slice(far);
-                let played: Vec<i16> = queued.drain(..HOP).collect();
-                let out = canceller.process(microphone, &played);
-                microphone.copy_from_slice(&out);
-            }
-            Self::Sonora(processing) => {
-                let mut out = [0; HOP];
-                processing.process_render_i16(far, &mut out).unwrap();
-                processing
-                    .process_capture_i16(microphone, &mut out)
-                    .unwrap();
-                microphone.copy_from_slice(&out);
-            }
-            Self::Nothing => {}
-        }
-    }
-
-    fn run(&mut self, far: &[i16], microphone: &[f32]) -> Vec<f32> {
-        let mut heard = Vec::with_capacity(microphone.len());
-        for (far, microphone) in far.chunks_exact(HOP).zip(microphone.chunks_exact(HOP)) {
-            let mut sound: Vec<i16> = microphone.iter().map(|x| x.round() as i16).collect();
-            self.process(&mut sound, far);
-            heard.extend(sound.into_iter().map(f32::from));
-        }
-        heard
-    }
+    Some(heard)
 }
 
 /// One recording, or far end in a room. Echo and near end are as late as the card makes them.
@@ -319,7 +218,7 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
         return page.skip("echo cancellers", "no test data of echoes");
     }
     for kind in Kind::ALL {
-        if Canceller::new(kind).is_none() {
+        if Canceller::new(kind, HOP).is_none() {
             page.skip(kind.name(), "it is not installed");
         }
     }
@@ -335,21 +234,21 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
     if let Some(case) = cases.iter().find(|case| case.judged_from_s == 1) {
         without_echo(folder, case, &mut table);
     }
-    work(folder, &cases[0], &mut table);
+    work(folder, &mut table);
     page.add(
         "Echo cancellers",
         "At 16 kHz in periods of 10 ms, the card 20 ms late; echo return loss enhancement (ERLE) \
          with no one talking at this end; STOI and wideband PESQ of the talk at this end, against \
          the same talk alone. Triples are judged from 1 s on; in rooms both talk from 5 s on, \
-         equally loud. The tests' build: what a period costs is to be compared, in release it is \
-         less.",
+         equally loud. What a period costs is measured in the release profile; instructions are \
+         counted by callgrind on x86-64, and a Cortex-A53 at 1 GHz is taken to do one a cycle.",
         table,
     );
 }
 
 fn judge(folder: &Path, case: &Case, table: &mut Table) {
     let end = case.far.len() as f64 / RATE as f64;
-    let alone = Kind::ALL.map(|kind| Some(Canceller::new(kind)?.run(&case.far, &case.echo)));
+    let alone = Kind::ALL.map(|kind| run(kind, &case.far, &case.echo));
     let erle = |from: f64, to: f64| {
         let lowered = |out: &Option<Vec<f32>>| {
             let db = lowered_db(&case.echo, out.as_ref()?, from, to);
@@ -375,23 +274,13 @@ fn judge(folder: &Path, case: &Case, table: &mut Table) {
         table.row(format!("{name}: ERLE from 5 s on"), "≥ 35 dB", late);
     }
     let both = mixed(&case.echo, &case.near);
-    let heard = Kind::ALL.map(|kind| Some(Canceller::new(kind)?.run(&case.far, &both)));
+    let heard = Kind::ALL.map(|kind| run(kind, &case.far, &both));
     let from = case.judged_from_s * RATE;
     let scores = scores(folder, &case.near[from..case.far.len()], &heard, from);
     let stoi = cells(&scores, |score| score.stoi, 3, "");
     table.row(format!("{name}: double talk, STOI"), "≥ 0.95", stoi);
     let pesq = cells(&scores, |score| score.pesq, 2, "");
     table.row(format!("{name}: double talk, PESQ"), "", pesq);
-}
-
-/// One figure of each canceller.
-fn cells(
-    scores: &[Option<Score>; Kind::ALL.len()],
-    of: fn(&Score) -> f64,
-    digits: usize,
-    unit: &str,
-) -> [Option<String>; Kind::ALL.len()] {
-    [0, 1, 2, 3].map(|n| figure(scores[n].as_ref().map(of), digits, unit))
 }
 
 /// How long after the change a quarter of a second with echo is 20 dB lower, for the first time.
@@ -411,7 +300,7 @@ fn without_echo(folder: &Path, case: &Case, table: &mut Table) {
     let silence = vec![0; case.far.len()];
     let near = &case.near[..case.far.len()];
     for (what, far) in [("is silent", &silence), ("talks", &case.far)] {
-        let heard = Kind::ALL.map(|kind| Some(Canceller::new(kind)?.run(far, near)));
+        let heard = Kind::ALL.map(|kind| run(kind, far, near));
         let scores = scores(folder, &near[RATE..], &heard, RATE);
         let what = format!("no echo, far end {what}");
         let lowered = cells(&scores, |score| score.lowered_db, 2, "dB");
@@ -423,14 +312,6 @@ fn without_echo(folder: &Path, case: &Case, table: &mut Table) {
     }
 }
 
-/// What is left of the talk at this end.
-struct Score {
-    stoi: f64,
-    pesq: f64,
-    delay_ms: f64,
-    lowered_db: f64,
-}
-
 /// Python's judgement of each sound against the near end, both from `from` on.
 fn scores(
     folder: &Path,
@@ -438,103 +319,30 @@ fn scores(
     heard: &[Option<Vec<f32>>; Kind::ALL.len()],
     from: usize,
 ) -> [Option<Score>; Kind::ALL.len()] {
-    // Aligned first: a canceller may delay.
-    let script = "import sys, numpy as n, scipy.io.wavfile as w, pesq, pystoi\n\
-                  r, a = w.read(sys.argv[1]); a = a.astype(float)\n\
-                  for f in sys.argv[2:]:\n\
-                  \x20 b = w.read(f)[1].astype(float); m = 1600; l = 2 ** 20\n\
-                  \x20 c = n.fft.irfft(n.fft.rfft(b, l) * n.conj(n.fft.rfft(a, l)))\n\
-                  \x20 d = int(n.argmax(c[:m])); k = min(len(a), len(b) - d)\n\
-                  \x20 x, y = a[:k], b[d:d + k]\n\
-                  \x20 q = pesq.pesq(r, x.astype(n.int16), y.astype(n.int16), 'wb')\n\
-                  \x20 e = 10 * n.log10((x ** 2).sum() / max((y ** 2).sum(), 1))\n\
-                  \x20 print(pystoi.stoi(x, y, r), q, d * 1000 / r, e)";
-    let save = |name: &str, sound: &[f32]| -> PathBuf {
-        let path = folder.join(format!("echo-{name}.wav"));
-        let whole: Vec<i16> = sound.iter().map(|x| x.round() as i16).collect();
-        write_wav(&path, RATE as u32, &whole);
-        path
-    };
-    let none = || [const { None }; Kind::ALL.len()];
-    let Some(python) = python() else {
-        return none();
-    };
-    let files: Vec<PathBuf> = heard
-        .iter()
-        .zip(Kind::ALL)
-        .filter_map(|(heard, kind)| Some(save(kind.name(), &heard.as_ref()?[from..])))
-        .collect();
-    let done = Command::new(python)
-        .args(["-c", script])
-        .arg(save("near", near))
-        .args(&files)
-        .output();
-    let Ok(done) = done else { return none() };
-    let text = String::from_utf8_lossy(&done.stdout).into_owned();
-    let mut lines = text.lines();
-    let mut out = none();
-    for (score, _) in out
-        .iter_mut()
-        .zip(heard)
-        .filter(|(_, heard)| heard.is_some())
-    {
-        let line = lines.next().unwrap_or_default();
-        let fields: Vec<f64> = line
-            .split(' ')
-            .filter_map(|field| field.parse().ok())
-            .collect();
-        if let [stoi, pesq, delay_ms, lowered_db] = fields[..] {
-            *score = Some(Score {
-                stoi,
-                pesq,
-                delay_ms,
-                lowered_db,
-            });
-        }
-    }
-    out
+    let parts = [0, 1, 2, 3].map(|n| Some(&heard[n].as_ref()?[from..]));
+    scores::against(folder, RATE as u32, near, parts)
 }
 
 /// What a period costs.
-fn work(folder: &Path, case: &Case, table: &mut Table) {
-    let both = mixed(&case.echo, &case.near);
-    let periods = case.far.len() / HOP;
-    let mut times = [const { None }; Kind::ALL.len()];
-    let mut allocations = [const { None }; Kind::ALL.len()];
-    for (n, kind) in Kind::ALL.into_iter().enumerate() {
-        let runs: Vec<f64> = (0..RUNS)
-            .filter_map(|_| {
-                let mut canceller = Canceller::new(kind)?;
-                let began = Instant::now();
-                canceller.run(&case.far, &both);
-                Some(began.elapsed().as_secs_f64() * 1e6 / periods as f64)
-            })
-            .collect();
-        let known = runs.len() == RUNS;
-        times[n] = known
-            .then(|| median(runs))
-            .and_then(|us| figure(Some(us), 1, "µs"));
-        allocations[n] = allocations_a_period(kind).and_then(|each| figure(Some(each), 1, ""));
-    }
+fn work(folder: &Path, table: &mut Table) {
+    let known = Kind::ALL.map(|kind| Canceller::new(kind, HOP).map(|_| kind));
+    let times = known.map(|kind| figure(microseconds("echo", kind?.name(), HOP), 1, "µs"));
     table.row("time for 10 ms", "", times);
+    let allocations = known.map(|kind| figure(allocations_a_period(kind?), 1, ""));
     table.row("allocations in 10 ms", "0", allocations);
-    let counted = Kind::ALL.map(|kind| instructions_a_period(folder, kind));
-    // A Cortex-A53 at 1 GHz that does one instruction a cycle.
-    let share = counted.map(|each| figure(each.map(|each| each * 100.0 / 1e9 * 100.0), 1, "%"));
-    let millions = counted.map(|each| figure(each.map(|each| each / 1e6), 3, "M"));
-    table.row("instructions for 10 ms", "≤ 0.6 M", millions);
-    table.row("of a core that does 1000 M a second", "≤ 6 %", share);
-}
-
-/// Noise at both ends.
-fn noise(periods: usize) -> (Vec<i16>, Vec<i16>) {
-    let mut random = testkit::Rng::new(3);
-    let mut sound = || {
-        (0..periods * HOP)
-            .map(|_| (random.normal() * 1000.0) as i16)
-            .collect()
-    };
-    (sound(), sound())
+    for ms in [10, 5] {
+        let hop = HOP * ms / 10;
+        let counted = known.map(|kind| {
+            Canceller::new(kind?, hop)?;
+            Some(instructions(folder, "echo", kind?.name(), hop)? * 10.0 / ms as f64)
+        });
+        let millions = counted.map(|each| figure(each.map(|each| each / 1e6), 3, "M"));
+        let what = format!("instructions for 10 ms, in periods of {ms} ms");
+        table.row(what, "≤ 0.6 M", millions);
+        let share = counted.map(|each| figure(each.map(|each| each * 100.0 / 1e9 * 100.0), 1, "%"));
+        let what = format!("of a core that does 1000 M a second, in periods of {ms} ms");
+        table.row(what, "≤ 6 %", share);
+    }
 }
 
 fn allocations_a_period(kind: Kind) -> Option<f64> {
@@ -542,8 +350,8 @@ fn allocations_a_period(kind: Kind) -> Option<f64> {
     if matches!(kind, Kind::Speexdsp | Kind::Nothing) {
         return None;
     }
-    let (far, mut near) = noise(200);
-    let mut canceller = Canceller::new(kind)?;
+    let (far, mut near) = (hiss(200 * HOP, 3), hiss(200 * HOP, 4));
+    let mut canceller = Canceller::new(kind, HOP)?;
     let pairs = far.chunks_exact(HOP).zip(near.chunks_exact_mut(HOP));
     let mut counted = 0;
     for (n, (far, near)) in pairs.enumerate() {
@@ -553,38 +361,4 @@ fn allocations_a_period(kind: Kind) -> Option<f64> {
         }
     }
     Some(counted as f64 / 100.0)
-}
-
-/// By callgrind, as the difference of a long run and a short one.
-fn instructions_a_period(folder: &Path, kind: Kind) -> Option<f64> {
-    Canceller::new(kind)?;
-    let counts = PERIODS.map(|periods| {
-        let file = folder.join("echo-instructions");
-        let done = Command::new("valgrind")
-            .args(["--tool=callgrind", "--quiet"])
-            .arg(format!("--callgrind-out-file={}", file.display()))
-            .arg(std::env::current_exe().ok()?)
-            .env(COUNTED, format!("{} {periods}", kind.name()))
-            .status();
-        done.is_ok_and(|status| status.success())
-            .then(|| total(&file))
-            .flatten()
-    });
-    let [short, long] = counts;
-    Some((long? - short?) / (PERIODS[1] - PERIODS[0]) as f64)
-}
-
-/// In a process of its own: runs one canceller for so many periods.
-pub(crate) fn counted(what: &str) {
-    let (name, periods) = what.split_once(' ').unwrap();
-    let kind = Kind::ALL
-        .into_iter()
-        .find(|kind| kind.name() == name)
-        .unwrap();
-    let (far, mut near) = noise(periods.parse().unwrap());
-    let mut canceller = Canceller::new(kind).unwrap();
-    for (far, near) in far.chunks_exact(HOP).zip(near.chunks_exact_mut(HOP)) {
-        canceller.process(near, far);
-    }
-    std::hint::black_box(near);
 }

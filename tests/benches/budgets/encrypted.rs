@@ -18,13 +18,14 @@ use media::{
     Codec, Command, Engine, EngineConfig, MasterKey, PacketKind, Protection, SrtpSuite, Stream,
     StreamConfig, StreamId,
 };
+use testkit::measure::median;
 
 use crate::caller::{Caller, Sound, rtpmap};
 use crate::figures::{WINDOW, phone_options};
 use crate::process::{cpu_time, thread_time, threads};
 use crate::quality;
 use crate::subject::{Kind, PhoneOptions, Subject};
-use crate::table::{Page, figure};
+use crate::table::{Page, spread};
 
 const SUITE: SrtpSuite = SrtpSuite::AesCm128HmacSha1_80;
 const ID: StreamId = StreamId(1);
@@ -79,7 +80,7 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
                     );
                     continue;
                 };
-                row[n] = figure(Some(process), 2, "%");
+                row[n] = spread(&process, 2, "%");
                 if kind == Kind::Offhook {
                     thread[encrypted] = Some(audio);
                 }
@@ -96,18 +97,18 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
             "below every peer",
             encrypted,
         );
-        let [clear, encrypted] = thread;
+        let [clear, encrypted]: [Option<Vec<f64>>; 2] = thread;
+        let share = |all: &Option<Vec<f64>>| spread(all.as_deref()?, 2, "%");
         page.row(
             format!("CPU of the audio thread, {codec:?}, in clear"),
             "",
-            [figure(clear, 2, "%"), None, None],
+            [share(&clear), None, None],
         );
-        let added = clear
-            .zip(encrypted)
-            .map(|(clear, encrypted)| (encrypted / clear - 1.0) * 100.0);
-        let figure = encrypted
-            .zip(added)
-            .map(|(share, added)| format!("{share:.2} % ({added:+.1} %)"));
+        let figure = share(&encrypted).zip(clear).zip(encrypted);
+        let figure = figure.map(|((share, clear), encrypted)| {
+            let added = (median(encrypted) / median(clear) - 1.0) * 100.0;
+            format!("{share} ({added:+.1} %)")
+        });
         page.row("the same, encrypted", "< 15 % more", [figure, None, None]);
     }
 }
@@ -143,15 +144,15 @@ pub(crate) fn in_call<T>(
     got
 }
 
-/// CPU time of the process and of its audio thread over the window of one call, in percent of a
-/// core.
+/// CPU time of the process and of its audio thread in one call, in percent of a core, second by
+/// second.
 fn one(
     folder: &Path,
     kind: Kind,
     codec: Codec,
     encrypted: bool,
     speech: &[i16],
-) -> Option<(f64, f64)> {
+) -> Option<(Vec<f64>, Vec<f64>)> {
     let options = PhoneOptions {
         encrypted,
         ..phone_options(kind, codec)
@@ -165,17 +166,15 @@ fn one(
                 .map(|thread| thread_time(pid, *thread))
                 .sum::<Duration>()
         };
-        let (began, process, thread) = (Instant::now(), cpu_time(pid), at_work());
-        std::thread::sleep(WINDOW);
-        let (took, process, thread) = (
-            began.elapsed().as_secs_f64(),
-            cpu_time(pid).saturating_sub(process),
-            at_work().saturating_sub(thread),
-        );
-        Some((
-            100.0 * process.as_secs_f64() / took,
-            100.0 * thread.as_secs_f64() / took,
-        ))
+        let one = || {
+            let (began, process, thread) = (Instant::now(), cpu_time(pid), at_work());
+            std::thread::sleep(Duration::from_secs(1));
+            let took = began.elapsed().as_secs_f64();
+            let process = cpu_time(pid).saturating_sub(process).as_secs_f64();
+            let thread = at_work().saturating_sub(thread).as_secs_f64();
+            (100.0 * process / took, 100.0 * thread / took)
+        };
+        Some((0..WINDOW.as_secs()).map(|_| one()).unzip())
     })
 }
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use board::audio::{AudioDevice, AudioRequest, Period, open};
-use testkit::measure::{Clip, align, median};
+use testkit::measure::{Clip, align};
 
 /// The card's rate in Hz.
 pub(crate) const RATE: u32 = 48_000;
@@ -143,11 +143,11 @@ pub(crate) fn chirps(seconds: usize) -> Vec<i16> {
     sound
 }
 
-/// Mouth to ear in ms: the median over the chirps that came back whole, the first two seconds left
-/// out.
-pub(crate) fn mouth_to_ear_ms(said: &[i16], talk: &Talk) -> Option<f64> {
+/// Mouth to ear in ms of each chirp that came back whole, the first two seconds left out.
+pub(crate) fn mouth_to_ear_ms(said: &[i16], talk: &Talk) -> Option<Vec<f64>> {
     let (step, window) = (RATE as usize / 2, RATE as usize * 46 / 100);
     let piece = RATE as usize * 60 / 1000;
+    let own = talk.own_frames as f64 * 1000.0 / f64::from(RATE);
     let delays: Vec<f64> = (4..said.len() / step)
         .map(|n| n * step)
         .take_while(|at| at + window + piece <= said.len().min(talk.heard.len()))
@@ -161,9 +161,8 @@ pub(crate) fn mouth_to_ear_ms(said: &[i16], talk: &Talk) -> Option<f64> {
                 &clip(&talk.heard[at..at + window + piece]),
                 0.46,
             );
-            (found.correlation > 0.7).then_some(found.delay_s * 1000.0)
+            (found.correlation > 0.7).then_some(found.delay_s * 1000.0 - own)
         })
         .collect();
-    let own = talk.own_frames as f64 * 1000.0 / f64::from(RATE);
-    (delays.len() >= 5).then(|| median(delays) - own)
+    (delays.len() >= 5).then_some(delays)
 }

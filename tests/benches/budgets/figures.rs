@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use media::Codec;
 use offhook_tests::fleet::Fleet;
 use offhook_tests::kamailio::Kamailio;
-use testkit::measure::median;
+use offhook_tests::plots;
 use testkit::process::TestDir;
 
 use crate::caller::Caller;
@@ -16,10 +16,11 @@ use crate::echo;
 use crate::encrypted;
 use crate::far::{Far, chirps, mouth_to_ear_ms};
 use crate::idle;
-use crate::process::{Counts, counts, cpu_time, preload, resident_mb, threads};
+use crate::noise;
+use crate::process::{Counts, counts, preload, processor_shares, resident_mb, threads};
 use crate::quality;
 use crate::subject::{Kind, PhoneOptions, Subject, binary};
-use crate::table::{Page, figure};
+use crate::table::{Page, figure, spread};
 use crate::work;
 
 /// Runs of each start and each reaction; the median counts.
@@ -48,12 +49,14 @@ pub(crate) enum Group {
     Quality,
     /// Echo cancellers on recordings.
     Echo,
+    /// Noise suppressors on talk in noise.
+    Noise,
     /// Many phones at one registrar.
     Fleet,
 }
 
 impl Group {
-    pub(crate) const ALL: [Group; 10] = [
+    pub(crate) const ALL: [Group; 11] = [
         Group::Calls,
         Group::Private,
         Group::Work,
@@ -63,6 +66,7 @@ impl Group {
         Group::Thread,
         Group::Quality,
         Group::Echo,
+        Group::Noise,
         Group::Fleet,
     ];
 
@@ -78,6 +82,7 @@ impl Group {
             Group::Thread => "thread",
             Group::Quality => "quality",
             Group::Echo => "echo",
+            Group::Noise => "noise",
             Group::Fleet => "fleet",
         }
     }
@@ -94,8 +99,8 @@ pub(crate) fn measure(folder: &Path, groups: &[Group]) {
     crate::process::hurry();
     let began = Instant::now();
     let mut page = Page::new();
-    // Fleet and echo cancellers are measured without peers.
-    let alone = |groups: &[Group]| matches!(groups, [Group::Fleet | Group::Echo]);
+    // Fleet, echo cancellers and noise suppressors are measured without peers.
+    let alone = |groups: &[Group]| matches!(groups, [Group::Fleet | Group::Echo | Group::Noise]);
     for kind in Kind::ALL.into_iter().filter(|_| !alone(groups)) {
         if let Some(why) = kind.missing() {
             page.skip(&format!("{kind:?}"), &why);
@@ -122,6 +127,7 @@ pub(crate) fn measure(folder: &Path, groups: &[Group]) {
             }
             Group::Quality => quality::rows(folder, &mut Far::open(), &mut page),
             Group::Echo => echo::rows(folder, &mut page),
+            Group::Noise => noise::rows(folder, &mut page),
             Group::Fleet => fleet(&mut page),
         }
         println!(
@@ -156,7 +162,9 @@ pub(crate) fn measure(folder: &Path, groups: &[Group]) {
         let section = page.section(&machine());
         format!("{kept}{title}{section}")
     };
-    std::fs::write(&path, text + image).unwrap();
+    let text = text + image;
+    std::fs::write(&path, &text).unwrap();
+    plots::write(&text, &path.with_file_name("pictures"));
     println!("bench: written to docs/budgets.md");
 }
 
@@ -199,6 +207,7 @@ pub(crate) fn phone_options(kind: Kind, codec: Codec) -> PhoneOptions<'static> {
         counting: None,
         microphone: None,
         card_hz: None,
+        sound_server: None,
         period_ms: None,
         instructions: None,
     }
@@ -217,7 +226,7 @@ fn in_call<T>(
     subject.rested();
     let mut caller = Caller::invite(subject.sip, options.codec);
     caller.answered()?;
-    let echo = caller.echo();
+    let echo = caller.echo(|_| false);
     let got = work(&subject);
     drop(echo);
     caller.hang_up();
@@ -244,13 +253,7 @@ fn calls(folder: &Path, far: &mut Far, page: &mut Page) {
                     let pid = subject.process.pid();
                     let meter = std::thread::spawn(move || {
                         std::thread::sleep(Duration::from_secs(2));
-                        let (began, before) = (Instant::now(), cpu_time(pid));
-                        std::thread::sleep(WINDOW);
-                        let used = cpu_time(pid).saturating_sub(before);
-                        (
-                            used.as_secs_f64() / began.elapsed().as_secs_f64(),
-                            resident_mb(pid),
-                        )
+                        (processor_shares(pid, WINDOW), resident_mb(pid))
                     });
                     let talk = match kind {
                         Kind::Pjsua => None,
@@ -259,12 +262,12 @@ fn calls(folder: &Path, far: &mut Far, page: &mut Page) {
                     let delay = talk.and_then(|talk| mouth_to_ear_ms(&said, &talk));
                     (meter.join().unwrap(), delay)
                 });
-                let Some(((share, resident), delay)) = got else {
+                let Some(((shares, resident), delay)) = got else {
                     break;
                 };
-                cpu[n] = figure(Some(100.0 * share), 2, "%");
+                cpu[n] = spread(&shares, 2, "%");
                 memory[n] = figure(resident, 1, "MB");
-                delays[n] = figure(delay, 1, "ms");
+                delays[n] = delay.as_deref().and_then(|ms| spread(ms, 1, "ms"));
                 if delay.is_some() || kind == Kind::Pjsua {
                     break;
                 }
@@ -294,11 +297,17 @@ fn size_mb(path: &Path) -> Option<f64> {
         .map(|data| data.len() as f64 / 1_048_576.0)
 }
 
+/// A figure of several runs in ms.
 pub(crate) fn runs(mut one: impl FnMut() -> Option<f64>) -> Option<String> {
     let got: Vec<f64> = (0..RUNS).filter_map(|_| one()).collect();
+    of_runs(&got)
+}
+
+/// The figure of several runs in ms, if more than half of them gave one.
+fn of_runs(got: &[f64]) -> Option<String> {
     (got.len() * 2 > RUNS)
-        .then(|| median(got))
-        .and_then(|ms| figure(Some(ms), 1, "ms"))
+        .then(|| spread(got, 1, "ms"))
+        .flatten()
 }
 
 /// From the start of the process to dial tone, and to REGISTER on the wire.
@@ -396,9 +405,8 @@ fn reactions(folder: &Path, page: &mut Page) {
                 to_bye.push(came.saturating_duration_since(hung).as_secs_f64() * 1000.0);
             }
         }
-        let middle = |all: Vec<f64>| (all.len() * 2 > RUNS).then(|| median(all));
-        answered[n] = figure(middle(to_ok), 1, "ms");
-        ended[n] = figure(middle(to_bye), 1, "ms");
+        answered[n] = of_runs(&to_ok);
+        ended[n] = of_runs(&to_bye);
     }
     page.row(
         "lift while ringing to 200 OK (request on the control socket to the wire)",

@@ -16,7 +16,7 @@ use crate::far::Far;
 use crate::figures::{WINDOW, phone_options, runs};
 use crate::process::{cpu_time, wake_ups};
 use crate::subject::{Kind, Subject};
-use crate::table::{Page, figure};
+use crate::table::{Page, mean};
 
 /// A card is stopped after two seconds of silence; the rest is for what a start leaves behind.
 const SETTLING: Duration = Duration::from_secs(6);
@@ -35,12 +35,17 @@ pub(crate) fn rows(folder: &Path, far: &mut Far, page: &mut Page) {
         subject.ready();
         std::thread::sleep(SETTLING);
         let pid = subject.process.pid();
-        let (began, woke, worked) = (Instant::now(), wake_ups(pid), cpu_time(pid));
-        std::thread::sleep(WINDOW);
-        let seconds = began.elapsed().as_secs_f64();
-        let work = cpu_time(pid).saturating_sub(worked).as_secs_f64();
-        woken[n] = figure(Some((wake_ups(pid) - woke) as f64 / seconds), 1, "/s");
-        shares[n] = figure(Some(100.0 * work / seconds), 3, "%");
+        let second = || {
+            let (began, woke, worked) = (Instant::now(), wake_ups(pid), cpu_time(pid));
+            std::thread::sleep(Duration::from_secs(1));
+            let seconds = began.elapsed().as_secs_f64();
+            let work = cpu_time(pid).saturating_sub(worked).as_secs_f64();
+            let woken = (wake_ups(pid) - woke) as f64;
+            (woken / seconds, 100.0 * work / seconds)
+        };
+        let (woke, worked): (Vec<f64>, Vec<f64>) = (0..WINDOW.as_secs()).map(|_| second()).unzip();
+        woken[n] = mean(&woke, 1, "/s");
+        shares[n] = mean(&worked, 3, "%");
     }
     page.row(
         "wake-ups of all threads, on hook and silent",

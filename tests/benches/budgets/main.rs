@@ -34,8 +34,11 @@ mod encrypted;
 mod far;
 mod figures;
 mod idle;
+mod noise;
 mod process;
 mod quality;
+mod released;
+mod scores;
 mod subject;
 mod table;
 mod work;
@@ -50,15 +53,11 @@ use figures::Group;
 /// Shows the process that measures where its card and files are.
 const PLACE: &str = "OFFHOOK_BENCH_PLACE";
 
-/// Counts what an echo canceller asks of it.
+/// Counts what an echo canceller or a noise suppressor asks of it.
 #[global_allocator]
 static HEAP: testkit::heap::CountingAllocator = testkit::heap::CountingAllocator;
 
 fn main() -> ExitCode {
-    if let Ok(what) = std::env::var(echo::COUNTED) {
-        echo::counted(&what);
-        return ExitCode::SUCCESS;
-    }
     // cargo adds options of its own.
     let named: Vec<String> = std::env::args()
         .skip(1)

@@ -66,6 +66,17 @@ pub(crate) fn cpu_time(pid: u32) -> Duration {
     all.into_iter().map(|thread| thread_time(pid, thread)).sum()
 }
 
+/// Percent of a core that all threads took together, second by second.
+pub(crate) fn processor_shares(pid: u32, window: Duration) -> Vec<f64> {
+    let one = || {
+        let (began, before) = (Instant::now(), cpu_time(pid));
+        std::thread::sleep(Duration::from_secs(1));
+        let used = cpu_time(pid).saturating_sub(before);
+        100.0 * used.as_secs_f64() / began.elapsed().as_secs_f64()
+    };
+    (0..window.as_secs()).map(|_| one()).collect()
+}
+
 /// How often all threads together were put on a processor so far.
 pub(crate) fn wake_ups(pid: u32) -> u64 {
     let switches = |thread: u32| -> u64 {

@@ -1,8 +1,9 @@
 //! Speech through losses: what a caller says, some of its packets never sent, and how it sounds at
-//! the ear.
+//! the ear; and what the same losses do to the delay.
 //!
 //! ```text
-//! sentences ─▶ encode ─▶ packets, n % lost ─▶ phone ─▶ its earpiece ─▶ PESQ against the sentences
+//! sentences ─▶ encode ─▶ packets, n % lost | lost in bursts | late ─▶ phone ─▶ its earpiece ─▶ PESQ against the sentences
+//! chirps ─▶ microphone ─▶ phone ─▶ echo, n % lost ─▶ phone ─▶ its earpiece ─▶ mouth to ear
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -10,20 +11,37 @@ use std::process::Command;
 use std::time::Duration;
 
 use media::Codec;
+use testkit::recorded::{Arrival, arrivals, erased_frames, loss_percent, without};
 
 use crate::caller::Caller;
-use crate::far::{Far, RATE};
+use crate::far::{Far, RATE, chirps, mouth_to_ear_ms};
 use crate::figures::phone_options;
 use crate::subject::{Kind, Subject, has_module, python};
-use crate::table::{Page, figure};
+use crate::table::{Page, figure, spread};
 
 /// What is said; loss hits another sound in each.
 const SENTENCES: &str = "The quick brown fox jumps over the lazy dog. She had your dark suit in \
                          greasy wash water all year. \
     A rod is used to catch pink salmon. The source of the huge river is the clear spring. Help the \
     woman get back to her feet.";
-/// Per cent of packets lost.
+/// Per cent of packets lost, each by itself.
 const LOSSES: [u8; 4] = [0, 3, 5, 10];
+/// Erasure patterns of ITU-T G.191, of 1000 frames each.
+const PATTERNS: [&str; 2] = ["patb3pct", "patb5pct"];
+/// A recorded call in packets of 20 ms that come late, in bursts and in another order.
+const TRACE: &str = "webrtc-stereo_pcmu_jitter";
+/// Its RTP clock.
+const TRACE_CLOCK_HZ: u32 = 8000;
+const CODECS: [Codec; 3] = [Codec::Pcmu, Codec::G722, Codec::Opus];
+/// How long mouth to ear is measured at each loss, in seconds.
+const ECHOED_S: usize = 10;
+
+/// What happens to the packets of a caller.
+struct Network {
+    /// As a row says it.
+    name: String,
+    arrivals: Vec<Arrival>,
+}
 
 /// Speech as a WAV file and as samples at this rate; `None` without espeak-ng and sox.
 pub(crate) fn speech(folder: &Path, rate: u32) -> Option<(PathBuf, Vec<i16>)> {
@@ -67,34 +85,121 @@ fn lost(percent: u8) -> impl Fn(u32) -> bool + Send + 'static {
     }
 }
 
+/// The networks that so many packets go through.
+fn networks(packets: u32, page: &mut Page) -> Vec<Network> {
+    let single = LOSSES.map(|percent| Network {
+        name: format!("speech at {percent} % loss"),
+        arrivals: without(packets, lost(percent)),
+    });
+    let mut all = Vec::from(single);
+    for pattern in PATTERNS {
+        let file = format!("jitter/g191-eid/{pattern}.ref");
+        let Some(bits) = testkit::data::read("loss in bursts", &file) else {
+            page.skip("speech, lost in bursts", &format!("no test data {file}"));
+            continue;
+        };
+        let erased = erased_frames(&bits);
+        let arrivals = without(packets, |packet| erased[packet as usize % erased.len()]);
+        let percent = loss_percent(&arrivals, packets);
+        all.push(Network {
+            name: format!("speech, {percent:.1} % lost in bursts (G.191 {pattern})"),
+            arrivals,
+        });
+    }
+    let file = format!("jitter/csv/{TRACE}.csv");
+    match testkit::data::read_text("a recorded network", &file) {
+        Some(trace) => {
+            let arrivals = arrivals(&trace, TRACE_CLOCK_HZ, packets);
+            let percent = loss_percent(&arrivals, packets);
+            all.push(Network {
+                name: format!("speech, recorded jitter, {percent:.1} % lost ({TRACE})"),
+                arrivals,
+            });
+        }
+        None => page.skip("speech, recorded jitter", &format!("no test data {file}")),
+    }
+    all
+}
+
+/// Rate of a codec's sound, in Hz.
+fn rate_hz(codec: Codec) -> u32 {
+    match codec {
+        Codec::Pcmu | Codec::Pcma => 8000,
+        Codec::G722 => 16_000,
+        Codec::Opus => 48_000,
+    }
+}
+
+/// The band of PESQ that a codec is judged in: its name, its mode and its rate in Hz.
+fn band(codec: Codec) -> (&'static str, &'static str, u32) {
+    match codec {
+        Codec::Pcmu | Codec::Pcma => ("NB", "nb", 8000),
+        Codec::G722 | Codec::Opus => ("WB", "wb", 16_000),
+    }
+}
+
 /// The rows of the page.
 pub(crate) fn rows(folder: &Path, far: &mut Far, page: &mut Page) {
+    for codec in CODECS {
+        for percent in LOSSES {
+            let cells = Kind::ALL.map(|kind| delay(folder, far, kind, codec, percent));
+            page.row(
+                format!("one-way delay mouth to ear at {percent} % loss, {codec:?}"),
+                "below every peer",
+                cells,
+            );
+        }
+    }
     if !has_module("pesq") {
         return page.skip(
             "speech quality under loss",
             "no Python module pesq (it is installed by scripts/bench where PyPI can be reached)",
         );
     }
-    for codec in [Codec::Pcmu, Codec::Opus] {
-        let rate = if codec == Codec::Opus { 48_000 } else { 8000 };
-        let Some((reference, sound)) = speech(folder, rate) else {
-            return page.skip("speech quality under loss", "espeak-ng and sox are needed");
+    let Some((_, said)) = speech(folder, 8000) else {
+        return page.skip("speech quality under loss", "espeak-ng and sox are needed");
+    };
+    let networks = networks(said.len() as u32 * 50 / 8000, page);
+    for codec in CODECS {
+        let Some((reference, sound)) = speech(folder, rate_hz(codec)) else {
+            continue;
         };
-        for percent in LOSSES {
+        for network in &networks {
             let cells = Kind::ALL.map(|kind| {
-                let heard = listen(folder, far, kind, codec, &sound, percent)?;
+                let heard = listen(folder, far, kind, codec, &sound, network)?;
                 figure(pesq(&reference, &heard, codec), 2, "")
             });
+            let (name, band) = (&network.name, band(codec).0);
             page.row(
-                format!(
-                    "speech at {percent} % loss, {codec:?}, PESQ {}",
-                    if codec == Codec::Opus { "WB" } else { "NB" }
-                ),
+                format!("{name}, {codec:?}, PESQ {band}"),
                 "above every peer",
                 cells,
             );
         }
     }
+}
+
+/// Mouth to ear with so many packets lost on the way back.
+fn delay(folder: &Path, far: &mut Far, kind: Kind, codec: Codec, percent: u8) -> Option<String> {
+    if kind == Kind::Pjsua || kind.missing().is_some() {
+        return None;
+    }
+    let said = chirps(ECHOED_S);
+    // A machine that was late spoils the recording: once more, twice at most.
+    for _ in 0..3 {
+        let subject = Subject::start(folder, &phone_options(kind, codec))?;
+        subject.ready();
+        let mut caller = Caller::invite(subject.sip, codec);
+        caller.answered()?;
+        let echo = caller.echo(lost(percent));
+        let talk = far.talk(&said, ECHOED_S as f64);
+        drop(echo);
+        caller.hang_up();
+        if let Some(delays) = talk.and_then(|talk| mouth_to_ear_ms(&said, &talk)) {
+            return spread(&delays, 1, "ms");
+        }
+    }
+    None
 }
 
 /// Plays it to the phone; what its ear heard, as a file.
@@ -104,7 +209,7 @@ fn listen(
     kind: Kind,
     codec: Codec,
     sound: &[i16],
-    percent: u8,
+    network: &Network,
 ) -> Option<PathBuf> {
     for _ in 0..3 {
         let subject = Subject::start(folder, &phone_options(kind, codec))?;
@@ -112,14 +217,9 @@ fn listen(
         let mut caller = Caller::invite(subject.sip, codec);
         caller.answered()?;
         let deaf = caller.deaf();
-        let played = caller.play(codec, sound.to_vec(), percent, lost(percent));
-        let seconds = sound.len() as f64
-            / if codec == Codec::Opus {
-                48_000.0
-            } else {
-                8000.0
-            };
-        let heard = folder.join(format!("heard-{kind:?}-{codec:?}-{percent}.wav"));
+        let played = caller.play(codec, sound, network.arrivals.clone());
+        let seconds = sound.len() as f64 / f64::from(rate_hz(codec));
+        let heard = folder.join(format!("heard-{kind:?}-{codec:?}.wav"));
         let whole = match kind {
             // Its card is its own: it records by itself.
             Kind::Pjsua => {
@@ -161,11 +261,7 @@ pub(crate) fn write_wav(path: &Path, rate_hz: u32, samples: &[i16]) -> bool {
 
 /// PESQ of a recording against what was said; the tool aligns them.
 fn pesq(reference: &Path, heard: &Path, codec: Codec) -> Option<f64> {
-    let (rate, mode) = if codec == Codec::Opus {
-        (16_000, "wb")
-    } else {
-        (8000, "nb")
-    };
+    let (_, mode, rate) = band(codec);
     let at_rate = |path: &Path| -> Option<PathBuf> {
         let out = path.with_extension("pesq.wav");
         let done = Command::new("sox")

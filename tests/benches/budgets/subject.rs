@@ -37,6 +37,8 @@ pub(crate) struct PhoneOptions<'a> {
     pub(crate) microphone: Option<&'a Path>,
     /// The one rate in Hz that its card can do; `None`: the card that can do every rate.
     pub(crate) card_hz: Option<u32>,
+    /// The ALSA configuration of a sound server (`mic`, `ear`) in the place of a card.
+    pub(crate) sound_server: Option<&'a Path>,
     /// Offhook's period in ms; `None`: its own choice with a simulated board. (Others choose
     /// 20 ms.)
     pub(crate) period_ms: Option<u32>,
@@ -67,14 +69,19 @@ enum Hand {
 
 /// The release binary: what is measured is what ships.
 pub(crate) fn binary() -> PathBuf {
+    released("offhook")
+}
+
+/// A program that scripts/bench built in the release profile.
+pub(crate) fn released(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
         PathBuf::from,
     );
-    let path = target.join("release/offhook");
+    let path = target.join("release").join(name);
     assert!(
         path.exists(),
-        "{} is missing: cargo build --release -p offhook --no-default-features",
+        "{} is missing: scripts/bench builds it",
         path.display()
     );
     path
@@ -140,6 +147,9 @@ impl Subject {
             Kind::Baresip => baresip(&dir, port, options),
             Kind::Pjsua => (pjsua(port, options, &ear)?, Hand::None),
         };
+        if let Some(config) = options.sound_server {
+            command.env("ALSA_CONFIG_PATH", config);
+        }
         if let Some((library, file)) = options.counting {
             command.env("LD_PRELOAD", library).env("COUNTING", file);
         }
@@ -274,7 +284,7 @@ fn counted(command: &Command, file: &Path) -> Command {
 fn offhook(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand) {
     let socket = dir.join("ctl.sock");
     let (codec, first) = (codec_names(options.codec).0, (port | 1).saturating_add(1));
-    let card = card("phone", options);
+    let (capture, playback) = cards("phone", options);
     let period = options
         .period_ms
         .map_or_else(String::new, |ms| format!("period_ms = {ms}\n"));
@@ -282,7 +292,7 @@ fn offhook(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand)
         "[phone]\ncountry = \"de\"\n[network]\nbind = \"127.0.0.1\"\nsip_port = {port}\n\
          rtp_ports = [{first}, {}]\n\
          [control]\nsocket = \"{}\"\nstate_dir = \"{}\"\n[board]\nprofile = \"sim\"\n\
-         [board.audio]\ncapture = \"{card}\"\nplayback = \"{card}\"\n{period}[codecs]\n\
+         [board.audio]\ncapture = \"{capture}\"\nplayback = \"{playback}\"\n{period}[codecs]\n\
          order = [\"{codec}\"]\n[call]\ndirect = true\n",
         first + 49,
         socket.display(),
@@ -311,15 +321,19 @@ fn offhook(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand)
     (command, Hand::Ctl(socket))
 }
 
-/// The name of the card: one of those in the bench's asound.conf.
-fn card(name: &str, options: &PhoneOptions<'_>) -> String {
-    options
+/// The names of microphone and ear: of the cards in the bench's asound.conf, or of the server.
+fn cards(name: &str, options: &PhoneOptions<'_>) -> (String, String) {
+    if options.sound_server.is_some() {
+        return ("mic".to_owned(), "ear".to_owned());
+    }
+    let card = options
         .card_hz
-        .map_or_else(|| name.to_owned(), |hz| format!("{name}{hz}"))
+        .map_or_else(|| name.to_owned(), |hz| format!("{name}{hz}"));
+    (card.clone(), card)
 }
 
 fn baresip(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand) {
-    let card = card("soft", options);
+    let (source, player) = cards("soft", options);
     let control = testkit::process::free_port();
     let modules = [
         "/usr/lib/baresip/modules",
@@ -332,7 +346,7 @@ fn baresip(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand)
         .unwrap_or(&modules[0]);
     let config = format!(
         "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {}-{}\n\
-         audio_source alsa,{card}\naudio_player alsa,{card}\naudio_alert alsa,{card}\n\
+         audio_source alsa,{source}\naudio_player alsa,{player}\naudio_alert alsa,{player}\n\
          module_path {modules}\nmodule g711.so\nmodule g722.so\nmodule opus.so\nmodule plc.so\n\
          module alsa.so\n\
          {}module_app account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
@@ -375,6 +389,7 @@ fn pjsua(port: u16, options: &PhoneOptions<'_>, ear: &Path) -> Option<Command> {
         || !options.answers
         || options.registrar.is_some()
         || options.counting.is_some()
+        || options.sound_server.is_some()
     {
         return None;
     }

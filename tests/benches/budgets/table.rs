@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+use offhook_tests::plots::number_text;
+use testkit::measure::median;
+
 /// The phones that are measured, in the order of the columns.
 pub(crate) const PHONES: [&str; 3] = ["Offhook", "baresip", "pjsua"];
 
@@ -105,7 +108,11 @@ impl Page {
              virtual sound card (5 ms periods for Offhook, its own choice for others) and with \
              the same packets over loopback. pjsua runs \
              through its Python binding on a null card, so it has no delay, and its times include \
-             the interpreter.\n\n"
+             the interpreter.\n\n\
+             Where a figure was measured several times, or second by second, it is the median \
+             (on hook: the mean), and the least and the most stand behind it in brackets.\n\n\
+             ![quality and delay against packet loss](pictures/loss.svg)\n\n\
+             ![processor time of one call by codec](pictures/cpu.svg)\n\n"
         );
         self.table(&mut out);
         out
@@ -182,17 +189,28 @@ impl Row {
 
 /// The number a figure begins with, behind whatever sign of comparison.
 fn number(text: &str) -> Option<f64> {
-    let (before, text) = text.split_at(text.find(|c: char| c.is_ascii_digit())?);
-    let digits = text.split(|c: char| !c.is_ascii_digit() && c != '.');
-    let number: f64 = digits.into_iter().next()?.parse().ok()?;
-    Some(if before.ends_with('-') {
-        -number
-    } else {
-        number
-    })
+    number_text(text)?.parse().ok()
 }
 
 /// A figure with so many digits behind the point and its unit.
 pub(crate) fn figure(value: Option<f64>, digits: usize, unit: &str) -> Option<String> {
     value.map(|value| format!("{value:.digits$} {unit}").trim_end().to_owned())
+}
+
+/// The median of a figure that was measured several times, and its least and its most.
+pub(crate) fn spread(values: &[f64], digits: usize, unit: &str) -> Option<String> {
+    within(median(values.iter().copied()), values, digits, unit)
+}
+
+/// The mean in the place of the median: of what does not happen in every second.
+pub(crate) fn mean(values: &[f64], digits: usize, unit: &str) -> Option<String> {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    within(mean, values, digits, unit)
+}
+
+fn within(value: f64, values: &[f64], digits: usize, unit: &str) -> Option<String> {
+    let least = values.iter().copied().reduce(f64::min)?;
+    let most = values.iter().copied().reduce(f64::max)?;
+    let value = figure(Some(value), digits, unit)?;
+    Some(format!("{value} ({least:.digits$}–{most:.digits$})"))
 }

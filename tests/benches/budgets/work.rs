@@ -6,22 +6,28 @@
 //! its column shows what it costs without one: its bridge, at 16 kHz. Offhook has the period it
 //! has on a board, 10 ms; the others choose 20.
 //!
+//! Through PulseAudio it is one call in clear, with a server that has a null sink and no other
+//! client.
+//!
 //! A busy machine makes over- and underruns, after which a phone works off a wrong delay: that is
 //! counted as well, so its cell says how many Offhook had.
 
 use std::fmt::Write;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use media::Codec;
+use offhook_tests::null_sink::NullSink;
 use serde_json::json;
+use testkit::process::TestDir;
 
 use crate::encrypted::in_call;
 use crate::figures::phone_options;
-use crate::process::cpu_time;
+use crate::process::processor_shares;
 use crate::quality;
 use crate::subject::{Kind, PhoneOptions, Subject};
-use crate::table::{Page, figure};
+use crate::table::{Page, figure, spread};
 
 /// Rates of the cards, in Hz.
 const RATES: [u32; 3] = [8_000, 16_000, 48_000];
@@ -60,13 +66,8 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
         for codec in CODECS {
             for encrypted in [false, true] {
                 let how = if encrypted { "by SDES" } else { "in clear" };
-                let cells = Kind::ALL.map(|kind| {
-                    let options = options(kind, codec, encrypted, hz);
-                    let share = in_call(folder, &options, &speech, |subject| {
-                        Some(processor_share(subject))
-                    });
-                    figure(share, 2, "%")
-                });
+                let cells = Kind::ALL
+                    .map(|kind| shares(folder, &options(kind, codec, encrypted, hz), &speech));
                 page.row(
                     format!("CPU of one core, {codec:?} {how}, card at {hz} Hz"),
                     "below every peer",
@@ -77,9 +78,7 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
                 let how = if encrypted { "by SDES" } else { "in clear" };
                 let cells = Kind::ALL.map(|kind| {
                     let options = options(kind, codec, encrypted, hz);
-                    let (millions, made) = instructions(folder, &options, &speech)?;
-                    let unit = made.map_or("M".to_owned(), |made| format!("M ({made} xruns)"));
-                    figure(Some(millions), 2, &unit)
+                    instructions(folder, &options, &speech)
                 });
                 page.row(
                     format!("user instructions a second, {codec:?} {how}, card at {hz} Hz"),
@@ -89,6 +88,38 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
             }
         }
     }
+    through_pulseaudio(folder, &speech, page);
+}
+
+/// The rows of a call through a sound server of its own, which no other program uses. What the
+/// server itself works is no phone's.
+fn through_pulseaudio(folder: &Path, speech: &[i16], page: &mut Page) {
+    if Command::new("pulseaudio")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        return page.skip("work through PulseAudio", "pulseaudio is not installed");
+    }
+    let dir = TestDir::new("bench-pulse");
+    let server = NullSink::start(&dir);
+    let options = |kind| PhoneOptions {
+        sound_server: Some(&server.alsa_config),
+        period_ms: Some(BOARD_PERIOD_MS),
+        ..phone_options(kind, Codec::Pcmu)
+    };
+    let cells = Kind::ALL.map(|kind| shares(folder, &options(kind), speech));
+    page.row(
+        "CPU of one core, Pcmu in clear, through PulseAudio",
+        "below every peer",
+        cells,
+    );
+    let cells = Kind::ALL.map(|kind| instructions(folder, &options(kind), speech));
+    page.row(
+        "user instructions a second, Pcmu in clear, through PulseAudio",
+        "below every peer",
+        cells,
+    );
 }
 
 /// A phone on the card of this rate, with the period of a board.
@@ -101,22 +132,17 @@ fn options(kind: Kind, codec: Codec, encrypted: bool, hz: u32) -> PhoneOptions<'
     }
 }
 
-/// Percent of a core that all threads took together.
-fn processor_share(subject: &Subject) -> f64 {
-    let pid = subject.process.pid();
-    let (began, before) = (Instant::now(), cpu_time(pid));
-    std::thread::sleep(WINDOW);
-    let used = cpu_time(pid).saturating_sub(before);
-    100.0 * used.as_secs_f64() / began.elapsed().as_secs_f64()
+/// Percent of a core that all threads take in a call.
+fn shares(folder: &Path, options: &PhoneOptions<'_>, speech: &[i16]) -> Option<String> {
+    let shares = in_call(folder, options, speech, |subject| {
+        Some(processor_shares(subject.process.pid(), WINDOW))
+    });
+    spread(&shares?, 2, "%")
 }
 
 /// Millions of user instructions in a second of a call, and the over- and underruns of the card
 /// meanwhile, where the phone says them.
-fn instructions(
-    folder: &Path,
-    options: &PhoneOptions<'_>,
-    speech: &[i16],
-) -> Option<(f64, Option<u64>)> {
+fn instructions(folder: &Path, options: &PhoneOptions<'_>, speech: &[i16]) -> Option<String> {
     let file = folder.join("instructions");
     // The first dump of a run is numbered so.
     let dump = folder.join("instructions.1");
@@ -139,7 +165,8 @@ fn instructions(
     })?;
     // Nothing counted is no figure: callgrind has not begun.
     let counted = total(&dump).filter(|&counted| counted > 0.0)?;
-    Some((counted / 1e6 / seconds, xruns))
+    let unit = xruns.map_or("M".to_owned(), |made| format!("M ({made} xruns)"));
+    figure(Some(counted / 1e6 / seconds), 2, &unit)
 }
 
 /// Over- and underruns of Offhook's card so far.

@@ -5,11 +5,12 @@
 //! data, skip        test data beside the repository, and how a test reports that it did not run
 //! rng               random numbers that depend on a seed only
 //! network, capture  a simulated network under virtual time, and the packets recorded on it
+//! recorded          networks of the test data: which of a source's packets arrive, and when
 //! peer, registrar   scripted SIP peers with a message parser of their own
 //! measure, signal   comparison of recordings, and sound to make them from
 //! http              a small server that answers well, or badly
 //! heap              allocations of a thread, counted
-//! speexdsp          libspeexdsp's echo canceller, where it is installed
+//! speexdsp          libspeexdsp's echo canceller and noise suppression, where it is installed
 //! pcap              payloads of a capture file
 //! namespace         network namespaces with cables that a test pulls
 //! process           temporary directories, free ports, child processes that end with their owner
@@ -43,6 +44,7 @@ pub mod network;
 pub mod pcap;
 pub mod peer;
 pub mod process;
+pub mod recorded;
 pub mod registrar;
 pub mod rng;
 pub mod signal;

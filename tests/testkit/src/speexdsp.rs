@@ -1,10 +1,11 @@
-//! The echo canceller of libspeexdsp, found at run time: what ours is compared with.
+//! The echo canceller and the preprocessor (noise suppression) of libspeexdsp, found at run time:
+//! what ours are compared with.
 #![expect(
     unsafe_code,
     reason = "libspeexdsp is reached by dlopen, in tests and benches only"
 )]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 unsafe extern "C" {
     fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
@@ -14,10 +15,33 @@ unsafe extern "C" {
 type Init = unsafe extern "C" fn(c_int, c_int) -> *mut c_void;
 type Control = unsafe extern "C" fn(*mut c_void, c_int, *mut c_void) -> c_int;
 type Cancel = unsafe extern "C" fn(*mut c_void, *const i16, *const i16, *mut i16);
+type Run = unsafe extern "C" fn(*mut c_void, *mut i16) -> c_int;
 type Destroy = unsafe extern "C" fn(*mut c_void);
 
 /// `SPEEX_ECHO_SET_SAMPLING_RATE`
 const SET_SAMPLING_RATE: c_int = 24;
+
+/// The library, loaded.
+struct Library(*mut c_void);
+
+impl Library {
+    fn open() -> Option<Self> {
+        // SAFETY: dlopen takes a C string.
+        let library = unsafe { dlopen(c"libspeexdsp.so.1".as_ptr(), 2) };
+        if library.is_null() {
+            crate::skipped("comparison with speexdsp", "no libspeexdsp.so.1");
+            return None;
+        }
+        Some(Self(library))
+    }
+
+    fn find(&self, name: &CStr) -> *mut c_void {
+        // SAFETY: dlsym takes a library of dlopen and a C string.
+        let found = unsafe { dlsym(self.0, name.as_ptr()) };
+        assert!(!found.is_null(), "{name:?} is not in libspeexdsp");
+        found
+    }
+}
 
 /// Its filter: a linear one, without a search for the delay.
 pub struct Canceller {
@@ -31,21 +55,13 @@ impl Canceller {
     /// For frames of so many samples and a filter of so many; `None`, and a report that it is
     /// skipped, where the library is not installed.
     pub fn new(rate_hz: u32, frame: usize, filter: usize) -> Option<Self> {
-        // SAFETY: dlopen and dlsym take C strings; the signatures are those of
-        // speex/speex_echo.h of speexdsp 1.2.
+        let library = Library::open()?;
+        // SAFETY: the signatures are those of speex/speex_echo.h of speexdsp 1.2.
         unsafe {
-            let library = dlopen(c"libspeexdsp.so.1".as_ptr(), 2);
-            if library.is_null() {
-                crate::skipped("comparison with speexdsp", "no libspeexdsp.so.1");
-                return None;
-            }
-            let find = |name: &std::ffi::CStr| {
-                let found = dlsym(library, name.as_ptr());
-                assert!(!found.is_null(), "{name:?} is not in libspeexdsp");
-                found
-            };
-            let init: Init = std::mem::transmute(find(c"speex_echo_state_init"));
-            let control: Control = std::mem::transmute(find(c"speex_echo_ctl"));
+            let init: Init = std::mem::transmute(library.find(c"speex_echo_state_init"));
+            let control: Control = std::mem::transmute(library.find(c"speex_echo_ctl"));
+            let cancel: Cancel = std::mem::transmute(library.find(c"speex_echo_cancellation"));
+            let destroy: Destroy = std::mem::transmute(library.find(c"speex_echo_state_destroy"));
             let state = init(frame as c_int, filter as c_int);
             assert!(!state.is_null());
             let mut rate = rate_hz as c_int;
@@ -53,12 +69,8 @@ impl Canceller {
             Some(Self {
                 state,
                 frame,
-                cancel: std::mem::transmute::<*mut c_void, Cancel>(find(
-                    c"speex_echo_cancellation",
-                )),
-                destroy: std::mem::transmute::<*mut c_void, Destroy>(find(
-                    c"speex_echo_state_destroy",
-                )),
+                cancel,
+                destroy,
             })
         }
     }
@@ -83,6 +95,52 @@ impl Canceller {
 impl Drop for Canceller {
     fn drop(&mut self) {
         // SAFETY: made by `speex_echo_state_init`, and used no more.
+        unsafe { (self.destroy)(self.state) };
+    }
+}
+
+/// Its preprocessor as it is by default: noise is suppressed by at most 15 dB, and nothing else is
+/// done.
+pub struct Preprocessor {
+    state: *mut c_void,
+    frame: usize,
+    run: Run,
+    destroy: Destroy,
+}
+
+impl Preprocessor {
+    /// For frames of so many samples; `None`, and a report that it is skipped, where the library is
+    /// not installed.
+    pub fn new(rate_hz: u32, frame: usize) -> Option<Self> {
+        let library = Library::open()?;
+        // SAFETY: the signatures are those of speex/speex_preprocess.h of speexdsp 1.2.
+        unsafe {
+            let init: Init = std::mem::transmute(library.find(c"speex_preprocess_state_init"));
+            let run: Run = std::mem::transmute(library.find(c"speex_preprocess_run"));
+            let destroy: Destroy =
+                std::mem::transmute(library.find(c"speex_preprocess_state_destroy"));
+            let state = init(frame as c_int, rate_hz as c_int);
+            assert!(!state.is_null());
+            Some(Self {
+                state,
+                frame,
+                run,
+                destroy,
+            })
+        }
+    }
+
+    /// One frame, in place.
+    pub fn process(&mut self, sound: &mut [i16]) {
+        assert_eq!(sound.len(), self.frame);
+        // SAFETY: the sound is as long as the frame it was made for.
+        unsafe { (self.run)(self.state, sound.as_mut_ptr()) };
+    }
+}
+
+impl Drop for Preprocessor {
+    fn drop(&mut self) {
+        // SAFETY: made by `speex_preprocess_state_init`, and used no more.
         unsafe { (self.destroy)(self.state) };
     }
 }
