@@ -13,6 +13,7 @@
     reason = "a test program: a file that cannot be read is a failed test"
 )]
 
+mod budgets;
 mod display;
 mod figures;
 mod guide;
