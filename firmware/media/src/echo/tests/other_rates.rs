@@ -9,6 +9,14 @@ const RATE_HZ: u32 = 44_100;
 /// 10 ms, which is whole; 5 ms, and what a card with buffers of a power of two has, which are not.
 const PERIODS: [usize; 3] = [441, 220, 512];
 
+/// A small room.
+const WAY: Way = Way {
+    seed: 1,
+    rt60_s: 0.2,
+    delay_ms: 20.0,
+    bent: 1.0,
+};
+
 fn at_card_rate(sound: &[f32]) -> Vec<i16> {
     let mut push = Push::new(RATE, RATE_HZ, HOP).unwrap();
     let mut block = vec![0; push.output_max(HOP)];
@@ -47,14 +55,8 @@ fn a_card_at_44_1_khz_loses_its_echo_as_others_do() {
     let Some(fars) = far_ends(name, 8) else {
         return;
     };
-    let way = Way {
-        seed: 1,
-        rt60_s: 0.2,
-        delay_ms: 20.0,
-        bent: 1.0,
-    };
     for (talker, far) in fars.iter().enumerate() {
-        let (played, heard) = (at_card_rate(far), at_card_rate(&way.echo(far)));
+        let (played, heard) = (at_card_rate(far), at_card_rate(&WAY.echo(far)));
         for period in PERIODS {
             let mut canceller = EchoCanceller::new(EchoMode::On, RATE_HZ, period).unwrap();
             let out = run(&mut canceller, period, &played, &heard);
@@ -93,15 +95,9 @@ fn an_echo_after_none_is_found_at_44_1_khz_too() {
     let (Some(fars), Some(voice)) = (far_ends(name, 16), near_end(name)) else {
         return;
     };
-    let way = Way {
-        seed: 1,
-        rt60_s: 0.2,
-        delay_ms: 20.0,
-        bent: 1.0,
-    };
     let talk: Vec<f32> = voice.iter().copied().cycle().take(fars[0].len()).collect();
     let (played, near) = (at_card_rate(&fars[0]), at_card_rate(&talk));
-    let echo = at_card_rate(&way.echo(&fars[0]));
+    let echo = at_card_rate(&WAY.echo(&fars[0]));
     for period in [220, 512] {
         let mut canceller = EchoCanceller::new(EchoMode::Auto, RATE_HZ, period).unwrap();
         run(&mut canceller, period, &played, &near);
