@@ -217,10 +217,10 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
     page.add(
         "Noise suppressors",
         "At 16 kHz in periods of 10 ms: four talkers, talk over noise as said; STOI and wideband \
-         PESQ against the talk alone, the mean of the talkers; talk: how much louder it is. RNNoise \
-         works at 48 kHz and is brought there and back. What a period costs is measured in the \
-         release profile; instructions are counted by callgrind on x86-64, and a Cortex-A53 at \
-         1 GHz is taken to do one a cycle.",
+         PESQ against the talk alone, the mean of the talkers; talk: how much louder it is. \
+         RNNoise works at 48 kHz and is brought there and back. What a period costs is measured \
+         in the release profile; instructions are counted by callgrind on x86-64, and a \
+         Cortex-A53 at 1 GHz is taken to do one a cycle.",
         table,
     );
 }

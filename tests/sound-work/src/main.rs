@@ -1,5 +1,5 @@
-//! `sound-work echo|noise NAME PERIODS HERTZ|SAMPLES`: runs one canceller or suppressor on noise for
-//! so many periods and prints the microseconds each took. Callgrind counts its instructions.
+//! `sound-work echo|noise NAME PERIODS HERTZ|SAMPLES`: runs one canceller or suppressor on noise
+//! for so many periods and prints the microseconds each took. Callgrind counts its instructions.
 //!
 //! Wall clock: what is measured is time.
 

@@ -9,7 +9,7 @@ const PAGE: &str = "\
 |---|---|---|---|---|
 | speech at 0 % loss, Pcmu, PESQ NB | above every peer | 1.11 | – | – |
 | speech at 10 % loss, Pcmu, PESQ NB | above every peer | 2.70 | 2.24 | – |
-| CPU of one core, G722 by SDES, card at 8000 Hz | below every peer | 1.13 % (1.10–1.20) | 1.48 % | – |
+| CPU of one core, G722 by SDES, card at 8000 Hz | below peers | 1.13 % (1.10–1.20) | 1.48 % | – |
 | CPU of one core, Pcmu in clear, card at 48000 Hz | below every peer | 1.37 % | 1.18 % | 0.60 % |
 | CPU of one core, one Pcmu call | below every peer | 7.77 % | – | – |
 
@@ -17,7 +17,7 @@ const PAGE: &str = "\
 
 | figure | budget | Offhook | baresip | pjsua |
 |---|---|---|---|---|
-| one-way delay mouth to ear at 0 % loss, Opus | below every peer | 37.6 ms (37.1–38.0) | 246.3 ms | – |
+| one-way delay mouth to ear at 0 % loss, Opus | below peers | 37.6 ms (37.1–38.0) | 246.3 ms | – |
 | one-way delay mouth to ear at 3 % loss, Opus | below every peer | 38.2 ms | 246.9 ms | – |
 | speech at 0 % loss, Pcmu, PESQ NB | above every peer | 4.30 | 4.30 | – |
 | speech, 5.0 % lost in bursts (G.191 patb5pct), Pcmu, PESQ NB | above every peer | 3.33 | – | – |
