@@ -2,7 +2,7 @@
 //! ear plays is recorded here.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use board::audio::{AudioRequest, Period, open};
 struct Shared {
     say: Mutex<VecDeque<i16>>,
     heard: Mutex<Vec<i16>>,
+    xruns: AtomicU64,
     done: AtomicBool,
 }
 
@@ -59,7 +60,10 @@ impl Loopback {
                         card.write(&period).unwrap();
                     }
                     Period::NotYet => std::thread::sleep(Duration::from_millis(2)),
-                    Period::Xrun { lost_frames } => println!("loopback: {lost_frames} frames lost"),
+                    Period::Xrun { lost_frames } => {
+                        inside.xruns.fetch_add(1, Ordering::SeqCst);
+                        println!("loopback: {lost_frames} frames lost");
+                    }
                 }
             }
         });
@@ -73,6 +77,11 @@ impl Loopback {
     /// Frames a second.
     pub(crate) fn rate_hz(&self) -> u32 {
         self.rate_hz
+    }
+
+    /// Over- and underruns of this side: the guest stood still for longer than its buffer.
+    pub(crate) fn xruns(&self) -> u64 {
+        self.shared.xruns.load(Ordering::SeqCst)
     }
 
     /// Says this into the microphone; returns at once.
