@@ -17,6 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+mod worker;
+
+pub use worker::end_idle_worker;
+
 /// How long a medium may take for one file.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 /// Readers given up that still wait for their medium; with so many, no more are started. As many
@@ -132,17 +136,16 @@ fn in_time_of<T: Send + 'static>(
     // Set by whoever is first: the worker when it is done, its caller when it gives up.
     let over = Arc::new(AtomicBool::new(false));
     let worker_over = Arc::clone(&over);
-    std::thread::Builder::new()
-        .name("offhook-file".into())
-        .stack_size(128 * 1024)
-        .spawn(move || {
-            let done_work = work();
-            if worker_over.swap(true, Ordering::Relaxed) {
-                overdue.fetch_sub(1, Ordering::Relaxed);
-            }
+    worker::WORKERS.run(Box::new(move || {
+        let done_work = work();
+        if worker_over.swap(true, Ordering::Relaxed) {
+            overdue.fetch_sub(1, Ordering::Relaxed);
+        }
+        Box::new(move || {
             // No one may be waiting any more.
             let _ = done.send(done_work);
-        })?;
+        })
+    }))?;
     match outcome.recv_timeout(deadline) {
         Ok(outcome) => outcome,
         Err(RecvTimeoutError::Timeout) => {

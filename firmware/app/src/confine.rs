@@ -116,6 +116,8 @@ impl Reach {
 /// Gives up everything else, for this thread and all that it starts. Whether the rules for files
 /// hold: a kernel may have none.
 pub(crate) fn enter(reach: &Reach, user: Option<User>) -> Result<bool, ConfineError> {
+    // It would keep its rights, and read files with them.
+    board::files::end_idle_worker();
     // A rule is about a folder that is there. One that cannot be made is reported by its user.
     let _ = std::fs::create_dir_all(&reach.state_dir);
     if let Some(user) = user
