@@ -30,7 +30,7 @@ pub fn end_idle_worker() {
     WORKERS.end_idle();
 }
 
-/// What a worker is told.
+/// What a worker is asked for.
 enum Task {
     /// To do this. Its own thread's handle is kept here while it works.
     Do(Work, JoinHandle<()>),
@@ -64,7 +64,7 @@ impl Workers {
             Some(worker) => worker,
             None => self.start()?,
         };
-        // A worker ends only when it is told so, or has left its place here.
+        // A worker ends only when asked to, or when it has left its place here.
         let _ = tasks.send(Task::Do(work, thread));
         Ok(())
     }
@@ -110,7 +110,7 @@ impl Workers {
         waits
     }
 
-    /// What an idle worker is told; none where nobody wants it: it is idle no longer.
+    /// What an idle worker is asked for; none where no one wants it: it is idle no longer.
     fn next_task(&self, tasks: &Receiver<Task>) -> Option<Task> {
         if let Ok(task) = tasks.recv_timeout(IDLE_TIME) {
             return Some(task);
