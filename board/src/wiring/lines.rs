@@ -12,11 +12,15 @@ struct FreeLine {
     number: u32,
     found: FoundLine,
     input: EdgeInput,
+    /// What the finder knows it to be.
+    high: bool,
 }
 
 /// The free lines, each pulled up.
 pub struct FreeLines {
     lines: Vec<FreeLine>,
+    /// An input that a scan took away for a moment has missed the edges of that moment.
+    scanned: bool,
 }
 
 impl FreeLines {
@@ -32,6 +36,7 @@ impl FreeLines {
                     number,
                     found,
                     input,
+                    high: true,
                 });
             }
         }
@@ -43,7 +48,10 @@ impl FreeLines {
                     .to_owned(),
             });
         }
-        Ok(Self { lines })
+        Ok(Self {
+            lines,
+            scanned: false,
+        })
     }
 
     /// What each line reads; `true` is high.
@@ -55,7 +63,8 @@ impl FreeLines {
         self.lines.iter_mut().map(level).collect()
     }
 
-    /// Hands every edge to the finder. Returns whether there was one.
+    /// Hands every edge to the finder, and what a line has become during a scan. Returns whether
+    /// there was one.
     ///
     /// # Errors
     /// A line fails.
@@ -63,9 +72,18 @@ impl FreeLines {
         let mut edges = Vec::new();
         for line in &mut self.lines {
             while let Some(edge) = line.input.next_edge()? {
+                line.high = edge.level;
                 edges.push((edge.at, line.number, edge.level));
             }
+            if self.scanned {
+                let high = line.input.level()?;
+                if high != line.high {
+                    line.high = high;
+                    edges.push((Instant::now(), line.number, high));
+                }
+            }
         }
+        self.scanned = false;
         edges.sort_by_key(|(at, ..)| *at);
         for (at, line, high) in &edges {
             finder.handle_edge(*line, *high, *at);
@@ -78,6 +96,7 @@ impl FreeLines {
     /// # Errors
     /// A line fails.
     pub fn scan(&mut self, driven: &[u32]) -> Result<Vec<Joined>, BoardError> {
+        self.scanned = true;
         let rest = self.levels()?;
         let is_high = |number: u32| rest.iter().any(|(line, high)| *line == number && *high);
         let mut joined = Vec::new();
@@ -88,7 +107,7 @@ impl FreeLines {
             }
             let line = self.lines.remove(index);
             // Open drain: it never drives against an output of another device that is high.
-            let found = line.found.clone();
+            let (found, high) = (line.found.clone(), line.high);
             drop(line);
             let mut pin = gpio::output(&found, Drive::OpenDrain, ActiveLevel::High)?;
             let low = pin.set_low();
@@ -111,6 +130,7 @@ impl FreeLines {
                 number,
                 found,
                 input,
+                high,
             };
             self.lines.insert(index, line);
             // Edges that the scan itself caused are not reported.
@@ -132,7 +152,11 @@ impl FreeLines {
     /// # Errors
     /// A line fails.
     pub fn finder(&mut self, now: Instant) -> Result<WiringFinder, BoardError> {
-        Ok(WiringFinder::new(&self.levels()?, now))
+        let levels = self.levels()?;
+        for (line, (_, high)) in self.lines.iter_mut().zip(&levels) {
+            line.high = *high;
+        }
+        Ok(WiringFinder::new(&levels, now))
     }
 }
 
