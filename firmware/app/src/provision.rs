@@ -5,7 +5,7 @@
 //! board/NAME/offhook.toml ─┐
 //! state_dir/network.toml ──┼─▶ gather ─▶ config::store::decide ─▶ Provisioned ─▶ setup, driver      `offhook run`
 //! card/offhook.toml ───────┤                                          └──▶ emit ─▶ the system's files   `offhook provision`
-//! state_dir/last-good.toml ┘◀── keep (0600, whole or not at all)
+//! state_dir/last-good.toml ┘◀── keep_last_good (0600, whole or not at all)
 //! ```
 //!
 //! Precedence itself is made in `config`; here is only where the texts lie.
@@ -26,11 +26,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use board::files;
+use config::schema::Secret;
 use config::store::{Source, Texts};
 use config::{Config, Errors, Layer};
 
 use crate::net::fetch::FetchError;
-use crate::storage::{CONFIG_FILE, DiskAtStart, Files as _, LAST_GOOD, NETWORK};
+use crate::storage::{CONFIG_FILE, DiskAtStart, Files, LAST_GOOD, NETWORK};
 pub(crate) use download::download;
 pub(crate) use emit::emit;
 use trial::TrialState;
@@ -111,6 +112,8 @@ pub(crate) struct Provisioned {
     pub(crate) report: String,
     /// Whether what the network said has proved itself.
     pub(crate) standing: TrialState,
+    /// The card's text where it is good and new: see [`keep_last_good`].
+    pub(crate) keep: Option<Secret>,
 }
 
 impl Provisioned {
@@ -221,7 +224,8 @@ fn fault(name: &str, error: &io::Error) -> Option<config::Error> {
     })
 }
 
-/// Decides what to run by. With `keep`, a new good text becomes the last good one.
+/// Decides what to run by. With `keep`, a new good text is to become the last good one, a trial
+/// begins or ends, and secrets move off the card.
 pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, ProvisionError> {
     let mut found = gather(paths)?;
     let mut standing = TrialState::Accepted;
@@ -259,15 +263,6 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
             .map(|bytes| layer(found.name.as_str(), bytes)),
         last_good: found.last_good.as_deref(),
     });
-    if let Some(text) = decision.keep.as_ref().filter(|_| keep) {
-        let kept = found.state_dir.join(LAST_GOOD);
-        if let Err(error) = DiskAtStart.write_atomic(&kept, text.0.as_bytes()) {
-            warn(&format!(
-                "{}: {error}; the last good configuration is not kept",
-                kept.display()
-            ));
-        }
-    }
     for warning in decision.warnings.iter().filter(|_| keep) {
         warn(&warning.to_string());
     }
@@ -335,7 +330,14 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
         errors,
         report,
         standing,
+        keep: decision.keep.filter(|_| keep),
     })
+}
+
+/// Writes the card's text, found good, as the last good one: once the phone runs, as a slow card
+/// takes seconds for it.
+pub(crate) fn keep_last_good(files: &dyn Files, state_dir: &Path, text: &Secret) -> io::Result<()> {
+    files.write_atomic(&state_dir.join(LAST_GOOD), text.0.as_bytes())
 }
 
 /// What the phone would run by with this text from the network; the error is why it cannot be used

@@ -27,7 +27,7 @@ use crate::appliance::status_file::{self, Facts, MAX_IMAGE, Writer};
 use crate::bundle::{self, BundleParts};
 use crate::net::fetch;
 use crate::provision::trial::TrialState;
-use crate::provision::{keyed, keypad};
+use crate::provision::{self, keyed, keypad};
 use crate::run_dir::SLOT_GOOD;
 use crate::selftest::wiring;
 use crate::storage::{CONFIG_FILE, Storage, StorageError};
@@ -140,7 +140,29 @@ impl Housekeeping {
             appliance,
         };
         housekeeping.look();
+        housekeeping.keep_last_good();
         housekeeping
+    }
+
+    /// The configuration that the phone runs by is there again when the card's is bad.
+    fn keep_last_good(&mut self) {
+        let appliance = self.appliance.as_mut();
+        let Some(text) = appliance.and_then(|appliance| appliance.provisioned.keep.take()) else {
+            return;
+        };
+        let folder = self.state_dir.clone();
+        let writing = self
+            .storage
+            .run(move |files| provision::keep_last_good(files, &folder, &text));
+        let folder = self.state_dir.clone();
+        tokio::spawn(async move {
+            if let Err(error) = writing.await {
+                tracing::warn!(
+                    "{}: {error}; the last good configuration is not kept",
+                    folder.display()
+                );
+            }
+        });
     }
 
     /// The code a phone blinks and beeps when something is wrong with its configuration.

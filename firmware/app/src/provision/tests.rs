@@ -3,6 +3,7 @@ use std::fs;
 use testkit::process::TestDir;
 
 use super::*;
+use crate::storage::Disk;
 
 #[test]
 fn the_update_url_has_the_boards_name() {
@@ -44,7 +45,11 @@ impl Layers {
             board: Some("box".to_owned()),
             config: None,
         };
-        load(&paths, true).unwrap()
+        let provisioned = load(&paths, true).unwrap();
+        if let Some(text) = &provisioned.keep {
+            keep_last_good(&Disk, &self.0.join("state"), text).unwrap();
+        }
+        provisioned
     }
 }
 
@@ -74,6 +79,18 @@ fn every_layer_is_found() {
         provisioned.network && provisioned.note().is_none() && provisioned.config_fault().is_none()
     );
     assert_eq!(provisioned.config.board.profile, "box");
+}
+
+#[test]
+fn a_good_card_is_kept_once_the_phone_runs() {
+    let paths = Layers::new("kept");
+    paths.card("[phone]\nuser = \"good\"\n");
+    let card = fs::read_to_string(paths.0.join("card/offhook.toml")).unwrap();
+    let keep = |provisioned: Provisioned| provisioned.keep.map(|text| text.0);
+    assert_eq!(keep(paths.load()), Some(card), "it is new");
+    assert_eq!(keep(paths.load()), None, "it is kept already");
+    paths.card("[phone]\nusr = \"bad\"\n");
+    assert_eq!(keep(paths.load()), None, "it is bad");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The phones of developers: on a terminal (`sim`), and one that answers by itself (`echo`).
 
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::hardware::{override_profile, overrides};
 use crate::panel::PanelError;
 use crate::provision::ConfigPaths;
 use crate::setup_error::SetupError;
+use crate::storage::DiskAtStart;
 
 /// `offhook sim`.
 pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<(), PanelError> {
@@ -124,7 +126,15 @@ fn load(file: Option<PathBuf>) -> Result<(Config, Option<String>), SetupError> {
     }
     let provisioned = crate::provision::load(&paths, true)?;
     let note = provisioned.note();
-    Ok((provisioned.config, note))
+    let config = provisioned.config;
+    if let Some(text) = &provisioned.keep
+        && let Err(error) =
+            crate::provision::keep_last_good(&DiskAtStart, &config.control.state_dir, text)
+    {
+        let folder = config.control.state_dir.display();
+        let _ = writeln!(io::stderr(), "offhook: {folder}: {error}");
+    }
+    Ok((config, note))
 }
 
 fn log_to_file(config: &Config, path: &Path) -> Result<(), PanelError> {
