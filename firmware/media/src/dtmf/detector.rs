@@ -16,8 +16,11 @@ use std::f32::consts::TAU;
 const RATE_HZ: u32 = 8_000;
 const WINDOW: usize = 160;
 const HOP: usize = 40;
-const LOW_HZ: [f32; 4] = [697.0, 770.0, 852.0, 941.0];
-const HIGH_HZ: [f32; 4] = [1209.0, 1336.0, 1477.0, 1633.0];
+/// Tones of a group, and of both.
+const GROUP: usize = 4;
+const FILTERS: usize = 2 * GROUP;
+/// The low group, then the high one (ITU-T Q.23).
+const TONES_HZ: [f32; FILTERS] = [697.0, 770.0, 852.0, 941.0, 1209.0, 1336.0, 1477.0, 1633.0];
 /// Accepted deviation: Q.24 wants 1.5 % accepted and 3.5 % refused.
 const DEVIATION: f32 = 0.025;
 /// High group over low group, in dB: Q.24 wants +4 and −8 accepted.
@@ -66,13 +69,8 @@ impl Filter {
         }
     }
 
-    /// Takes a window's sound.
-    fn run(&mut self, windowed: &[f32; WINDOW]) {
-        let (mut one, mut two) = (0.0_f32, 0.0_f32);
-        for &x in windowed {
-            let now = x + self.coefficient * one - two;
-            (two, one) = (one, now);
-        }
+    /// Takes the last two values of its recurrence over a window, the newest first.
+    fn take(&mut self, one: f32, two: f32) {
         let omega = TAU * self.hz / RATE_HZ as f32;
         let (real, imaginary) = (one - two * omega.cos(), two * omega.sin());
         let phase = imaginary.atan2(real);
@@ -94,6 +92,20 @@ impl Filter {
     fn is_in_tune(&self) -> bool {
         self.off_hz.abs() < self.hz * DEVIATION
     }
+}
+
+/// The recurrences of all filters over a window, side by side so that they fill vector registers:
+/// the last value of each, and the one before.
+fn run(filters: &[Filter; FILTERS], windowed: &[f32; WINDOW]) -> ([f32; FILTERS], [f32; FILTERS]) {
+    let coefficients = filters.map(|filter| filter.coefficient);
+    let (mut one, mut two) = ([0.0; FILTERS], [0.0; FILTERS]);
+    for &x in windowed {
+        for n in 0..FILTERS {
+            let now = x + coefficients[n] * one[n] - two[n];
+            (two[n], one[n]) = (one[n], now);
+        }
+    }
+    (one, two)
 }
 
 /// An angle between −π and π.
@@ -133,8 +145,8 @@ pub(crate) struct Detector {
     at: usize,
     until_hop: usize,
     hann: [f32; WINDOW],
-    low: [Filter; 4],
-    high: [Filter; 4],
+    /// Those of the low group, then those of the high one.
+    filters: [Filter; FILTERS],
     state: State,
 }
 
@@ -152,8 +164,7 @@ impl Detector {
             at: 0,
             until_hop: HOP,
             hann: std::array::from_fn(hann),
-            low: LOW_HZ.map(Filter::new),
-            high: HIGH_HZ.map(Filter::new),
+            filters: std::array::from_fn(|n| Filter::new(TONES_HZ[n])),
             state: IDLE,
         }
     }
@@ -202,22 +213,23 @@ impl Detector {
             self.silence();
             return self.advance(None, 0.0);
         }
-        for filter in self.low.iter_mut().chain(&mut self.high) {
-            filter.run(&windowed);
+        let (one, two) = run(&self.filters, &windowed);
+        for (n, filter) in self.filters.iter_mut().enumerate() {
+            filter.take(one[n], two[n]);
         }
         let (found, tones) = self.find(power);
         self.advance(found, tones)
     }
 
     fn silence(&mut self) {
-        for filter in self.low.iter_mut().chain(&mut self.high) {
+        for filter in &mut self.filters {
             (filter.before, filter.power) = (filter.power, 0.0);
         }
     }
 
     /// The digit that sounds in the last window, if any, and the power of its tones.
     fn find(&self, power: f32) -> (Option<u8>, f32) {
-        let strongest = |filters: &[Filter; 4]| {
+        let strongest = |filters: &[Filter]| {
             let mut best = 0;
             for (n, filter) in filters.iter().enumerate() {
                 if filter.power > filters[best].power {
@@ -226,8 +238,9 @@ impl Detector {
             }
             best
         };
-        let (row, column) = (strongest(&self.low), strongest(&self.high));
-        let (low, high) = (&self.low[row], &self.high[column]);
+        let (low, high) = self.filters.split_at(GROUP);
+        let (row, column) = (strongest(low), strongest(high));
+        let (low, high) = (&low[row], &high[column]);
         let tones = low.power + high.power;
         let twist_db = 10.0 * (high.power / low.power.max(1.0)).max(1e-6).log10();
         let is_digit = low.power > WEAKEST / 4.0

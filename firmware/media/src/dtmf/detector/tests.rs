@@ -57,8 +57,8 @@ impl Digit {
             .find(|&(row, column)| EVENTS[row][column] == self.event)
             .unwrap();
         let (low, high) = (
-            LOW_HZ[row] * (1.0 + self.off.0),
-            HIGH_HZ[column] * (1.0 + self.off.1),
+            TONES_HZ[row] * (1.0 + self.off.0),
+            TONES_HZ[GROUP + column] * (1.0 + self.off.1),
         );
         let (low_dbm0, high_dbm0) = (
             self.level_dbm0 - self.twist_db.max(0.0),
