@@ -8,8 +8,9 @@
 //!
 //! In the spirit of ITU-T G.711 Appendix I, but without its constant 3.75 ms of delay: the seams
 //! are smoothed forwards. The times below are those at which PESQ of speech with single packets of
-//! 20 ms lost was best, G.711 and G.722 alike (3 and 10 %, three speakers). The Recommendation fades
-//! later, from 10 to 60 ms, and takes a longer seam after a longer gap; both cost 0.03 to 0.05.
+//! 20 ms lost was best, G.711 and G.722 alike (3 and 10 %, three speakers). The Recommendation
+//! fades later, from 10 to 60 ms, and a longer seam after a longer gap hides more of what is good:
+//! both cost 0.03 to 0.05.
 
 use crate::stretch::{pitch, samples};
 
