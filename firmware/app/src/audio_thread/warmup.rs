@@ -8,9 +8,9 @@
 //! Memory is locked as it is touched (`realtime::lock_memory`): locking all of it at once would
 //! keep 4 MB of code in memory that no call ever runs. What is touched here stays; without this the
 //! first packet of the first call would wait for the SD card. It runs in a thread of its own at
-//! ordinary priority, so that it keeps neither dial tone nor sound waiting. Once the start is over
-//! and the phone rests, the start's code is given back ([`crate::resident`]), and the call is made
-//! again.
+//! ordinary priority and begins when dial tone and REGISTER are out, so that it keeps neither them
+//! nor sound waiting. Once the start is over and the phone rests, the start's code is given back
+//! ([`crate::resident`]), and the call is made again.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ const PERIODS: u32 = 80;
 /// Nothing arrives any more in the last ones.
 const UNANSWERED: u32 = 12;
 
+/// It begins so long after the audio thread: no call comes before.
+const BEGIN: Duration = Duration::from_millis(200);
 /// How long the start takes, and how often is looked whether the phone rests.
 const START: Duration = Duration::from_secs(3);
 /// Turns of the loop in a second, below which nothing is played or recorded.
@@ -48,6 +50,7 @@ pub(super) fn start(engine: EngineConfig, shared: Arc<Shared>) {
         .name("offhook-warmup".into())
         .stack_size(256 * 1024)
         .spawn(move || {
+            std::thread::sleep(BEGIN);
             warm_up(engine);
             // Whoever plays or records meanwhile keeps its code.
             while !rests(&shared) {}
