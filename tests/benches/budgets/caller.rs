@@ -44,6 +44,10 @@ impl Drop for Sound {
     }
 }
 
+/// Payload type of telephone-event, which every desk phone offers: without it a phone that hears
+/// digits as tones listens for them all the time.
+const EVENTS: u8 = 101;
+
 /// Payload type we name, and its rtpmap.
 pub(crate) fn rtpmap(codec: Codec) -> (u8, &'static str) {
     (codec.static_payload().unwrap_or(96), codec.rtpmap())
@@ -87,9 +91,12 @@ impl Caller {
         };
         let body = format!(
             "v=0\r\no=bench 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {} {profile} {payload}\r\n\
-             a=rtpmap:{payload} {map}\r\n{fec}{more}a=ptime:20\r\na=sendrecv\r\n",
-            caller.rtp.local_addr().unwrap().port()
+             m=audio {} {profile} {payload} {EVENTS}\r\n\
+             a=rtpmap:{payload} {map}\r\n{fec}\
+             a=rtpmap:{EVENTS} telephone-event/{clock_hz}\r\na=fmtp:{EVENTS} 0-15\r\n\
+             {more}a=ptime:20\r\na=sendrecv\r\n",
+            caller.rtp.local_addr().unwrap().port(),
+            clock_hz = codec.rtp_clock_hz(),
         );
         caller.send("INVITE", 1, "Content-Type: application/sdp\r\n", &body);
         caller

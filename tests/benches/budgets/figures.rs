@@ -419,7 +419,7 @@ fn reactions(folder: &Path, page: &mut Page) {
 /// What the audio thread asks of allocator, locks and kernel, in one second of a call.
 fn audio_thread(folder: &Path, page: &mut Page) {
     const SECONDS: u64 = 4;
-    let Some(library) = preload(folder) else {
+    let Some(library) = preload(folder, "counting") else {
         return page.skip(
             "allocations and locks on the audio thread",
             "no C compiler for the counting preload",

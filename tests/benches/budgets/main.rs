@@ -29,6 +29,7 @@
 )]
 
 mod caller;
+mod callgrind;
 mod echo;
 mod encrypted;
 mod far;

@@ -116,10 +116,11 @@ pub(crate) fn threads(pid: u32, name: &str) -> Vec<u32> {
         .collect()
 }
 
-/// Builds the counting preload; `None` without a C compiler.
-pub(crate) fn preload(folder: &Path) -> Option<PathBuf> {
-    let library = folder.join("counting.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/budgets/counting.c");
+/// Builds a preload of this folder by its name; `None` without a C compiler, or without the headers
+/// it includes.
+pub(crate) fn preload(folder: &Path, name: &str) -> Option<PathBuf> {
+    let library = folder.join(format!("{name}.so"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("benches/budgets/{name}.c"));
     let done = Command::new("cc")
         .args(["-O2", "-shared", "-fPIC", "-o"])
         .arg(&library)

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use testkit::measure::median;
 
+use crate::callgrind::total;
 use crate::subject::released;
-use crate::work::total;
 
 /// Periods of the two runs whose difference is counted.
 const PERIODS: [usize; 2] = [500, 1500];

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use media::Codec;
 use serde_json::{Value, json};
 
+use crate::callgrind::Counting;
 use crate::process::ChildProcess;
 
 /// Which phone: the columns of the table.
@@ -42,8 +43,8 @@ pub(crate) struct PhoneOptions<'a> {
     /// Offhook's period in ms; `None`: its own choice with a simulated board. (Others choose
     /// 20 ms.)
     pub(crate) period_ms: Option<u32>,
-    /// Counts user instructions into this file (callgrind), from [`Subject::begin_count`] on.
-    pub(crate) instructions: Option<&'a Path>,
+    /// Counts user instructions (callgrind) once asked to, see [`Counting`].
+    pub(crate) instructions: Option<&'a Counting>,
 }
 
 /// Time on the hook before a call.
@@ -153,8 +154,9 @@ impl Subject {
         if let Some((library, file)) = options.counting {
             command.env("LD_PRELOAD", library).env("COUNTING", file);
         }
-        if let Some(file) = options.instructions {
-            command = counted(&command, file);
+        if let Some(counting) = options.instructions {
+            counting.clear();
+            command = counting.command(&command);
         }
         let began = Instant::now();
         let process = ChildProcess::start(&mut command, &dir.join("log"))?;
@@ -165,29 +167,6 @@ impl Subject {
             ear,
             hand,
         })
-    }
-
-    /// Begins to count instructions; whether that worked.
-    pub(crate) fn begin_count(&self) -> bool {
-        self.callgrind(&["-i", "on"])
-    }
-
-    /// Counts from zero again; whether that worked.
-    pub(crate) fn restart_count(&self) -> bool {
-        self.callgrind(&["-z"])
-    }
-
-    /// Writes what was counted; whether that worked. (Switched off, callgrind would forget it.)
-    pub(crate) fn dump_count(&self) -> bool {
-        self.callgrind(&["-d"])
-    }
-
-    fn callgrind(&self, what: &[&str]) -> bool {
-        let done = Command::new("callgrind_control")
-            .args(what)
-            .arg(self.process.pid().to_string())
-            .output();
-        done.is_ok_and(|done| done.status.success())
     }
 
     /// Waits until it takes calls.
@@ -263,22 +242,6 @@ impl Subject {
             Hand::None => Instant::now(),
         }
     }
-}
-
-/// The same command with its instructions counted.
-fn counted(command: &Command, file: &Path) -> Command {
-    let mut counted = Command::new("valgrind");
-    counted
-        .args(["--tool=callgrind", "--instr-atstart=no", "--quiet"])
-        .arg(format!("--callgrind-out-file={}", file.display()))
-        .arg(command.get_program())
-        .args(command.get_args());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            counted.env(name, value);
-        }
-    }
-    counted
 }
 
 fn offhook(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand) {

@@ -15,16 +15,17 @@
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use media::Codec;
 use offhook_tests::null_sink::NullSink;
 use serde_json::json;
 use testkit::process::TestDir;
 
+use crate::callgrind::Counting;
 use crate::encrypted::in_call;
 use crate::figures::phone_options;
-use crate::process::processor_shares;
+use crate::process::{preload, processor_shares};
 use crate::quality;
 use crate::subject::{Kind, PhoneOptions, Subject};
 use crate::table::{Page, figure, spread};
@@ -37,7 +38,7 @@ const BOARD_PERIOD_MS: u32 = 10;
 /// How long each figure is measured.
 const WINDOW: Duration = Duration::from_secs(5);
 /// How long callgrind has for its translations before it counts.
-const SETTLING: Duration = Duration::from_secs(4);
+const SETTLING: Duration = Duration::from_secs(8);
 
 /// The cards for `asound.conf`: each can do one rate, `phone8000` as it is and `soft8000` with
 /// alsa-lib's conversions before it.
@@ -57,6 +58,18 @@ pub(crate) fn cards() -> String {
 pub(crate) fn rows(folder: &Path, page: &mut Page) {
     let Some((_, speech)) = quality::speech(folder, 48_000) else {
         return page.skip("work per second", "no espeak-ng or sox for the speech");
+    };
+    let Some(library) = preload(folder, "instructions") else {
+        return page.skip(
+            "work per second",
+            "no C compiler, or no valgrind/callgrind.h",
+        );
+    };
+    let counting = Counting {
+        library,
+        file: folder.join("instructions"),
+        settling: SETTLING,
+        window: WINDOW,
     };
     for hz in RATES {
         let wire = std::fs::File::create(folder.join(format!("wire{hz}")));
@@ -78,7 +91,7 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
                 let how = if encrypted { "by SDES" } else { "in clear" };
                 let cells = Kind::ALL.map(|kind| {
                     let options = options(kind, codec, encrypted, hz);
-                    instructions(folder, &options, &speech)
+                    instructions(folder, &options, &speech, &counting)
                 });
                 page.row(
                     format!("user instructions a second, {codec:?} {how}, card at {hz} Hz"),
@@ -88,12 +101,12 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
             }
         }
     }
-    through_pulseaudio(folder, &speech, page);
+    through_pulseaudio(folder, &speech, &counting, page);
 }
 
 /// The rows of a call through a sound server of its own, which no other program uses. What the
 /// server itself works is no phone's.
-fn through_pulseaudio(folder: &Path, speech: &[i16], page: &mut Page) {
+fn through_pulseaudio(folder: &Path, speech: &[i16], counting: &Counting, page: &mut Page) {
     if Command::new("pulseaudio")
         .arg("--version")
         .output()
@@ -114,7 +127,7 @@ fn through_pulseaudio(folder: &Path, speech: &[i16], page: &mut Page) {
         "below every peer",
         cells,
     );
-    let cells = Kind::ALL.map(|kind| instructions(folder, &options(kind), speech));
+    let cells = Kind::ALL.map(|kind| instructions(folder, &options(kind), speech, counting));
     page.row(
         "user instructions a second, Pcmu in clear, through PulseAudio",
         "below every peer",
@@ -141,46 +154,34 @@ fn shares(folder: &Path, options: &PhoneOptions<'_>, speech: &[i16]) -> Option<S
 }
 
 /// Millions of user instructions in a second of a call, and the over- and underruns of the card
-/// meanwhile, where the phone says them.
-fn instructions(folder: &Path, options: &PhoneOptions<'_>, speech: &[i16]) -> Option<String> {
-    let file = folder.join("instructions");
-    // The first dump of a run is numbered so.
-    let dump = folder.join("instructions.1");
-    std::fs::remove_file(&dump).ok();
+/// from shortly before to shortly after, where the phone says them.
+fn instructions(
+    folder: &Path,
+    options: &PhoneOptions<'_>,
+    speech: &[i16],
+    counting: &Counting,
+) -> Option<String> {
     let options = PhoneOptions {
-        instructions: Some(&file),
+        instructions: Some(counting),
         ..*options
     };
-    let (seconds, xruns) = in_call(folder, &options, speech, |subject| {
+    let (a_second, xruns) = in_call(folder, &options, speech, |subject| {
         // To begin with, callgrind translates all that runs, and the card is late meanwhile.
-        subject.begin_count().then_some(())?;
-        std::thread::sleep(SETTLING);
-        let before = xruns(subject);
-        let began = subject.restart_count().then(Instant::now)?;
-        std::thread::sleep(WINDOW);
-        let seconds = began.elapsed().as_secs_f64();
-        subject.dump_count().then_some(())?;
-        let made = xruns(subject).zip(before).map(|(now, before)| now - before);
-        Some((seconds, made))
+        std::thread::scope(|scope| {
+            let counted = scope.spawn(|| counting.count());
+            std::thread::sleep(SETTLING.saturating_sub(Duration::from_secs(1)));
+            let before = xruns(subject);
+            let a_second = counted.join().ok()??;
+            let made = xruns(subject).zip(before).map(|(now, before)| now - before);
+            Some((a_second, made))
+        })
     })?;
-    // Nothing counted is no figure: callgrind has not begun.
-    let counted = total(&dump).filter(|&counted| counted > 0.0)?;
     let unit = xruns.map_or("M".to_owned(), |made| format!("M ({made} xruns)"));
-    figure(Some(counted / 1e6 / seconds), 2, &unit)
+    figure(Some(a_second / 1e6), 2, &unit)
 }
 
 /// Over- and underruns of Offhook's card so far.
 fn xruns(subject: &Subject) -> Option<u64> {
     let status = subject.ctl(&json!({"cmd": "status"}))?;
     status.pointer("/audio/xruns")?.as_u64()
-}
-
-/// What callgrind counted in all.
-pub(crate) fn total(file: &Path) -> Option<f64> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| {
-        line.strip_prefix("totals:")
-            .or(line.strip_prefix("summary:"))
-    })?;
-    line.trim().split(' ').next()?.parse().ok()
 }
