@@ -122,7 +122,7 @@ pub(crate) fn measure(folder: &Path, groups: &[Group]) {
                 page.row(
                     "binary, stripped",
                     "≤ 8 MB",
-                    [figure(size_mb(&binary()), 1, "MB"), None, None],
+                    [figure(size_mb(&binary()), 1, "MB")],
                 );
             }
             Group::Quality => quality::rows(folder, &mut Far::open(), &mut page),
@@ -188,12 +188,12 @@ fn fleet(page: &mut Page) {
     kamailio.restart();
     let back = fleet.come_back(LIMIT);
     let seconds = back.map(|back| format!("{:.0} s", back.all_back.as_secs_f64()));
-    page.row(format!("{what}: all back"), "≤ 60 s", [seconds, None, None]);
+    page.row(format!("{what}: all back"), "≤ 60 s", [seconds]);
     let peak = back.map(|back| back.peak_per_second.to_string());
     page.row(
         format!("{what}: most messages in one second"),
         "≤ 100",
-        [peak, None, None],
+        [peak],
     );
 }
 
@@ -239,9 +239,9 @@ fn calls(folder: &Path, far: &mut Far, page: &mut Page) {
     let said = chirps(seconds);
     let spoken = quality::speech(folder, 48_000).map(|(path, _)| path);
     for codec in [Codec::Pcmu, Codec::Opus] {
-        let mut delays = [None, None, None];
-        let mut cpu = [None, None, None];
-        let mut memory = [None, None, None];
+        let mut delays = Kind::ALL.map(|_| None);
+        let mut cpu = Kind::ALL.map(|_| None);
+        let mut memory = Kind::ALL.map(|_| None);
         for (n, kind) in Kind::ALL.into_iter().enumerate() {
             // A machine that was late spoils the recording: once more, twice at most.
             for _ in 0..3 {
@@ -257,7 +257,9 @@ fn calls(folder: &Path, far: &mut Far, page: &mut Page) {
                     });
                     let talk = match kind {
                         Kind::Pjsua => None,
-                        Kind::Offhook | Kind::Baresip => far.talk(&said, seconds as f64),
+                        Kind::Offhook | Kind::Baresip | Kind::Linphone => {
+                            far.talk(&said, seconds as f64)
+                        }
                     };
                     let delay = talk.and_then(|talk| mouth_to_ear_ms(&said, &talk));
                     (meter.join().unwrap(), delay)
@@ -331,7 +333,7 @@ fn starts(folder: &Path, page: &mut Page) {
     page.row(
         "start of process to dial tone (lifted at once)",
         "≤ 50 ms",
-        [tone, None, None],
+        [tone],
     );
     let registers = [Kind::Offhook, Kind::Baresip].map(|kind| {
         runs(|| {
@@ -358,14 +360,14 @@ fn starts(folder: &Path, page: &mut Page) {
     page.row(
         "start of process to REGISTER sent",
         "≤ 100 ms",
-        [ours, theirs, None],
+        [ours, theirs],
     );
 }
 
 /// Lifting while it rings, and hanging up.
 fn reactions(folder: &Path, page: &mut Page) {
-    let mut answered = [None, None, None];
-    let mut ended = [None, None, None];
+    let mut answered = [None, None];
+    let mut ended = [None, None];
     for (n, kind) in [Kind::Offhook, Kind::Baresip].into_iter().enumerate() {
         if kind.missing().is_some() {
             continue;
@@ -425,8 +427,8 @@ fn audio_thread(folder: &Path, page: &mut Page) {
             "no C compiler for the counting preload",
         );
     };
-    let mut allocations = [None, None, None];
-    let mut locks = [None, None, None];
+    let mut allocations = [None, None];
+    let mut locks = [None, None];
     for (n, kind) in [Kind::Offhook, Kind::Baresip].into_iter().enumerate() {
         let file = folder.join(format!("counts-{kind:?}"));
         let options = PhoneOptions {
@@ -494,7 +496,7 @@ fn futexes(folder: &Path, page: &mut Page) {
             let pid = subject.process.pid();
             let watched = match kind {
                 Kind::Offhook => threads(pid, "offhook-audio"),
-                Kind::Baresip | Kind::Pjsua => threads(pid, ""),
+                Kind::Baresip | Kind::Pjsua | Kind::Linphone => threads(pid, ""),
             };
             let mut command = Command::new("timeout");
             command.args([
@@ -522,7 +524,7 @@ fn futexes(folder: &Path, page: &mut Page) {
     page.row(
         "futex calls of the audio thread (baresip: all threads)",
         "0",
-        [ours, theirs, None],
+        [ours, theirs],
     );
 }
 

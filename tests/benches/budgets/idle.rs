@@ -23,8 +23,8 @@ const SETTLING: Duration = Duration::from_secs(6);
 
 /// The rows.
 pub(crate) fn rows(folder: &Path, far: &mut Far, page: &mut Page) {
-    let mut woken = [None, None, None];
-    let mut shares = [None, None, None];
+    let mut woken = Kind::ALL.map(|_| None);
+    let mut shares = Kind::ALL.map(|_| None);
     for (n, kind) in Kind::ALL.into_iter().enumerate() {
         if kind.missing().is_some() {
             continue;
@@ -66,6 +66,6 @@ pub(crate) fn rows(folder: &Path, far: &mut Far, page: &mut Page) {
     page.row(
         "lift out of that rest to dial tone in the ear",
         "≤ 100 ms",
-        [tone, None, None],
+        [tone],
     );
 }

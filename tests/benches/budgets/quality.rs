@@ -226,7 +226,7 @@ fn listen(
                 std::thread::sleep(Duration::from_secs_f64(seconds + 0.5));
                 true
             }
-            Kind::Offhook | Kind::Baresip => far
+            Kind::Offhook | Kind::Baresip | Kind::Linphone => far
                 .talk(&[], seconds + 0.5)
                 .is_some_and(|talk| write_wav(&heard, RATE, &talk.heard)),
         };
@@ -237,8 +237,8 @@ fn listen(
         drop(subject);
         match kind {
             Kind::Pjsua => return Some(own),
-            Kind::Offhook | Kind::Baresip if whole => return Some(heard),
-            Kind::Offhook | Kind::Baresip => {}
+            Kind::Offhook | Kind::Baresip | Kind::Linphone if whole => return Some(heard),
+            Kind::Offhook | Kind::Baresip | Kind::Linphone => {}
         }
     }
     None

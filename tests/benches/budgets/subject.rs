@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use media::Codec;
@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     Offhook,
     Baresip,
     Pjsua,
+    /// linphonec.
+    Linphone,
 }
 
 /// How it is started.
@@ -89,7 +91,7 @@ pub(crate) fn released(name: &str) -> PathBuf {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 3] = [Kind::Offhook, Kind::Baresip, Kind::Pjsua];
+    pub(crate) const ALL: [Kind; 4] = [Kind::Offhook, Kind::Baresip, Kind::Pjsua, Kind::Linphone];
 
     /// Why this phone cannot be measured here.
     pub(crate) fn missing(self) -> Option<String> {
@@ -100,6 +102,11 @@ impl Kind {
                 .output()
                 .err()
                 .map(|error| format!("baresip: {error}")),
+            Kind::Linphone => Command::new("linphonec")
+                .arg("-v")
+                .output()
+                .err()
+                .map(|error| format!("linphonec: {error}")),
             Kind::Pjsua => (python().is_none() || !has_module("pjsua2"))
                 .then(|| "no Python module pjsua2 in the bench's environment".into()),
         }
@@ -147,8 +154,12 @@ impl Subject {
             Kind::Offhook => offhook(&dir, port, options),
             Kind::Baresip => baresip(&dir, port, options),
             Kind::Pjsua => (pjsua(port, options, &ear)?, Hand::None),
+            Kind::Linphone => (linphone(&dir, port, options)?, Hand::None),
         };
-        if let Some(config) = options.sound_server {
+        if let Some(config) = options
+            .sound_server
+            .filter(|_| options.kind != Kind::Linphone)
+        {
             command.env("ALSA_CONFIG_PATH", config);
         }
         if let Some((library, file)) = options.counting {
@@ -159,7 +170,13 @@ impl Subject {
             command = counting.command(&command);
         }
         let began = Instant::now();
-        let process = ChildProcess::start(&mut command, &dir.join("log"))?;
+        let log = dir.join("log");
+        // linphonec ends with its standard input.
+        let stdin = match options.kind {
+            Kind::Linphone => Stdio::piped(),
+            Kind::Offhook | Kind::Baresip | Kind::Pjsua => Stdio::null(),
+        };
+        let process = ChildProcess::start(&mut command, stdin, &log)?;
         Some(Self {
             sip: SocketAddr::from(([127, 0, 0, 1], port)),
             process,
@@ -343,6 +360,49 @@ fn baresip(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> (Command, Hand)
     let mut command = Command::new("baresip");
     command.arg("-f").arg(dir).env("HOME", dir);
     (command, Hand::Netstring(control))
+}
+
+/// linphonec knows ALSA's `default` alone, so that is the card it is to have.
+fn linphone(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> Option<Command> {
+    if !options.answers || options.registrar.is_some() || options.counting.is_some() {
+        return None;
+    }
+    let (capture, playback) = cards("phone", options);
+    let known = options
+        .sound_server
+        .map(Path::to_owned)
+        .or_else(|| std::env::var_os("ALSA_CONFIG_PATH").map(PathBuf::from))?;
+    let asound = format!(
+        "{}\npcm.capture_part {{ type plug slave.pcm \"{capture}\" }}\n\
+         pcm.playback_part {{ type plug slave.pcm \"{playback}\" }}\n\
+         pcm.!default {{ type asym capture.pcm \"capture_part\" playback.pcm \"playback_part\" }}\n",
+        std::fs::read_to_string(known).ok()?
+    );
+    let alsa_config = dir.join("asound.conf");
+    std::fs::write(&alsa_config, asound).unwrap();
+    std::fs::create_dir_all(dir.join(".local/share/linphone")).unwrap();
+    let mime = options.codec.rtpmap();
+    let (name, rest) = mime.split_once('/')?;
+    let (rate, channels) = rest.split_once('/').unwrap_or((rest, "1"));
+    let card = "ALSA Unknown: default";
+    let settings = format!(
+        "[sip]\nsip_port={port}\nsip_tcp_port=0\nsip_tls_port=0\nbind_address=127.0.0.1\n\
+         use_ipv6=0\ndefault_proxy=-1\nmedia_encryption={}\nmedia_encryption_mandatory={}\n\
+         [rtp]\naudio_rtp_port={}\n[sound]\nechocancellation=0\nplayback_dev_id={card}\n\
+         capture_dev_id={card}\nringer_dev_id={card}\n[audio_codec_0]\nmime={name}\nrate={rate}\n\
+         channels={channels}\nenabled=1\n",
+        if options.encrypted { "srtp" } else { "none" },
+        u8::from(options.encrypted),
+        (port | 1).saturating_add(1),
+    );
+    let file = dir.join("linphonerc");
+    std::fs::write(&file, settings).unwrap();
+    let mut command = Command::new("linphonec");
+    command.arg("-a").arg("-c").arg(file);
+    command
+        .env("HOME", dir)
+        .env("ALSA_CONFIG_PATH", alsa_config);
+    Some(command)
 }
 
 fn pjsua(port: u16, options: &PhoneOptions<'_>, ear: &Path) -> Option<Command> {

@@ -6,7 +6,7 @@ use offhook_tests::plots::number_text;
 use testkit::measure::median;
 
 /// The phones that are measured, in the order of the columns.
-pub(crate) const PHONES: [&str; 3] = ["Offhook", "baresip", "pjsua"];
+pub(crate) const PHONES: [&str; 4] = ["Offhook", "baresip", "pjsua", "linphone"];
 
 /// One figure, ours first.
 struct Row {
@@ -79,14 +79,16 @@ impl Page {
         }
     }
 
-    /// Adds a figure of the phones; `None` where there is none.
-    pub(crate) fn row(
+    /// Adds a figure of the phones, in their order; `None`, or no cell, where there is none.
+    pub(crate) fn row<const KNOWN: usize>(
         &mut self,
         what: impl Into<String>,
         budget: &'static str,
-        cells: [Option<String>; PHONES.len()],
+        cells: [Option<String>; KNOWN],
     ) {
-        self.phones.row(what, budget, cells);
+        let mut cells = cells.into_iter();
+        let all: [Option<String>; PHONES.len()] = std::array::from_fn(|_| cells.next().flatten());
+        self.phones.row(what, budget, all);
     }
 
     /// Adds a table of its own.
@@ -108,7 +110,7 @@ impl Page {
              virtual sound card (5 ms periods for Offhook, its own choice for others) and with \
              the same packets over loopback. pjsua runs \
              through its Python binding on a null card, so it has no delay, and its times include \
-             the interpreter.\n\n\
+             the interpreter. linphone is its console client.\n\n\
              Where a figure was measured several times, or second by second, it is the median \
              (on hook: the mean), and the least and the most stand behind it in brackets.\n\n\
              ![quality and delay against packet loss](pictures/loss.svg)\n\n\
