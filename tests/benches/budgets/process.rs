@@ -23,8 +23,8 @@ impl Drop for ChildProcess {
 }
 
 impl ChildProcess {
-    /// Starts it with its output in `log`; `None` where the program is not there. A pipe to it stays
-    /// open as long as it lives.
+    /// Starts it with its output in `log`; `None` where the program is not there. A pipe to it
+    /// stays open as long as it lives.
     pub(crate) fn start(command: &mut Command, stdin: Stdio, log: &Path) -> Option<Self> {
         let file = std::fs::File::create(log).unwrap();
         let child = command

@@ -375,7 +375,8 @@ fn linphone(dir: &Path, port: u16, options: &PhoneOptions<'_>) -> Option<Command
     let asound = format!(
         "{}\npcm.capture_part {{ type plug slave.pcm \"{capture}\" }}\n\
          pcm.playback_part {{ type plug slave.pcm \"{playback}\" }}\n\
-         pcm.!default {{ type asym capture.pcm \"capture_part\" playback.pcm \"playback_part\" }}\n",
+         pcm.!default {{ type asym capture.pcm \"capture_part\" \
+         playback.pcm \"playback_part\" }}\n",
         std::fs::read_to_string(known).ok()?
     );
     let alsa_config = dir.join("asound.conf");
