@@ -95,9 +95,12 @@ fn a_confined_phone_is_a_user_of_its_own() {
         .find(|line| line.starts_with("Uid:"))
         .unwrap();
     assert_eq!(uid.split_whitespace().nth(1), Some("61234"));
-    // What root made for it is its own, the folder and the crash logs are not.
+    // What it keeps, and what root made for it, is its own, the folder and the crash logs are not.
     for file in ["last-good.toml", "secrets.toml"] {
-        let (uid, gid, mode) = owner(&machine.path("state").join(file));
+        let path = machine.path("state").join(file);
+        // The last good configuration is written once the phone runs.
+        until(file, || path.exists());
+        let (uid, gid, mode) = owner(&path);
         assert_eq!((uid, gid, mode), (USER.0, USER.1, 0o600), "{file}");
     }
     assert_eq!(owner(&machine.path("state")), (0, USER.1, 0o1770));
