@@ -5,7 +5,7 @@
 //! board/NAME/offhook.toml ─┐
 //! state_dir/network.toml ──┼─▶ gather ─▶ config::store::decide ─▶ Provisioned ─▶ setup, driver      `offhook run`
 //! card/offhook.toml ───────┤                                          └──▶ emit ─▶ the system's files   `offhook provision`
-//! state_dir/last-good.toml ┘◀── keep_last_good (0600, whole or not at all)
+//! state_dir/last-good.toml ┘◀── keep, once the phone runs (0600, whole or not at all)
 //! ```
 //!
 //! Precedence itself is made in `config`; here is only where the texts lie.
@@ -31,7 +31,7 @@ use config::store::{Source, Texts};
 use config::{Config, Errors, Layer};
 
 use crate::net::fetch::FetchError;
-use crate::storage::{CONFIG_FILE, DiskAtStart, Files, LAST_GOOD, NETWORK};
+use crate::storage::{CONFIG_FILE, DiskAtStart, LAST_GOOD, NETWORK};
 pub(crate) use download::download;
 pub(crate) use emit::emit;
 use trial::TrialState;
@@ -112,7 +112,7 @@ pub(crate) struct Provisioned {
     pub(crate) report: String,
     /// Whether what the network said has proved itself.
     pub(crate) standing: TrialState,
-    /// The card's text where it is good and new: see [`keep_last_good`].
+    /// The card's text where it is good and new: the phone writes it as the last good one.
     pub(crate) keep: Option<Secret>,
 }
 
@@ -332,12 +332,6 @@ pub(crate) fn load(paths: &ConfigPaths, keep: bool) -> Result<Provisioned, Provi
         standing,
         keep: decision.keep.filter(|_| keep),
     })
-}
-
-/// Writes the card's text, found good, as the last good one: once the phone runs, as a slow card
-/// takes seconds for it.
-pub(crate) fn keep_last_good(files: &dyn Files, state_dir: &Path, text: &Secret) -> io::Result<()> {
-    files.write_atomic(&state_dir.join(LAST_GOOD), text.0.as_bytes())
 }
 
 /// What the phone would run by with this text from the network; the error is why it cannot be used

@@ -27,10 +27,10 @@ use crate::appliance::status_file::{self, Facts, MAX_IMAGE, Writer};
 use crate::bundle::{self, BundleParts};
 use crate::net::fetch;
 use crate::provision::trial::TrialState;
-use crate::provision::{self, keyed, keypad};
+use crate::provision::{keyed, keypad};
 use crate::run_dir::SLOT_GOOD;
 use crate::selftest::wiring;
-use crate::storage::{CONFIG_FILE, Storage, StorageError};
+use crate::storage::{CONFIG_FILE, LAST_GOOD, Storage, StorageError};
 
 /// On the card.
 const STATUS: &str = "status.txt";
@@ -144,25 +144,13 @@ impl Housekeeping {
         housekeeping
     }
 
-    /// The configuration that the phone runs by is there again when the card's is bad.
+    /// The card's text, found good, is there again when the card's is bad. Written only now that
+    /// the phone runs: a slow card takes seconds for it.
     fn keep_last_good(&mut self) {
         let appliance = self.appliance.as_mut();
-        let Some(text) = appliance.and_then(|appliance| appliance.provisioned.keep.take()) else {
-            return;
-        };
-        let folder = self.state_dir.clone();
-        let writing = self
-            .storage
-            .run(move |files| provision::keep_last_good(files, &folder, &text));
-        let folder = self.state_dir.clone();
-        tokio::spawn(async move {
-            if let Err(error) = writing.await {
-                tracing::warn!(
-                    "{}: {error}; the last good configuration is not kept",
-                    folder.display()
-                );
-            }
-        });
+        if let Some(text) = appliance.and_then(|appliance| appliance.provisioned.keep.take()) {
+            self.store(LAST_GOOD, text.0);
+        }
     }
 
     /// The code a phone blinks and beeps when something is wrong with its configuration.

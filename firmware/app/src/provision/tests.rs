@@ -3,7 +3,7 @@ use std::fs;
 use testkit::process::TestDir;
 
 use super::*;
-use crate::storage::Disk;
+use crate::storage::{Disk, Files as _};
 
 #[test]
 fn the_update_url_has_the_boards_name() {
@@ -47,7 +47,8 @@ impl Layers {
         };
         let provisioned = load(&paths, true).unwrap();
         if let Some(text) = &provisioned.keep {
-            keep_last_good(&Disk, &self.0.join("state"), text).unwrap();
+            let kept = self.0.join("state").join(LAST_GOOD);
+            Disk.write_atomic(&kept, text.0.as_bytes()).unwrap();
         }
         provisioned
     }
@@ -82,7 +83,7 @@ fn every_layer_is_found() {
 }
 
 #[test]
-fn a_good_card_is_kept_once_the_phone_runs() {
+fn a_good_card_is_to_be_kept_when_it_is_new() {
     let paths = Layers::new("kept");
     paths.card("[phone]\nuser = \"good\"\n");
     let card = fs::read_to_string(paths.0.join("card/offhook.toml")).unwrap();

@@ -19,7 +19,7 @@ use crate::hardware::{override_profile, overrides};
 use crate::panel::PanelError;
 use crate::provision::ConfigPaths;
 use crate::setup_error::SetupError;
-use crate::storage::DiskAtStart;
+use crate::storage::{DiskAtStart, Files as _, LAST_GOOD};
 
 /// `offhook sim`.
 pub(crate) fn sim(file: Option<PathBuf>, headless: bool) -> Result<(), PanelError> {
@@ -127,12 +127,11 @@ fn load(file: Option<PathBuf>) -> Result<(Config, Option<String>), SetupError> {
     let provisioned = crate::provision::load(&paths, true)?;
     let note = provisioned.note();
     let config = provisioned.config;
-    if let Some(text) = &provisioned.keep
-        && let Err(error) =
-            crate::provision::keep_last_good(&DiskAtStart, &config.control.state_dir, text)
-    {
-        let folder = config.control.state_dir.display();
-        let _ = writeln!(io::stderr(), "offhook: {folder}: {error}");
+    if let Some(text) = &provisioned.keep {
+        let kept = config.control.state_dir.join(LAST_GOOD);
+        if let Err(error) = DiskAtStart.write_atomic(&kept, text.0.as_bytes()) {
+            let _ = writeln!(io::stderr(), "offhook: {}: {error}", kept.display());
+        }
     }
     Ok((config, note))
 }
@@ -202,7 +201,7 @@ mod tests {
         fs::write(&file, text("fr")).unwrap();
         let (config, note) = load(Some(file.clone())).unwrap();
         assert_eq!((config.phone.country.as_str(), note), ("fr", None));
-        let kept = state.join(crate::storage::LAST_GOOD);
+        let kept = state.join(LAST_GOOD);
         assert_eq!(
             fs::metadata(&kept).unwrap().permissions().mode() & 0o777,
             0o600
