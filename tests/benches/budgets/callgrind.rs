@@ -1,7 +1,7 @@
 //! User instructions, counted by callgrind.
 //!
 //! ```text
-//! valgrind ─▶ phone with the preload instructions.c ─ a file is there ─▶ settles ─▶ counts ─▶ dump
+//! valgrind ─▶ phone with the preload instructions.c ─ a file is there ─▶ translates ─▶ counts ─▶ dump
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(crate) struct Counting {
     /// The count begins once this file is there; callgrind's own files begin with its name.
     pub(crate) file: PathBuf,
     /// From then on callgrind has this long for its translations.
-    pub(crate) settling: Duration,
+    pub(crate) translating: Duration,
     /// And this long it counts.
     pub(crate) window: Duration,
 }
@@ -25,7 +25,7 @@ impl Counting {
     pub(crate) fn count(&self) -> Option<f64> {
         let done = self.beside(".done");
         std::fs::File::create(&self.file).ok()?;
-        let end = Instant::now() + self.settling + self.window + Duration::from_secs(20);
+        let end = Instant::now() + self.translating + self.window + Duration::from_secs(20);
         let took = loop {
             let text = std::fs::read_to_string(&done).unwrap_or_default();
             if let Some(nanoseconds) = text.strip_suffix('\n') {
@@ -73,7 +73,7 @@ impl Counting {
         counted
             .env("LD_PRELOAD", &self.library)
             .env("COUNTING", &self.file)
-            .env("SETTLING", self.settling.as_secs().to_string())
+            .env("TRANSLATING", self.translating.as_secs().to_string())
             .env("WINDOW", self.window.as_secs().to_string());
         counted
     }

@@ -1,8 +1,10 @@
 /*
- * Counts the user instructions of the process it is preloaded into, which runs under callgrind. callgrind_control stops a process
- * for many of its periods, and what a phone then works off would be counted; here a thread of the process gives the commands.
+ * Counts the user instructions of the process it is preloaded into, which runs under callgrind.
+ * callgrind_control stops a process for many of its periods, and what a phone then works off would
+ * be counted; here a thread of the process gives the commands.
  *
- *   COUNTING is there ─▶ instrumentation on ─ SETTLING s ─▶ counts from zero ─ WINDOW s ─▶ dump ─▶ nanoseconds into COUNTING.done
+ *   COUNTING is there ─▶ instrumentation on ─ TRANSLATING s ─▶ counts from zero ─ WINDOW s ─▶ dump
+ *                                                            ─▶ nanoseconds into COUNTING.done
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -13,7 +15,7 @@
 #include <valgrind/callgrind.h>
 
 static char file[4096], done[4096 + 8];
-static long settling, window;
+static long translating, window;
 
 static long long now(void)
 {
@@ -35,7 +37,7 @@ static void *count(void *unused)
 	while (access(file, F_OK) != 0)
 		nanosleep(&look, NULL);
 	CALLGRIND_START_INSTRUMENTATION;
-	rest(settling);
+	rest(translating);
 	CALLGRIND_ZERO_STATS;
 	long long from = now();
 	rest(window);
@@ -51,13 +53,13 @@ static void *count(void *unused)
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *path = getenv("COUNTING"), *before = getenv("SETTLING"), *how_long = getenv("WINDOW");
+	const char *path = getenv("COUNTING"), *before = getenv("TRANSLATING"), *how_long = getenv("WINDOW");
 	pthread_t thread;
 	if (!path || !before || !how_long || strlen(path) >= sizeof file || !RUNNING_ON_VALGRIND)
 		return;
 	strcpy(file, path);
 	snprintf(done, sizeof done, "%s.done", path);
-	settling = atol(before);
+	translating = atol(before);
 	window = atol(how_long);
 	if (pthread_create(&thread, NULL, count, NULL) == 0)
 		pthread_detach(thread);

@@ -30,6 +30,7 @@
 
 mod caller;
 mod callgrind;
+mod command;
 mod echo;
 mod encrypted;
 mod far;

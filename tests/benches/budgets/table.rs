@@ -110,7 +110,7 @@ impl Page {
              virtual sound card (5 ms periods for Offhook, its own choice for others) and with \
              the same packets over loopback. pjsua runs \
              through its Python binding on a null card, so it has no delay, and its times include \
-             the interpreter. linphone is its console client.\n\n\
+             the interpreter. linphone is linphonec, its client for a terminal.\n\n\
              Where a figure was measured several times, or second by second, it is the median \
              (on hook: the mean), and the least and the most stand behind it in brackets.\n\n\
              ![quality and delay against packet loss](pictures/loss.svg)\n\n\

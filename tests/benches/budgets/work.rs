@@ -38,7 +38,7 @@ const BOARD_PERIOD_MS: u32 = 10;
 /// How long each figure is measured.
 const WINDOW: Duration = Duration::from_secs(5);
 /// How long callgrind has for its translations before it counts.
-const SETTLING: Duration = Duration::from_secs(8);
+const TRANSLATING: Duration = Duration::from_secs(8);
 
 /// The cards for `asound.conf`: each can do one rate, `phone8000` as it is and `soft8000` with
 /// alsa-lib's conversions before it.
@@ -68,7 +68,7 @@ pub(crate) fn rows(folder: &Path, page: &mut Page) {
     let counting = Counting {
         library,
         file: folder.join("instructions"),
-        settling: SETTLING,
+        translating: TRANSLATING,
         window: WINDOW,
     };
     for hz in RATES {
@@ -169,7 +169,7 @@ fn instructions(
         // To begin with, callgrind translates all that runs, and the card is late meanwhile.
         std::thread::scope(|scope| {
             let counted = scope.spawn(|| counting.count());
-            std::thread::sleep(SETTLING.saturating_sub(Duration::from_secs(1)));
+            std::thread::sleep(TRANSLATING.saturating_sub(Duration::from_secs(1)));
             let before = xruns(subject);
             let a_second = counted.join().ok()??;
             let made = xruns(subject).zip(before).map(|(now, before)| now - before);
