@@ -19,8 +19,9 @@ all:
 	test -z "\$\$SAYS" || { echo "\$\$SAYS"; test -n "\$\$FAIL" || exit 1; }
 	test -z "\$\$FAIL" || { echo "make: *** [Makefile:1: \$(O)/build/\$\$FAIL/.stamp_downloaded] Error 1"; exit 1; }
 	mkdir -p \$(O)/images; echo image >\$(O)/images/offhook-virt-7.8.9.img.xz; env >\$(O)/environment
-%_defconfig: ; @mkdir -p \$(O); echo 'BR2_LINUX_KERNEL_CUSTOM_VERSION_VALUE="6.18.7"' >\$(O)/.config
+%_defconfig: ; @mkdir -p \$(O); echo 'BR2_LINUX_KERNEL_CUSTOM_VERSION_VALUE="6.18.7"' >\$(O)/.config; test -z "\$\$OPTION" || echo "\$\$OPTION" >>\$(O)/.config
 olddefconfig: ; @echo olddefconfig >>\$(O)/targets
+%-dirclean: ; @echo \$@ >>\$(O)/targets
 show-build-order: ; @echo busybox linux offhook
 show-info: ; @cat $work/info.json
 M
@@ -43,7 +44,25 @@ said=$(image env UPDATE_KEYRING="$work/new.pem") || fail "a new keyring: $said"
 environment=$(cat "$work/project/target/image/build-virt/environment")
 is "a new keyring" "$environment" "OFFHOOK_UPDATE_KEYRING=$work/new.pem"
 is "a new keyring, the old key" "$environment" "OFFHOOK_UPDATE_CERTIFICATE=$work/project/image/update.pem"
+# A folder used before: what was made of other sources is made again, and nothing else.
+built=$work/project/target/image/build-virt
+mkdir -p "$built"/build/{busybox-1.37.0,linux-6.18.7,offhook-0.1.0}
+renewed() { tr '\n' ' ' <"$built/targets"; rm -f "$built/targets"; }
+: >"$built/targets"; said=$(image env) || fail "a second build: $said"
+is "a second build renews nothing" "<$(renewed)>" "<>"
+echo other >"$work/project/board/source.rs"; said=$(image env) || fail "another source: $said"
+is "another source of the phone" "$(renewed)" "offhook-dirclean "
+is "another source, in words" "$said" "image: offhook is built again: its sources are others"
+said=$(image env OPTION='BR2_PACKAGE_BUSYBOX_SHOW_OTHERS=y') || fail "another option: $said"
+is "another option of a package" "<$(renewed)>" "<busybox-dirclean >"
+said=$(image env OPTION='# BR2_PACKAGE_BUSYBOX_SHOW_OTHERS is not set') || fail "an option that is off: $said"
+is "an option that is off" "<$(renewed)>" "<busybox-dirclean >"
+said=$(image env OPTION='BR2_TARGET_ROOTFS_SQUASHFS_4K=y') || fail "another packing: $said"
+is "how the root is packed" "<$(renewed)>" "<busybox-dirclean >"
+said=$(image env OPTION='BR2_cortex_a53=y') && fail "another processor: it builds"
+is "another processor" "$said" "BR2_cortex_a53 is another than $built was built with"
 said=$(image env RT=1) || fail "RT=1: $said"
+is "RT=1, in a folder with the plain kernel" "$(renewed)" "linux-dirclean "
 is "RT=1" "$(cat "$work/project/target/image/build-virt/environment")" linux-rt.fragment
 
 # Sources from Debian: fetched first, Buildroot is the copy of the tree, and nothing is built while an archive is missing.
