@@ -287,8 +287,10 @@ def boot_firmware(out, manager, archive):
             raise apt.Missing("raspi-firmware has no start_cd.elf: it is laid out in another way")
         for path in found:
             shutil.copy(path, os.path.join(top, "boot"))
-        subprocess.run(["dtc", "-q", "-@", "-I", "dts", "-O", "dtb", "-o", os.path.join(top, "boot/overlays/ramoops.dtbo"),
-                        os.path.join(os.path.dirname(os.path.abspath(__file__)), "rpi/ramoops.dts")], check=True)
+        # The map is what Buildroot installs beside the overlays.
+        for name, source in (("ramoops.dtbo", "ramoops"), ("overlay_map.dtb", "overlay_map")):
+            subprocess.run(["dtc", "-q", "-@", "-I", "dts", "-O", "dtb", "-o", os.path.join(top, "boot/overlays", name),
+                            os.path.join(os.path.dirname(os.path.abspath(__file__)), f"rpi/{source}.dts")], check=True)
         licence(os.path.join(work, "deb"), "raspi-firmware", os.path.join(top, "boot/LICENCE.broadcom"))
         pack(top, archive)
     return versions

@@ -184,7 +184,7 @@ deb raspi-firmware usr/share/doc/raspi-firmware/copyright $boot/start.elf $boot/
 said=$(dressed boot_firmware rpi-firmware-1.tar.gz)
 is "the firmware's version" "$said" "'raspi-firmware': {'version': '1'"
 listed=$(tar tf "$work/out/rpi-firmware-1.tar.gz")
-for file in boot/start_cd.elf boot/fixup.dat boot/bootcode.bin boot/overlays/ramoops.dtbo; do is "the firmware's files" "$listed" "rpi-firmware-1/$file"; done
+for file in boot/start_cd.elf boot/fixup.dat boot/bootcode.bin boot/overlays/ramoops.dtbo boot/overlays/overlay_map.dtb; do is "the firmware's files" "$listed" "rpi-firmware-1/$file"; done
 is "the firmware's licence" "$(tar xOf "$work/out/rpi-firmware-1.tar.gz" rpi-firmware-1/boot/LICENCE.broadcom)" "text of usr/share/doc/raspi-firmware/copyright"
 deb firmware-brcm80211 usr/share/doc/firmware-brcm80211/copyright usr/lib/firmware/brcm/a.bin usr/lib/firmware/cypress/b.bin
 said=$(dressed wifi_firmware wifi-1.tar.gz)
@@ -202,6 +202,9 @@ printf 'buildroot = "%s"\n[[source]]\nname = "dressed"\narchive = "dressed-1.0.t
 deb wireless-regdb usr/share/doc/wireless-regdb/copyright usr/lib/firmware/regulatory.db-upstream usr/lib/firmware/regulatory.db.p7s-upstream
 said=$(sources fetch virt "$work/tree" "$work/out-dressed" "$work/dressed.toml")
 is "put together" "$said" "dressed 1.0: put together from Debian's packages"
+is "put together once" "$(sources fetch virt "$work/tree" "$work/out-dressed" "$work/dressed.toml")" "(was there)"
+sed -i 's/"recipe": "[0-9a-f]*"/"recipe": "another"/' "$work/out-dressed/debian/state.json"
+isnt "put together in another way" "$(sources fetch virt "$work/tree" "$work/out-dressed" "$work/dressed.toml")" "(was there)"
 isnt "the hash of another licence text" "$(cat "$work/out-dressed/debian/tree-virt/package/dressed/dressed.hash")" LICENSE
 rm -r "$work/tree/package/dressed"
 
