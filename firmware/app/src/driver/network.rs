@@ -26,7 +26,7 @@ use crate::bundle::trace::Trace;
 use crate::net::address::canonical;
 use crate::net::dns::{Dns, Machine, last_good};
 use crate::net::fetch::Trust;
-use crate::net::local::{FaultReport, Snapshot};
+use crate::net::local::{FaultReport, Snapshot, address_change};
 use crate::net::slots::Known;
 use crate::net::tls::Tls;
 use crate::net::tls::clock::Watch;
@@ -562,11 +562,9 @@ impl Network {
         }
         match self.seen.addresses.clone() {
             Some(addresses) if addresses != self.addresses => {
-                tracing::info!(
-                    "our address is {} now, was {}",
-                    addresses.primary().ip(),
-                    self.addresses.primary().ip()
-                );
+                if let Some(change) = address_change(&addresses, &self.addresses) {
+                    tracing::info!("{change}");
+                }
                 self.addresses = addresses.clone();
                 control.handle_local_addresses(addresses, now);
             }

@@ -347,6 +347,16 @@ pub(crate) fn all() -> Vec<String> {
     found
 }
 
+/// What a log says of other addresses; nothing where only the routes to them are others.
+pub(crate) fn address_change(now: &LocalAddresses, before: &LocalAddresses) -> Option<String> {
+    let (now, before) = (now.hosts(), before.hosts());
+    let list = |hosts: &[IpAddr]| -> String {
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        hosts.join(", ")
+    };
+    (now != before).then(|| format!("our address is {} now, was {}", list(&now), list(&before)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,6 +375,27 @@ mod tests {
         ] {
             assert_eq!(reaches_others(ip.parse().unwrap()), reaches, "{ip}");
         }
+    }
+
+    #[test]
+    fn a_change_names_every_address_and_routes_alone_are_none() {
+        let at = |sources: &[(&str, u8)]| {
+            let routes = sources.iter().map(|&(source, prefix)| Route {
+                network: source.parse().unwrap(),
+                prefix,
+                source: source.parse().unwrap(),
+            });
+            LocalAddresses::new(5060, routes)
+        };
+        let one = at(&[("fd00::7", 0)]);
+        let two = at(&[("fd00::7", 0), ("192.0.2.7", 24)]);
+        assert_eq!(
+            address_change(&two, &one).as_deref(),
+            Some("our address is fd00::7, 192.0.2.7 now, was fd00::7")
+        );
+        let other_route = at(&[("fd00::7", 0), ("fd00::7", 64)]);
+        assert_ne!(other_route, one);
+        assert_eq!(address_change(&other_route, &one), None);
     }
 
     #[test]
