@@ -59,10 +59,13 @@ said=$(image env OPTION='# BR2_PACKAGE_BUSYBOX_SHOW_OTHERS is not set') || fail 
 is "an option that is off" "<$(renewed)>" "<busybox-dirclean >"
 said=$(image env OPTION='BR2_TARGET_ROOTFS_SQUASHFS_4K=y') || fail "another packing: $said"
 is "how the root is packed" "<$(renewed)>" "<busybox-dirclean >"
+: >"$built/targets"; said=$(image env OPTION='BR2_EXTERNAL_OFFHOOK_VERSION="-g0123456"') || fail "another commit: $said"
+is "the same from another commit and clone" "<$(renewed)>" "<>"
 rm "$built/.made-of"; said=$(image env) || fail "a folder without a record: $said"
 is "a folder without a record" "<$(renewed)>" "<offhook-dirclean linux-dirclean >"
 said=$(image env OPTION='BR2_cortex_a53=y') && fail "another processor: it builds"
 is "another processor" "$said" "BR2_cortex_a53 is another than $built was built with"
+case $said in *"likely cause"*) fail "another processor: $said" ;; esac
 said=$(image env RT=1) || fail "RT=1: $said"
 is "RT=1, in a folder with the plain kernel" "$(renewed)" "linux-dirclean "
 is "RT=1" "$(cat "$work/project/target/image/build-virt/environment")" linux-rt.fragment
