@@ -40,7 +40,10 @@ pub struct AudioRequest {
     pub playback: String,
     /// Frames a second.
     pub rate_hz: u32,
-    /// Period in ms.
+    /// The highest rate of sound that a codec of this phone carries, in Hz. A sound server, which
+    /// does any rate, is asked for no more: the rest would be resampled twice for nothing.
+    pub codec_rate_hz: u32,
+    /// Period in ms. A sound server gets 20 at least.
     pub period_ms: u32,
     /// Periods of playback buffered ahead.
     pub periods: u32,

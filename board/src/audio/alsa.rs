@@ -38,6 +38,9 @@ use super::{AudioDevice, AudioError, AudioFormat, AudioRequest, Period, ahead_fr
 const MAX_POLL_FDS: usize = 4;
 /// Sound kept ahead for a sound server: it fetches lumps of about 40 ms.
 const SERVER_AHEAD_MS: u32 = 80;
+/// Shortest period of a sound server, in ms: what it keeps ahead is longer, so shorter ones only
+/// cost wake-ups.
+const SERVER_PERIOD_MS: u32 = 20;
 /// Longest period taken, in ms: a card that cannot do shorter is no telephone.
 const LONGEST_PERIOD_MS: u32 = 100;
 /// Sound a server may give in one lump, which the capture buffer must hold, in ms.
@@ -204,20 +207,24 @@ impl AlsaCard {
             PCM::new(&request.capture, Direction::Capture, true).map_err(at(&request.capture))?;
         let playback = PCM::new(&request.playback, Direction::Playback, true)
             .map_err(at(&request.playback))?;
-        let rate_hz = common_rate(&capture, &playback, request)?;
-        let wanted = (rate_hz * request.period_ms.clamp(1, LONGEST_PERIOD_MS) / 1000) as usize;
         let served = is_sound_server(&capture) || is_sound_server(&playback);
-        let least = if served {
-            SERVER_AHEAD_MS.div_ceil(request.period_ms.clamp(1, LONGEST_PERIOD_MS))
+        let (asked_hz, shortest_ms) = if served {
+            (request.rate_hz.min(request.codec_rate_hz), SERVER_PERIOD_MS)
         } else {
-            2
+            (request.rate_hz, 1)
+        };
+        let rate_hz = common_rate(&capture, &playback, asked_hz, request)?;
+        let period_ms = request.period_ms.clamp(shortest_ms, LONGEST_PERIOD_MS);
+        let wanted = (rate_hz * period_ms / 1000) as usize;
+        let (least, lump) = if served {
+            (
+                SERVER_AHEAD_MS.div_ceil(period_ms),
+                SERVER_LUMP_MS.div_ceil(period_ms),
+            )
+        } else {
+            (2, 8)
         };
         let periods = request.periods.clamp(2, 16).max(least) as usize;
-        let lump = if served {
-            SERVER_LUMP_MS.div_ceil(request.period_ms.clamp(1, LONGEST_PERIOD_MS))
-        } else {
-            8
-        };
         let channel = request.microphone_channel;
         let capture = configure(capture, rate_hz, wanted, lump as usize, channel)
             .map_err(|e| (request.capture.clone(), e))?;

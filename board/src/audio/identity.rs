@@ -173,6 +173,7 @@ mod tests {
             capture: device.into(),
             playback: device.into(),
             rate_hz: 48_000,
+            codec_rate_hz: 48_000,
             period_ms: 5,
             periods: 2,
             microphone_channel: MicrophoneChannel::Mix,

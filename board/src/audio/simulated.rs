@@ -226,6 +226,7 @@ mod tests {
             capture: capture.to_owned(),
             playback: playback.to_owned(),
             rate_hz: 16_000,
+            codec_rate_hz: 16_000,
             period_ms: 5,
             periods: 2,
             microphone_channel: types::MicrophoneChannel::Mix,

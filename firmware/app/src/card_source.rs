@@ -103,6 +103,7 @@ pub(crate) fn further_cards(config: &Config, handset: &AudioRequest) -> Vec<Furt
             capture,
             playback,
             rate_hz: board.speaker_rate_hz.unwrap_or(handset.rate_hz),
+            codec_rate_hz: board.speaker_rate_hz.unwrap_or(handset.rate_hz),
             period_ms,
             // It is looked at once a period of the handset's card, which may be the longer one.
             periods: handset.periods.max(2) + 1 + handset.period_ms.div_ceil(period_ms.max(1)),
@@ -127,6 +128,7 @@ pub(crate) fn further_cards(config: &Config, handset: &AudioRequest) -> Vec<Furt
                 capture: "silence".to_owned(),
                 playback,
                 rate_hz: handset.rate_hz,
+                codec_rate_hz: handset.rate_hz,
                 period_ms: RINGER_PERIOD_MS,
                 periods: 3,
                 microphone_channel: MicrophoneChannel::Mix,

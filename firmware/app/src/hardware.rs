@@ -19,6 +19,7 @@ pub(crate) fn audio_request(config: &Config, profile: &Profile) -> AudioRequest 
         capture: device(&audio.capture, &own.capture),
         playback: device(&audio.playback, &own.playback),
         rate_hz: audio.rate_hz.unwrap_or(own.rate_hz),
+        codec_rate_hz: audio.rate_hz.unwrap_or_else(|| highest_rate(config)),
         period_ms: audio.period_ms.unwrap_or(own.period_ms),
         periods: own.periods,
         microphone_channel: config
@@ -26,6 +27,16 @@ pub(crate) fn audio_request(config: &Config, profile: &Profile) -> AudioRequest 
             .microphone_channel
             .unwrap_or(own.microphone_channel),
     }
+}
+
+/// The highest rate of sound that a codec of the configuration carries, in Hz.
+fn highest_rate(config: &Config) -> u32 {
+    let rates = config
+        .codecs
+        .order
+        .iter()
+        .map(|codec| codec.sound_rate_hz());
+    rates.max().unwrap_or(8_000)
 }
 
 /// What the configuration says of the wiring.
@@ -90,6 +101,16 @@ mod tests {
             ("hw:1", "hw:1")
         );
         assert_eq!(both.microphone_channel, types::MicrophoneChannel::Right);
+        assert_eq!(request("").codec_rate_hz, 48_000, "Opus");
+        let narrow = request("[codecs]\norder = [\"pcmu\", \"pcma\"]\n");
+        assert_eq!((narrow.rate_hz, narrow.codec_rate_hz), (48_000, 8_000));
+        let wide = request("[codecs]\norder = [\"pcma\", \"g722\"]\n");
+        assert_eq!(wide.codec_rate_hz, 16_000);
+        let asked = request("[codecs]\norder = [\"pcmu\"]\n[board.audio]\nrate_hz = 44100\n");
+        assert_eq!(
+            asked.codec_rate_hz, 44_100,
+            "a rate that is asked for holds"
+        );
         let one = request("[audio]\ncard = \"hw:1\"\n[board.audio]\ncapture = \"hw:2\"\n");
         assert_eq!(
             (one.capture.as_str(), one.playback.as_str()),

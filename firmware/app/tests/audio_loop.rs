@@ -35,6 +35,7 @@ fn silence() -> AudioRequest {
         capture: "silence".into(),
         playback: "null".into(),
         rate_hz: 48_000,
+        codec_rate_hz: 48_000,
         period_ms: 5,
         periods: 2,
         microphone_channel: types::MicrophoneChannel::Mix,

@@ -52,6 +52,16 @@ impl Codec {
         }
     }
 
+    /// The rate of the sound that it carries at its best, in Hz; G.722's differs from its RTP clock
+    /// (RFC 3551 section 4.5.2).
+    pub const fn sound_rate_hz(self) -> u32 {
+        match self {
+            Self::Opus => 48_000,
+            Self::G722 => 16_000,
+            Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
+
     /// The clock of its RTP timestamps, in Hz.
     pub const fn rtp_clock_hz(self) -> u32 {
         match self {

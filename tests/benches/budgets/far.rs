@@ -31,6 +31,7 @@ impl Far {
             capture: "far".into(),
             playback: "far".into(),
             rate_hz: RATE,
+            codec_rate_hz: RATE,
             period_ms: 5,
             periods: 3,
             microphone_channel: types::MicrophoneChannel::Mix,

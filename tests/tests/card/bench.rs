@@ -86,6 +86,7 @@ pub(crate) fn request(capture: &str, playback: &str) -> AudioRequest {
         capture: capture.to_owned(),
         playback: playback.to_owned(),
         rate_hz: 48_000,
+        codec_rate_hz: 48_000,
         period_ms: 10,
         periods: 4,
         microphone_channel: types::MicrophoneChannel::Mix,

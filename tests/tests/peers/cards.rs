@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use offhook_tests::vcard::{Side, VirtualCard};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::measure::peak_near;
 
 use offhook_tests::desk_phone::{DeskPhone, Setup};
@@ -119,6 +119,12 @@ fn a_call_through_pulseaudio_carries_both_directions() {
         r,
         ..
     } = &served;
+    // No more than PCMU carries, and no shorter period than the server's lumps are worth.
+    let card = &l.status()["audio"]["cards"][0];
+    assert_eq!(
+        (&card["rate_hz"], &card["period_ms"]),
+        (&json!(8000), &json!(20.0))
+    );
     // Sound through a server has no real-time promise: where the machine kept server or phone
     // waiting, that is an xrun, it is heard, and says nothing of the phone. Then another piece of
     // the call is listened to.

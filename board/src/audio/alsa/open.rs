@@ -95,10 +95,11 @@ pub(super) fn is_sound_server(pcm: &PCM) -> bool {
             .any(|name| text.to_string().contains(name))
 }
 
-/// The rate asked for if both can do it, else the first of the usual ones.
+/// `asked_hz` if both can do it, else the first of the usual ones.
 pub(super) fn common_rate(
     capture: &PCM,
     playback: &PCM,
+    asked_hz: u32,
     request: &AudioRequest,
 ) -> Result<u32, (String, OpenProblem)> {
     let params =
@@ -111,7 +112,7 @@ pub(super) fn common_rate(
     // usual ones.
     let _ = c.set_rate_resample(false);
     let _ = p.set_rate_resample(false);
-    std::iter::once(request.rate_hz)
+    std::iter::once(asked_hz)
         .chain(RATES)
         .find(|&rate| c.test_rate(rate).is_ok() && p.test_rate(rate).is_ok())
         .ok_or_else(|| {

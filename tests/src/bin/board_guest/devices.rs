@@ -273,6 +273,7 @@ pub(crate) fn sound(_chip: &Chip) {
         capture: "hw:Loopback,0,0".to_owned(),
         playback: "hw:Loopback,0,0".to_owned(),
         rate_hz: 48_000,
+        codec_rate_hz: 48_000,
         period_ms: 10,
         periods: 4,
         microphone_channel: types::MicrophoneChannel::Mix,

@@ -37,6 +37,7 @@ impl Loopback {
             capture: name.clone(),
             playback: name,
             rate_hz,
+            codec_rate_hz: rate_hz,
             period_ms: 10,
             periods: 12,
             microphone_channel: types::MicrophoneChannel::Mix,
