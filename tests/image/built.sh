@@ -75,7 +75,7 @@ parts=$(python3 -c 'import json, sys; about = json.load(open(sys.argv[1])); asse
   && [ "${parts:-0}" -gt 150 ] && ok "the list of parts (SPDX) has $parts" || fail "the list of parts has ${parts:-nothing}"
 ask "echo kept >/data/mark && sync" && ok "the data partition is written" || fail "the data partition cannot be written"
 # A device with a missing driver would show here.
-ask "dmesg" >"$work/dmesg"; grep -iE 'Oops|BUG:|Call trace|Unable to handle' "$work/dmesg" && fail "the kernel complains"; ok "the kernel does not complain"
+ask "dmesg" >"$work/dmesg"; grep -E 'Oops|BUG: |Call trace|Unable to handle' "$work/dmesg" && fail "the kernel complains"; ok "the kernel does not complain"
 ask "ps" >"$work/ps"; grep -q 'offhook run' "$work/ps" && ok "init runs the phone" || fail "init does not run the phone: $(cat "$work/ps")"
 # The phone has a user of its own, its broker and nothing else of it is root.
 phone_user='for p in /proc/[0-9]*; do [ "$(cat $p/comm 2>/dev/null)" = offhook ] && tr "\0" " " <$p/cmdline | grep -q "offhook run" && grep ^Uid: $p/status; done; true'

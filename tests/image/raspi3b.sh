@@ -6,7 +6,8 @@
 # machine boots.
 #   BUILT_LIMIT=SECONDS   how long one step may take (default 300)
 # What QEMU's Raspberry Pi lacks: firmware (played here: slot, command line, the flag of a trial),
-# inputs of its GPIO lines, the radio, and the watchdog, which resets the machine when it is armed.
+# pull-ups and edges of its GPIO lines (levels are played by lines.py), the HAT's sound card (a USB
+# card is the loudspeaker), the radio, and the watchdog, which resets the machine when it is armed.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 image=${1:?which image?}
@@ -20,7 +21,7 @@ trap 'kill $qemu 2>/dev/null; rm -rf "$work"' EXIT
 limit=${BUILT_LIMIT:-300} passed=0
 ok() { passed=$((passed + 1)); echo "ok: $*"; }
 fail() {
-  echo "FAIL: $*"; tail -40 "$work"/console-* 2>/dev/null
+  echo "FAIL: $*"; tail -n 40 "$work"/console-* 2>/dev/null
   echo "$passed passed, 1 failed"; exit 1
 }
 
@@ -42,6 +43,12 @@ cat >"$work/offhook.toml" <<T
 country = "de"
 [hardware.watchdog]
 fitted = false
+[board.audio]
+capture = "silence"
+playback = "null"
+[audio]
+speaker_card = "hw:CARD=Audio,DEV=0"
+speaker_microphone = "silence"
 [system]
 ssh_keys = ["$(cut -d' ' -f1,2 "$work/key.pub")"]
 T
@@ -88,9 +95,15 @@ power() {
     -append "$words initcall_blacklist=bcm2835_wdt_driver_init $*" \
     -drive "if=sd,format=raw,file=$card" -device usb-net,netdev=net \
     -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$port-:22" \
-    >"$work/qemu.log" 2>&1 &
+    -audiodev "wav,id=sound,out.frequency=48000,path=$work/speaker-$starts.wav" \
+    -device usb-audio,audiodev=sound \
+    -S -gdb "unix:$work/gdb,server=on,wait=off" >"$work/qemu.log" 2>&1 &
   qemu=$! powered=$SECONDS
+  for _ in 1 2 3 4 5 6 7 8 9 10; do [ -S "$work/gdb" ] && break; sleep 1; done
+  lines $(printf '%s=1 ' $(seq 0 27)) || fail "the pull-ups: $(cat "$work/qemu.log")"
 }
+# lines LINE=LEVEL…: what pull-ups and contacts do on a board
+lines() { "$root/tests/image/lines.py" "$work/gdb" "$@"; }
 # wait_restart: until the kernel restarts the board; `once` is the flag it gives the firmware.
 # Without the watchdog the kernel cannot reset this machine, so its last word counts.
 wait_restart() {
@@ -117,7 +130,7 @@ says "cat /etc/offhook/board" '^rpi3$' && ok "it is the image of rpi3" \
 model=$(ask "tr -d '\\0' </proc/device-tree/model")
 [[ $model == *'Raspberry Pi 3 Model B'* ]] && ok "$model" || fail "its model: $model"
 ask "dmesg" >"$work/dmesg"
-! grep -iE 'Oops|BUG:|Call trace|Unable to handle' "$work/dmesg" || fail "the kernel complains"
+! grep -E 'Oops|BUG: |Call trace|Unable to handle' "$work/dmesg" || fail "the kernel complains"
 ok "the kernel does not complain"
 ask "grep -E 'MemTotal|MemAvailable' /proc/meminfo; cat /proc/uptime"
 ask "uname -a; cat /proc/asound/cards"
@@ -132,7 +145,33 @@ modules=$(ask 'while read -r m; do
   || fail "the radio's modules do not load: $(ask dmesg | tail -5)"
 ask "offhook ctl lift" >"$work/answer" || fail "lift: $(cat "$work/answer")"
 wait_for "dial tone after lifting" says "offhook ctl status" '"tone":"dial'
-ask "offhook ctl hang-up; echo kept >/data/mark; sync" >/dev/null \
+ask "offhook ctl hang-up" >/dev/null
+wait_for "idle again" says "offhook ctl status" '"state":"idle"'
+# A real sound card: QEMU's, on the USB bus; it has no microphone.
+ask "offhook ctl key hands-free; sleep 6; offhook ctl hang-up" >"$work/answer"
+tone=$(python3 - "$work/speaker-$starts.wav" <<'P'
+import array, cmath, sys
+sound = array.array("h", open(sys.argv[1], "rb").read()[44:][: 2 * 2 * 48000 * 30 // 4 * 4])[::2]
+loud = [i for i in range(0, len(sound) - 4800, 4800) if max(sound[i : i + 4800]) > 500]
+if not loud:
+    sys.exit("silence")
+part = sound[loud[len(loud) // 2] :][:4800]
+def at(hz):
+    return abs(sum(x * cmath.exp(-2j * cmath.pi * hz * n / 48000) for n, x in enumerate(part)))
+print(max(range(300, 600, 5), key=at))
+P
+)
+[ "$tone" = 425 ] && ok "dial tone of $tone Hz from the USB card" || fail "the USB card: $tone Hz"
+wait_for "idle once more" says "offhook ctl status" '"state":"idle"'
+# Without edges the line is read when the phone starts.
+hook=$(sed -n '/^\[hook\]/,/^$/s/^line = //p' "$root/board/profiles/rpi3/hardware.toml")
+lines "$hook=0" || fail "the hook's line cannot be set"
+ask "kill -9 \$(pidof offhook)"
+wait_for "dial tone, the hook's line was low when the phone started" \
+  says "offhook ctl status" '"tone":"dial'
+lines "$hook=1"; ask "kill -9 \$(pidof offhook)"
+wait_for "idle, the line was high" says "offhook ctl status" '"state":"idle"'
+ask "echo kept >/data/mark; sync" >/dev/null \
   || fail "the data partition cannot be written"
 wait_for "the slot is kept after its minute" ask "[ -e /run/offhook/slot-good ]"
 ask "offhook ctl refresh; sleep 3; sync" >/dev/null
